@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""What the bench commands share: where the programs and libraries are, how they are run, medians.
+
+Ratios are taken within a round, in which all allocators ran one after the other, and the median is taken over
+the rounds: what slows the machine down for a while slows both sides of a ratio.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+BASE = "glibc"
+OURS = "ours"
+JEMALLOC = "jemalloc"
+
+
+class BenchError(Exception):
+    """Something that ends a command; the text is for the user."""
+
+
+def warn(text):
+    print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)
+
+
+def add_common_options(parser):
+    parser.add_argument("--build", metavar="DIR", default=os.path.join(TOP, "build"),
+                        help="build directory (default: build/ beside bench/)")
+    parser.add_argument("--lib", metavar="NAME=PATH", action="append", default=[],
+                        help="a further library to preload; NAME may be ours or jemalloc to replace those")
+    parser.add_argument("--only", metavar="A,B", help="only these allocators (glibc always runs, the others are "
+                        "compared with it)")
+
+
+def program(build, name):
+    """Path of a compiled program of bench/; makes it where it is missing and the build directory is configured."""
+    path = os.path.join(build, "bench", name)
+    if not os.path.exists(path) and os.path.exists(os.path.join(build, "Makefile")):
+        subprocess.run(["make", "-s", "-C", build, "bench"], stdout=sys.stderr, check=False)
+    if not os.path.exists(path):
+        raise BenchError(f"{path} is missing: run 'make bench' in the build directory, or name it with --build")
+    return path
+
+
+def find_jemalloc():
+    for directory in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"):
+        path = os.path.join(directory, "libjemalloc.so.2")
+        if os.path.exists(path):
+            return path
+    return "/usr/lib/libjemalloc.so.2"
+
+
+def allocators(args):
+    """Name to library path in the order of the table; None stands for no preload. Missing ones are left out."""
+    libs = {BASE: None, JEMALLOC: find_jemalloc(),
+            OURS: os.path.join(args.build, "lib", ".libs", "libbuddymalloc.so")}
+    for item in args.lib:
+        name, equals, path = item.partition("=")
+        if not (name and equals and path) or name == BASE:
+            raise BenchError(f"--lib {item}: give NAME=PATH, with a NAME other than {BASE}")
+        libs[name] = path
+    if args.only:
+        wanted = args.only.split(",")
+        for name in wanted:
+            if name not in libs:
+                raise BenchError(f"--only: no allocator is called {name}; there are {', '.join(libs)}")
+        libs = {name: path for name, path in libs.items() if name in wanted or name == BASE}
+    found = {}
+    for name, path in libs.items():
+        if path is not None and not os.path.exists(path):
+            warn(f"{name} is left out: {path} does not exist")
+            continue
+        found[name] = path and os.path.realpath(path)
+    return found
+
+
+def environment(lib=None):
+    """The environment without any allocator's settings, and with lib preloaded."""
+    env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    if lib:
+        env["LD_PRELOAD"] = lib
+    return env
+
+
+def fields(line):
+    """'a=1 b=2' as a dictionary."""
+    return dict(item.split("=", 1) for item in line.split() if "=" in item)
+
+
+def spread(values):
+    """Distance between the quartiles."""
+    if len(values) < 2:
+        return 0.0
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return high - low
+
+
+class Ratio:
+    """Ratios of two series, round by round: their median, and whether they differ from 1 by more than noise."""
+
+    def __init__(self, values, base):
+        pairs = [(v, b) for v, b in zip(values, base) if v and b]
+        self.rounds = [v / b for v, b in pairs]
+        self.median = statistics.median(self.rounds) if self.rounds else None
+        self.spread = spread(self.rounds)
+
+    def noisy(self):
+        return self.median is not None and abs(self.median - 1) < self.spread
+
+    def above(self, limit=1.0):
+        """Beyond the limit by more than the noise."""
+        return self.median is not None and self.median - limit > self.spread
+
+    def __str__(self):
+        if self.median is None:
+            return "-"
+        return f"{self.median:.2f}" + ("~" if self.noisy() else " ")
+
+
+def geomean(values):
+    values = [v for v in values if v]
+    return statistics.geometric_mean(values) if values else None
+
+
+def main(run):
+    """Runs a command; a BenchError is its last word."""
+    try:
+        sys.exit(run())
+    except BenchError as error:
+        warn(error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

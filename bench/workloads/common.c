@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Errors, memory figures, threads and random sequences for the workloads. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "workload.h"
+
+void wl_die(const char *fmt, ...)
+{
+	va_list args;
+
+	fputs("workload: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+	_exit(1);
+}
+
+uint64_t wl_scaled(const struct wl_params *params, uint64_t n)
+{
+	double scaled = (double)n * params->scale;
+
+	return scaled < 1.0 ? 1 : (uint64_t)scaled;
+}
+
+/* A figure of /proc/self/status, read without touching the allocator that is measured. */
+static long status_kb(const char *key)
+{
+	char text[8192];
+	ssize_t len;
+	char *at;
+	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		wl_die("/proc/self/status: %s", strerror(errno));
+	len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[len > 0 ? len : 0] = '\0';
+	at = strstr(text, key);
+	if (!at)
+		wl_die("/proc/self/status has no '%s'", key);
+	return strtol(at + strlen(key), NULL, 10);
+}
+
+long wl_rss_kb(void)
+{
+	return status_kb("VmRSS:");
+}
+
+long wl_peak_kb(void)
+{
+	return status_kb("VmHWM:");
+}
+
+void wl_sleep(double seconds)
+{
+	struct timespec ts = { .tv_sec = (time_t)seconds };
+
+	ts.tv_nsec = (long)((seconds - (double)ts.tv_sec) * 1e9);
+	while (nanosleep(&ts, &ts) && errno == EINTR)
+		;
+}
+
+void *wl_alloc(size_t size)
+{
+	void *p = malloc(size);
+
+	if (!p)
+		wl_die("malloc(%zu): %s", size, strerror(errno));
+	return p;
+}
+
+void *wl_zalloc(size_t nr, size_t size)
+{
+	void *p = calloc(nr, size);
+
+	if (!p)
+		wl_die("calloc(%zu, %zu): %s", nr, size, strerror(errno));
+	return p;
+}
+
+void wl_start_thread(pthread_t *thread, void *(*fn)(void *), void *arg)
+{
+	int error = pthread_create(thread, NULL, fn, arg);
+
+	if (error)
+		wl_die("pthread_create: %s", strerror(error));
+}
+
+void wl_join_thread(pthread_t thread)
+{
+	int error = pthread_join(thread, NULL);
+
+	if (error)
+		wl_die("pthread_join: %s", strerror(error));
+}
+
+void wl_run_threads(unsigned int nr, void *(*fn)(void *), void *arg, size_t size)
+{
+	pthread_t *threads = wl_alloc(nr * sizeof(*threads));
+
+	for (unsigned int i = 0; i < nr; i++)
+		wl_start_thread(&threads[i], fn, (char *)arg + i * size);
+	for (unsigned int i = 0; i < nr; i++)
+		wl_join_thread(threads[i]);
+	free(threads);
+}
+
+void wl_add(struct wl_result *to, const struct wl_result *from)
+{
+	to->ops += from->ops;
+	to->sum += from->sum;
+}
+
+struct wl_rng wl_rng(uint64_t seed, uint64_t stream)
+{
+	return (struct wl_rng){ .state = wl_mix(wl_mix(seed + 1) + stream) };
+}

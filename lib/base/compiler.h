@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What we ask of the compiler, under the names the kernel uses.
+ */
+#ifndef BASE_COMPILER_H
+#define BASE_COMPILER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define always_inline inline __attribute__((__always_inline__))
+#define noinline __attribute__((__noinline__))
+#define cold __attribute__((__cold__, __noinline__))
+#define printf_like(f, a) __attribute__((__format__(__printf__, f, a)))
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#define BUILD_BUG_ON(cond) _Static_assert(!(cond), #cond)
+
+/*
+ * Thread-local words are initial-exec: a fixed offset from the thread pointer, no call into the loader, which
+ * could allocate. A build for dlopen may override this (configure --with-tls-model).
+ */
+#ifndef BM_TLS_MODEL
+#define BM_TLS_MODEL "initial-exec"
+#endif
+#define thread_local_var __thread __attribute__((tls_model(BM_TLS_MODEL)))
+
+#endif

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parser of configuration strings and the help, both made from the rows of tunables.def.
+ */
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/host.h"
+#include "base/message.h"
+#include "base/tunables.h"
+
+/* Defaults are what the compiler writes here, so the values are good before anyone has parsed anything. */
+struct tunables tunables = {
+#define TUNABLE_BOOL(name, dflt, help) .name = (dflt),
+#define TUNABLE_SIZE(name, dflt, min, max, help) .name = (dflt),
+#define TUNABLE_MSEC(name, dflt, min, max, help) .name = (dflt),
+#define TUNABLE_ENUM(name, dflt, choices, help) .name = (dflt),
+#define TUNABLE_PATH(name, help) .name = "",
+#include "base/tunables.def"
+#undef TUNABLE_BOOL
+#undef TUNABLE_SIZE
+#undef TUNABLE_MSEC
+#undef TUNABLE_ENUM
+#undef TUNABLE_PATH
+};
+
+enum kind {
+	KIND_BOOL,
+	KIND_SIZE,
+	KIND_MSEC,
+	KIND_ENUM,
+	KIND_PATH,
+};
+
+struct row {
+	const char *key;
+	const char *choices; /* of an enum, or all spellings of a bool */
+	const char *help;
+	unsigned long dflt;
+	unsigned long min, max;
+	enum kind kind;
+	unsigned int offset; /* in struct tunables */
+};
+
+/* false and true take turns. */
+#define BOOL_CHOICES "false|true|0|1|no|yes|off|on"
+
+static const struct row rows[] = {
+#define ROW(n, k, d, lo, hi, c, h)                                                                            \
+	{ .key = #n, .choices = (c), .help = (h), .dflt = (d), .min = (lo), .max = (hi), .kind = (k),         \
+	  .offset = offsetof(struct tunables, n) },
+#define TUNABLE_BOOL(name, dflt, help) ROW(name, KIND_BOOL, dflt, 0, 1, BOOL_CHOICES, help)
+#define TUNABLE_SIZE(name, dflt, min, max, help) ROW(name, KIND_SIZE, dflt, min, max, NULL, help)
+#define TUNABLE_MSEC(name, dflt, min, max, help) ROW(name, KIND_MSEC, dflt, min, max, NULL, help)
+#define TUNABLE_ENUM(name, dflt, choices, help) ROW(name, KIND_ENUM, dflt, 0, 0, choices, help)
+#define TUNABLE_PATH(name, help) ROW(name, KIND_PATH, 0, 0, 0, NULL, help)
+#include "base/tunables.def"
+};
+
+/* A piece of the configuration; it has no terminator. */
+struct span {
+	const char *p;
+	size_t len;
+};
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+static struct span trim(struct span s)
+{
+	while (s.len && is_blank(s.p[0]))
+		s.p++, s.len--;
+	while (s.len && is_blank(s.p[s.len - 1]))
+		s.len--;
+	return s;
+}
+
+static bool span_is(struct span s, const char *text, size_t len)
+{
+	return s.len == len && !memcmp(s.p, text, len);
+}
+
+/* Cuts off what stands before the first of the two separators, which goes too. */
+static struct span cut(struct span *rest, char separator, char other)
+{
+	struct span head = { rest->p, 0 };
+
+	while (head.len < rest->len && head.p[head.len] != separator && head.p[head.len] != other)
+		head.len++;
+	rest->p += head.len;
+	rest->len -= head.len;
+	if (rest->len)
+		rest->p++, rest->len--;
+	return head;
+}
+
+/* Text of the user's as a warning may show it: no control characters, at most 64 characters. */
+#define SHOWN_LEN 64
+struct shown {
+	char text[SHOWN_LEN + sizeof("...")];
+};
+
+static struct shown show(struct span s)
+{
+	struct shown shown;
+	char *p = shown.text;
+
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		bool plain = c >= ' ' && c <= '~' && c != '\\';
+
+		if (p + (plain ? 1 : 4) > shown.text + SHOWN_LEN) {
+			memcpy(p, "...", 3);
+			p += 3;
+			break;
+		}
+		if (plain) {
+			*p++ = (char)c;
+			continue;
+		}
+		*p++ = '\\';
+		*p++ = 'x';
+		*p++ = "0123456789abcdef"[c >> 4];
+		*p++ = "0123456789abcdef"[c & 15];
+	}
+	*p = '\0';
+	return shown;
+}
+
+/* As a configuration would write it: the largest suffix that leaves a whole number. */
+static void put_size(struct out *o, unsigned long size)
+{
+	static const char suffix[][2] = { "", "k", "m", "g", "t" };
+	unsigned int i = 0;
+
+	while (size && !(size & 1023) && i < ARRAY_SIZE(suffix) - 1) {
+		size >>= 10;
+		i++;
+	}
+	out_printf(o, "%lu%s", size, suffix[i]);
+}
+
+static void put_accepted(struct out *o, const struct row *row)
+{
+	switch (row->kind) {
+	case KIND_BOOL:
+	case KIND_ENUM:
+		out_printf(o, "%s", row->choices);
+		break;
+	case KIND_SIZE:
+		out_printf(o, "a size from ");
+		put_size(o, row->min);
+		out_printf(o, " to ");
+		put_size(o, row->max);
+		break;
+	case KIND_MSEC:
+		out_printf(o, "milliseconds from %lu to %lu", row->min, row->max);
+		break;
+	case KIND_PATH:
+		out_printf(o, "a path of at most %d bytes without control characters", TUNABLE_PATH_LEN - 1);
+		break;
+	}
+}
+
+static void put_default(struct out *o, const struct row *row)
+{
+	struct span rest;
+	struct span choice = { 0 };
+
+	switch (row->kind) {
+	case KIND_BOOL:
+	case KIND_ENUM:
+		rest = (struct span){ row->choices, strlen(row->choices) };
+		for (unsigned long i = 0; i <= row->dflt; i++)
+			choice = cut(&rest, '|', '|');
+		for (size_t i = 0; i < choice.len; i++)
+			out_printf(o, "%c", choice.p[i]);
+		break;
+	case KIND_SIZE:
+		put_size(o, row->dflt);
+		break;
+	case KIND_MSEC:
+		out_printf(o, "%lu", row->dflt);
+		break;
+	case KIND_PATH:
+		out_printf(o, "none");
+		break;
+	}
+}
+
+void tunables_help(struct out *o)
+{
+	for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++) {
+		out_printf(o, "%s: ", row->key);
+		put_accepted(o, row);
+		out_printf(o, " (default ");
+		put_default(o, row);
+		out_printf(o, ")\n\t%s\n", row->help);
+	}
+}
+
+/* The place of s in "a|b|c". */
+static bool parse_choice(struct span s, const char *choices, unsigned int *index)
+{
+	struct span rest = { choices, strlen(choices) };
+
+	for (*index = 0; rest.len; ++*index) {
+		struct span choice = cut(&rest, '|', '|');
+
+		if (span_is(s, choice.p, choice.len))
+			return true;
+	}
+	return false;
+}
+
+static int digit(char c, unsigned long base)
+{
+	int value = -1;
+
+	if (c >= '0' && c <= '9')
+		value = c - '0';
+	else if ((c | 32) >= 'a' && (c | 32) <= 'f')
+		value = (c | 32) - 'a' + 10;
+	return value < (int)base ? value : -1;
+}
+
+/* Takes the number that s begins with, decimal or 0x hexadecimal; false if there is none or it is too large. */
+static bool parse_number(struct span *s, unsigned long *n)
+{
+	unsigned long base = 10;
+	size_t i = 0;
+
+	if (s->len > 2 && s->p[0] == '0' && (s->p[1] | 32) == 'x') {
+		base = 16;
+		i = 2;
+	}
+	if (i == s->len || digit(s->p[i], base) < 0)
+		return false;
+	for (*n = 0; i < s->len && digit(s->p[i], base) >= 0; i++) {
+		if (__builtin_mul_overflow(*n, base, n) ||
+		    __builtin_add_overflow(*n, (unsigned long)digit(s->p[i], base), n))
+			return false;
+	}
+	s->p += i;
+	s->len -= i;
+	return true;
+}
+
+/* "", k, m, g or t, then perhaps B; or iB after a letter. */
+static bool parse_suffix(struct span s, unsigned int *shift)
+{
+	static const char letters[] = "kmgt";
+
+	*shift = 0;
+	for (unsigned int i = 0; s.len && i < strlen(letters); i++) {
+		if ((s.p[0] | 32) == letters[i])
+			*shift = 10 * (i + 1);
+	}
+	if (*shift)
+		s.p++, s.len--;
+	if (*shift && s.len == 2 && (s.p[0] | 32) == 'i')
+		s.p++, s.len--;
+	return !s.len || (s.len == 1 && (s.p[0] | 32) == 'b');
+}
+
+static bool parse_range(struct span s, const struct row *row, unsigned long *n)
+{
+	unsigned int shift = 0;
+
+	if (!parse_number(&s, n))
+		return false;
+	if (row->kind == KIND_SIZE ? !parse_suffix(s, &shift) : s.len != 0)
+		return false;
+	if (*n > ~0UL >> shift)
+		return false;
+	*n <<= shift;
+	return *n >= row->min && *n <= row->max;
+}
+
+static bool parse_path(struct span s, char *path)
+{
+	if (s.len >= TUNABLE_PATH_LEN)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 127)
+			return false;
+	}
+	memcpy(path, s.p, s.len);
+	path[s.len] = '\0';
+	return true;
+}
+
+/* Sets the key's field; false, and nothing changes, if the value is not accepted. */
+static bool set_value(const struct row *row, struct span value)
+{
+	void *field = (char *)&tunables + row->offset;
+	unsigned int index;
+	unsigned long n;
+
+	switch (row->kind) {
+	case KIND_BOOL:
+		if (!parse_choice(value, row->choices, &index))
+			return false;
+		*(bool *)field = index & 1;
+		return true;
+	case KIND_ENUM:
+		if (!parse_choice(value, row->choices, &index))
+			return false;
+		*(unsigned int *)field = index;
+		return true;
+	case KIND_SIZE:
+	case KIND_MSEC:
+		if (!parse_range(value, row, &n))
+			return false;
+		*(unsigned long *)field = n;
+		return true;
+	default:
+		return parse_path(value, field);
+	}
+}
+
+static const struct row *find_row(struct span key)
+{
+	for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++) {
+		if (span_is(key, row->key, strlen(row->key)))
+			return row;
+	}
+	return NULL;
+}
+
+static void warn_value(const char *source, const struct row *row, struct span value)
+{
+	struct out accepted;
+
+	out_init(&accepted, -1);
+	put_accepted(&accepted, row);
+	bm_warn("%s: bad value \"%s\" of %s: accepted is %s", source, show(value).text, row->key, accepted.buf);
+}
+
+static void warn_key(const char *source, struct span key, struct span value)
+{
+	struct out keys;
+
+	out_init(&keys, -1);
+	for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++)
+		out_printf(&keys, "%s%s", row == rows ? "" : ", ", row->key);
+	bm_warn("%s: unknown key \"%s\" (value \"%s\"): accepted are %s", source, show(key).text, show(value).text,
+		keys.buf);
+}
+
+/* One "key:value"; true if it is good. */
+static bool apply(struct span item, const char *source, bool quiet)
+{
+	struct span value = item;
+	struct span key = trim(cut(&value, ':', ':'));
+	const struct row *row = find_row(key);
+	bool has_value = memchr(item.p, ':', item.len) != NULL;
+
+	value = trim(value);
+	if (row && has_value && set_value(row, value))
+		return true;
+	if (quiet)
+		return false;
+	if (row && has_value)
+		warn_value(source, row, value);
+	else if (row)
+		bm_warn("%s: key %s has no value: write %s:value", source, row->key, row->key);
+	else
+		warn_key(source, key, value);
+	return false;
+}
+
+static int apply_all(struct span rest, const char *source)
+{
+	bool line_start = true;
+	int bad = 0;
+
+	while (rest.len) {
+		struct span ahead = trim(rest);
+		struct span item;
+
+		if (line_start && ahead.len && ahead.p[0] == '#') {
+			cut(&rest, '\n', '\n');
+			continue;
+		}
+		item = cut(&rest, ',', '\n');
+		line_start = rest.p > item.p + item.len && item.p[item.len] == '\n';
+		item = trim(item);
+		if (item.len && !apply(item, source, bad >= TUNABLES_MAX_WARNINGS))
+			bad++;
+	}
+	return bad;
+}
+
+int tunables_parse(const char *text, size_t len, const char *source)
+{
+	int bad;
+
+	if (len > TUNABLES_MAX_LEN) {
+		bm_warn("%s: %zu bytes are too long and ignored: accepted are at most %d", source, len,
+			TUNABLES_MAX_LEN);
+		bad = 1;
+	} else if (!len && !strcmp(source, TUNABLES_ENV)) {
+		bm_warn("%s: empty configuration: accepted is key:value,key:value", source);
+		bad = 1;
+	} else {
+		bad = apply_all((struct span){ text, len }, source);
+		if (bad > TUNABLES_MAX_WARNINGS)
+			bm_warn("%s: %d more", source, bad - TUNABLES_MAX_WARNINGS);
+	}
+	if (bad && tunables.abort_conf) {
+		bm_warn("%s: exiting because of abort_conf:true", source);
+		host_exit(1);
+	}
+	return bad;
+}

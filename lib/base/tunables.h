@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Configuration: "key:value,key:value" from a string compiled into the program, /etc/buddymalloc.conf and
+ * BUDDYMALLOC_CONF, in that order, the later one winning. tunables.def is the one table of keys.
+ */
+#ifndef BASE_TUNABLES_H
+#define BASE_TUNABLES_H
+
+#include "base/compiler.h"
+
+enum tunable_choice {
+	THP_AUTO,
+	THP_ALWAYS,
+	THP_NEVER,
+	FOREIGN_ABORT = 0,
+	FOREIGN_WARN,
+	FOREIGN_IGNORE,
+};
+
+/* One field per row of tunables.def: bool, unsigned long (sizes in bytes, times in ms), an enum as unsigned int, or
+ * char[PATH_LEN]. Written while there is one thread; read without a lock. */
+#define TUNABLE_PATH_LEN 256
+struct tunables {
+#define TUNABLE_BOOL(name, dflt, help) bool name;
+#define TUNABLE_SIZE(name, dflt, min, max, help) unsigned long name;
+#define TUNABLE_MSEC(name, dflt, min, max, help) unsigned long name;
+#define TUNABLE_ENUM(name, dflt, choices, help) unsigned int name;
+#define TUNABLE_PATH(name, help) char name[TUNABLE_PATH_LEN];
+#include "base/tunables.def"
+#undef TUNABLE_BOOL
+#undef TUNABLE_SIZE
+#undef TUNABLE_MSEC
+#undef TUNABLE_ENUM
+#undef TUNABLE_PATH
+};
+extern struct tunables tunables;
+
+/*
+ * Apply one configuration string. source names it in warnings (TUNABLES_ENV, a file's name). Newlines separate like
+ * commas; blanks around keys and values, empty items, and lines that start with '#' are skipped. Each unknown key or
+ * bad value is one warning that names key, value and what is accepted, and the default (or earlier value) stays; after
+ * TUNABLES_MAX_WARNINGS of them one more line counts the rest. A text longer than TUNABLES_MAX_LEN is one warning and
+ * is ignored as a whole; so is an empty TUNABLES_ENV. Returns how many of these there were; but if there were any and
+ * abort_conf is true once all of the text is applied, the process exits with status 1.
+ */
+#define TUNABLES_ENV "BUDDYMALLOC_CONF"
+#define TUNABLES_MAX_LEN 65536
+#define TUNABLES_MAX_WARNINGS 20
+int tunables_parse(const char *text, size_t len, const char *source);
+
+/* Every key with its accepted values, default and help, for a man page and --help. */
+struct out;
+void tunables_help(struct out *o);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fork handlers. The child keeps the cache of the thread that forked; what other threads had cached stays with
+ * the objects in use, as it does for the threads themselves.
+ */
+#include "malloc/fork.h"
+
+#include "mm/arena.h"
+#include "mm/mmzone.h"
+#include "slab/slab.h"
+#include "slab/tcache.h"
+
+void fork_prepare(void)
+{
+	tcache_lock_all();
+	slab_lock_all();
+	zones_lock_all();
+	arena_lock_all();
+}
+
+void fork_parent(void)
+{
+	arena_unlock_all();
+	zones_unlock_all();
+	slab_unlock_all();
+	tcache_unlock_all();
+}
+
+void fork_child(void)
+{
+	arena_reinit_after_fork();
+	zones_reinit_after_fork();
+	slab_reinit_after_fork();
+	tcache_reinit_after_fork();
+}

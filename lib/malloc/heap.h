@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * malloc and free over the layers below: sizes up to TABLE_SIZE_MAX in a few instructions from the thread's lists,
+ * everything else out of line. These are the functions that the exported names call.
+ *
+ * All are thread-safe. Those that allocate return NULL with errno ENOMEM when memory ends; heap_free leaves errno
+ * alone.
+ */
+#ifndef MALLOC_HEAP_H
+#define MALLOC_HEAP_H
+
+#include <stddef.h>
+
+#include "mm/page.h"
+#include "slab/size_class.h"
+#include "slab/tcache.h"
+
+/* No object is larger: the difference of two pointers into it must fit ptrdiff_t. */
+#define HEAP_SIZE_MAX ((size_t)PTRDIFF_MAX)
+
+void *heap_malloc_slow(size_t size, unsigned long class);
+void *heap_malloc_large(size_t size);
+void heap_free_slow(void *addr, unsigned long class);
+void heap_free_foreign(void *addr);
+
+static always_inline void *heap_malloc(size_t size)
+{
+	unsigned long class;
+	void *p;
+
+	if (unlikely(size > TABLE_SIZE_MAX))
+		return heap_malloc_large(size);
+	class = size_to_class_small(size);
+	p = tcache_alloc(class);
+	if (likely(p))
+		return p;
+	return heap_malloc_slow(size, class);
+}
+
+static always_inline void heap_free(void *addr)
+{
+	unsigned long pfn = addr_to_pfn(addr);
+	unsigned long class;
+
+	if (unlikely(pfn >= vmemmap.nr_pages)) {
+		heap_free_foreign(addr);
+		return;
+	}
+	class = vmemmap.class[pfn];
+	if (unlikely(!tcache_free(addr, class)))
+		heap_free_slow(addr, class);
+}
+
+void *heap_calloc(size_t nmemb, size_t size);
+/* realloc(3) as glibc has it: size 0 frees and returns NULL. */
+void *heap_realloc(void *addr, size_t size);
+/* align is a power of two. */
+void *heap_memalign(size_t align, size_t size);
+/* Bytes that may be used; 0 for NULL and, after a message, for what is not ours. */
+size_t heap_usable_size(void *addr);
+/* malloc_trim(3): all that can be given back, but for pad bytes; nonzero if anything was. */
+int heap_trim(size_t pad);
+
+/* Once; called by whatever comes first. False: the system gives us nothing at all. */
+bool heap_init(void);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Huge blocks.
+ */
+#include "malloc/huge.h"
+
+#include "mm/arena.h"
+#include "mm/mmzone.h"
+
+/* Hugepages behind a block of fewer would make its unused tail resident for nothing. */
+#define THP_BLOCKS_MIN 4UL
+
+static unsigned long blocks_for_pages(unsigned long pages)
+{
+	return (pages + PAGEBLOCK_PAGES - 1) >> PAGEBLOCK_ORDER;
+}
+
+static unsigned long page_block(const struct page *page)
+{
+	return page_to_pfn(page) >> PAGEBLOCK_ORDER;
+}
+
+void *huge_alloc(size_t size, size_t align, bool *zeroed)
+{
+	unsigned long pages = size_to_pages(size);
+	unsigned long pb, full = pages >> PAGEBLOCK_ORDER;
+	struct page *page;
+
+	pb = arena_alloc(blocks_for_pages(pages), max_ul(align >> PAGEBLOCK_SHIFT, 1), PB_HUGE, numa_node_id(),
+			 zeroed);
+	if (!pb)
+		return NULL;
+	if (full >= THP_BLOCKS_MIN)
+		arena_advise_huge(pb, full);
+	page = pfn_to_page(pb << PAGEBLOCK_ORDER);
+	page->nr_pages = pages;
+	page->order = 0;
+	page->owner = 0;
+	page->type = PAGE_HUGE;
+	return page_to_addr(page);
+}
+
+void huge_free(struct page *page)
+{
+	page->type = PAGE_NONE;
+	arena_free(page_block(page), blocks_for_pages(page->nr_pages), true);
+}
+
+bool huge_resize(struct page *page, size_t size)
+{
+	unsigned long pb = page_block(page), pages = size_to_pages(size);
+	unsigned long nr = blocks_for_pages(page->nr_pages), new_nr = blocks_for_pages(pages);
+
+	if (new_nr > nr && !arena_extend(pb, nr, new_nr))
+		return false;
+	if (new_nr < nr)
+		arena_free(pb + new_nr, nr - new_nr, true);
+	page->nr_pages = pages;
+	return true;
+}
+
+void *huge_move(struct page *page, size_t size)
+{
+	unsigned long old_pages = page->nr_pages, nr = blocks_for_pages(old_pages);
+	bool zeroed;
+	void *p = huge_alloc(size, 0, &zeroed);
+
+	if (!p)
+		return NULL;
+	if (!arena_move(addr_to_pfn(p) >> PAGEBLOCK_ORDER, page_block(page), nr, old_pages << PAGE_SHIFT)) {
+		huge_free(pfn_to_page(addr_to_pfn(p)));
+		return NULL;
+	}
+	page->type = PAGE_NONE;
+	/* The pages behind the block's end may have been used before it was shortened. */
+	arena_free(page_block(page), nr, true);
+	return p;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Huge blocks: above RUN_SIZE_MAX, each a range of pageblocks of its own, of which only the pages used are touched.
+ */
+#ifndef MALLOC_HUGE_H
+#define MALLOC_HUGE_H
+
+#include "mm/page.h"
+
+/* size is at most HEAP_SIZE_MAX; align a power of two. NULL when out of memory. *zeroed: it reads as zero. */
+void *huge_alloc(size_t size, size_t align, bool *zeroed);
+void huge_free(struct page *page);
+/* Make it hold size bytes where it lies; false if it cannot. */
+bool huge_resize(struct page *page, size_t size);
+/* Move it to a larger range by page tables, keeping its contents; NULL: nothing has changed. */
+void *huge_move(struct page *page, size_t size);
+
+#endif

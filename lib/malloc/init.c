@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * First use, and configuration. The first malloc may come from the loader, before libc knows the environment, so
+ * there are two steps: the heap with default settings whenever it is first needed, and the configuration when the
+ * constructor is given the environment.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/annotate.h"
+#include "base/lock.h"
+#include "base/message.h"
+#include "base/tunables.h"
+#include "malloc/fork.h"
+#include "malloc/heap.h"
+#include "malloc/stats.h"
+#include "mm/page_alloc.h"
+#include "os/os.h"
+#include "slab/slab.h"
+#include "slab/tcache.h"
+
+#define CONF_FILE "/etc/buddymalloc.conf"
+
+/* A program may define it to bring its own configuration. */
+extern const char *bm_conf __attribute__((weak));
+
+static struct mutex init_lock = MUTEX_INIT(RANK_INIT);
+static bool ready;
+
+static cold bool heap_init_slow(void)
+{
+	static bool handlers;
+	bool ok, add_handlers;
+
+	mutex_lock(&init_lock);
+	ok = READ_ONCE(ready);
+	if (!ok) {
+		annotate_init();
+		ok = !mm_init();
+	}
+	if (ok && !ready) {
+		slab_init();
+		tcache_init();
+		smp_store_release(&ready, true);
+	}
+	add_handlers = ok && !handlers;
+	handlers |= add_handlers;
+	mutex_unlock(&init_lock);
+	/* Early, so that other libraries' handlers run while our locks are free. It may allocate. */
+	if (add_handlers)
+		pthread_atfork(fork_prepare, fork_parent, fork_child);
+	return ok;
+}
+
+bool heap_init(void)
+{
+	return likely(smp_load_acquire(&ready)) || heap_init_slow();
+}
+
+/* The value of KEY in an environment string, or NULL. */
+static const char *env_value(const char *env, const char *key)
+{
+	size_t len = strlen(key);
+
+	return !strncmp(env, key, len) && env[len] == '=' ? env + len + 1 : NULL;
+}
+
+static bool is_on(const char *value)
+{
+	return *value && strcmp(value, "0") != 0;
+}
+
+static void read_environment(char **envp)
+{
+	const char *value;
+
+	for (; *envp; envp++) {
+		if ((value = env_value(*envp, "BUDDYMALLOC_CONF")))
+			tunables_parse(value, strlen(value), "BUDDYMALLOC_CONF");
+		else if ((value = env_value(*envp, "BUDDYMALLOC_SHOW_STATS")))
+			tunables.show_stats = is_on(value);
+		else if ((value = env_value(*envp, "BUDDYMALLOC_VERBOSE")))
+			tunables.verbose = is_on(value);
+	}
+}
+
+static void read_conf_file(void)
+{
+	static char text[TUNABLES_MAX_LEN + 2]; /* untouched, and so not resident, when there is no such file */
+	long len = os_read_file(CONF_FILE, text, sizeof(text));
+
+	if (len > 0)
+		tunables_parse(text, (size_t)len, CONF_FILE);
+	else if (len < 0 && len != -ENOENT && len != -ENOTDIR && len != -EACCES)
+		bm_warn("cannot read %s: error %ld; going on without it", CONF_FILE, -len);
+}
+
+static void say_hello(void)
+{
+	bm_warn("%s serves malloc: %u CPUs, %u node%s, thp:%s, dirty_max:%lu KiB", bm_version(), topology.nr_cpus,
+		topology.nr_nodes, topology.nr_nodes == 1 ? "" : "s",
+		tunables.thp == THP_AUTO ? "auto" : tunables.thp == THP_ALWAYS ? "always" : "never",
+		tunables.dirty_max >> 10);
+}
+
+__attribute__((constructor)) static void configure(int argc, char **argv, char **envp)
+{
+	(void)argc;
+	(void)argv;
+	if (!heap_init())
+		bm_warn("the system gives no memory for the heap: every allocation will fail");
+	if (&bm_conf && bm_conf)
+		tunables_parse(bm_conf, strlen(bm_conf), "bm_conf");
+	read_conf_file();
+	if (envp && !os_secure())
+		read_environment(envp);
+	if (tunables.verbose)
+		say_hello();
+}
+
+__attribute__((destructor)) static void report_at_exit(void)
+{
+	if (tunables.stats_file[0] || tunables.show_stats)
+		stats_report();
+}

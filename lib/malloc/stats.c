@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Statistics. Nothing is counted on the fast paths: what the program has is what left the slabs less what lies in
+ * caches.
+ */
+#include "malloc/stats.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/message.h"
+#include "base/tunables.h"
+#include "mm/arena.h"
+#include "mm/page_alloc.h"
+#include "mm/vmstat.h"
+#include "os/os.h"
+#include "slab/run.h"
+#include "slab/slab.h"
+#include "slab/tcache.h"
+
+#ifndef PACKAGE_VERSION
+#error "PACKAGE_VERSION comes from configure"
+#endif
+
+extern char *program_invocation_short_name;
+
+const char *bm_version(void)
+{
+	return PACKAGE_VERSION;
+}
+
+static size_t blocks_to_bytes(unsigned long pageblocks)
+{
+	return pageblocks << PAGEBLOCK_SHIFT;
+}
+
+static void read_classes(struct heap_stats *s)
+{
+	unsigned int class;
+
+	for (class = 1; class < NR_CLASSES; class++) {
+		size_t size = class_size(class), cached = tcache_cached(class) * size;
+
+		if (class < FIRST_RUN_CLASS) {
+			struct kmem_cache *cache = &kmem_caches[class];
+
+			cached += READ_ONCE(cache->nr_magazine_objects) * size;
+			s->nr_slabs += READ_ONCE(cache->nr_slabs);
+			s->in_use += READ_ONCE(cache->nr_active) * size;
+		}
+		s->cached += cached;
+	}
+	s->in_use += READ_ONCE(run_stats.pages) << PAGE_SHIFT;
+	s->in_use += s->huge_blocks;
+	s->in_use -= s->in_use > s->cached ? s->cached : s->in_use;
+}
+
+void heap_stats_read(struct heap_stats *s)
+{
+	unsigned long clean = 0;
+	int nid;
+
+	memset(s, 0, sizeof(*s));
+	for_each_online_node(nid)
+	{
+		const struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
+		unsigned int order;
+
+		clean += READ_ONCE(zone->nr_free_pages) - READ_ONCE(zone->nr_dirty);
+		s->dirty += READ_ONCE(zone->nr_dirty) << PAGE_SHIFT;
+		for (order = 0; order < MAX_ORDER; order++)
+			s->nr_free_blocks += READ_ONCE(zone->free_area[order].nr_free);
+	}
+	s->dirty += blocks_to_bytes(READ_ONCE(arena_stats.dirty));
+	s->mapped = blocks_to_bytes(READ_ONCE(arena_stats.mapped));
+	s->mapped_peak = blocks_to_bytes(READ_ONCE(arena_stats.mapped_peak));
+	s->held = blocks_to_bytes(READ_ONCE(arena_stats.used) + READ_ONCE(arena_stats.dirty)) - (clean << PAGE_SHIFT);
+	s->held_peak = blocks_to_bytes(READ_ONCE(arena_stats.used_peak));
+	if (s->held_peak < s->held)
+		s->held_peak = s->held;
+	s->huge_blocks = blocks_to_bytes(READ_ONCE(arena_stats.huge));
+	s->nr_runs = READ_ONCE(run_stats.nr);
+	s->nr_threads = tcache_threads();
+	read_classes(s);
+	s->free = s->held > s->in_use ? s->held - s->in_use : 0;
+}
+
+static void print_summary(struct out *o)
+{
+	unsigned long mapped = READ_ONCE(arena_stats.mapped), thp = READ_ONCE(arena_stats.thp);
+	struct heap_stats s;
+
+	heap_stats_read(&s);
+	out_printf(o, "buddymalloc %s pid %d %s: summary\n", bm_version(), os_getpid(), program_invocation_short_name);
+	out_printf(o, "asked      %10zu KiB in blocks that the program has now\n", s.in_use >> 10);
+	out_printf(o, "held       %10zu KiB, peak %zu KiB\n", s.held >> 10, s.held_peak >> 10);
+	out_printf(o, "arenas     %10zu KiB in %lu pageblocks, peak %zu KiB, grown %lu times, given back %lu\n",
+		   s.mapped >> 10, mapped, s.mapped_peak >> 10, READ_ONCE(arena_stats.grown),
+		   READ_ONCE(arena_stats.given_back));
+	out_printf(o, "hugepages  %10lu pageblocks of %lu, %lu %%\n", thp, mapped, mapped ? thp * 100 / mapped : 0);
+	out_printf(o, "slabs      %10lu, runs %lu, huge blocks %zu KiB\n", s.nr_slabs, s.nr_runs, s.huge_blocks >> 10);
+	out_printf(o, "caches     %10zu KiB in %lu threads' lists and magazines\n", s.cached >> 10, s.nr_threads);
+	out_printf(o, "dirty      %10zu KiB free, but not given back\n", s.dirty >> 10);
+	print_buddyinfo(o);
+}
+
+int bm_stats_print(int fd, const char *what)
+{
+	struct out o;
+
+	if (!what)
+		return -EINVAL;
+	out_init(&o, fd);
+	if (!strcmp(what, "summary"))
+		print_summary(&o);
+	else if (!strcmp(what, "buddyinfo"))
+		print_buddyinfo(&o);
+	else
+		return -EINVAL;
+	out_flush(&o);
+	return 0;
+}
+
+void stats_report(void)
+{
+	int fd = 2;
+
+	if (tunables.stats_file[0]) {
+		fd = os_open_append(tunables.stats_file);
+		if (fd < 0) {
+			bm_warn("cannot open stats_file %s: error %d; the summary goes to stderr",
+				tunables.stats_file, -fd);
+			fd = 2;
+		}
+	}
+	bm_stats_print(fd, "summary");
+	if (fd != 2)
+		os_close(fd);
+}

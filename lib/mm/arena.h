@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Arenas: ranges of whole pageblocks. Zones grow from here and give empty pageblocks back; a malloc larger than a run
+ * takes a range for itself. Freed ranges stay mapped and dirty for a while, to be used again without a page fault,
+ * and are given back to the system when they are many or old.
+ */
+#ifndef MM_ARENA_H
+#define MM_ARENA_H
+
+#include "base/compiler.h"
+#include "mm/page.h"
+
+/* All figures in pageblocks. */
+struct arena_stats {
+	unsigned long mapped;      /* has memory behind it */
+	unsigned long mapped_peak;
+	unsigned long used;        /* in zones or huge */
+	unsigned long used_peak;
+	unsigned long huge;        /* serving one malloc by themselves */
+	unsigned long dirty;       /* free, but maybe resident */
+	unsigned long thp;         /* advised to be a hugepage */
+	unsigned long grown;       /* times memory was mapped */
+	unsigned long given_back;  /* pageblocks given back to the system, ever */
+};
+extern struct arena_stats arena_stats;
+
+/*
+ * Take nr contiguous pageblocks whose first is a multiple of align (a power of two), bound to node nid, for state
+ * PB_ZONE or PB_HUGE. Returns the first pageblock's number, 0 when out of memory. *clean: all of it reads as zero.
+ */
+unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, bool *clean);
+/* Give a range back; dirty unless it was never written. May give memory back to the system. */
+void arena_free(unsigned long pb, unsigned long nr, bool dirty);
+/* Lengthen a range in place by what lies free behind it; false if it does not. */
+bool arena_extend(unsigned long pb, unsigned long nr, unsigned long new_nr);
+/* Move the memory of the first bytes of src onto dst by page tables alone; src loses its memory, and stays allocated.
+ * False if the system will not: nothing has changed. */
+bool arena_move(unsigned long dst, unsigned long src, unsigned long nr, size_t bytes);
+/* Ask for hugepages behind a range where policy says so (thp tunable). */
+void arena_advise_huge(unsigned long pb, unsigned long nr);
+/* Give back dirty ranges: until at most keep pageblocks are dirty, and all that are older than age_ms (~0: any age
+ * stays). With unmap, address space too. Returns pageblocks given back. */
+unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap);
+/* Dirty pageblocks that may stay. */
+unsigned long arena_dirty_limit(void);
+
+void arena_init(void);
+/* Fork handlers. */
+void arena_lock_all(void);
+void arena_unlock_all(void);
+void arena_reinit_after_fork(void);
+
+/* Prove the invariants of the ranges: states, lengths, bins, counters. Fatal on a violation. Debug and tests. */
+void check_arena(void);
+
+#endif

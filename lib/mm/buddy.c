@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Splitting and joining of blocks, as page_alloc.c of the kernel does: expand() on the way down, buddies joined on
+ * the way up, each step a few operations on descriptors.
+ */
+#include "mm/buddy.h"
+
+static void add_to_free_list(struct zone *zone, unsigned long pfn, unsigned int order, enum migratetype mt, bool dirty)
+{
+	struct page *page = pfn_to_page(pfn);
+
+	page->type = PAGE_BUDDY;
+	page->order = (uint8_t)order;
+	page->flags = dirty ? PG_DIRTY : 0;
+	page_list_add(&zone->free_area[order].free_list[mt], page);
+	zone->free_area[order].nr_free++;
+	zone->nr_free_pages += 1UL << order;
+	zone->nr_dirty += dirty ? 1UL << order : 0;
+	pfn_to_block(pfn)->nr_free += 1U << order;
+	if (order >= PAGEBLOCK_ORDER)
+		zone->nr_free_blocks += 1UL << (order - PAGEBLOCK_ORDER);
+}
+
+void del_page_from_free_list(struct zone *zone, struct page *page)
+{
+	unsigned int order = page->order;
+	struct free_area *area = &zone->free_area[order];
+
+	page_list_del(&area->free_list[get_pageblock_migratetype(page_to_pfn(page))], page);
+	page->type = PAGE_NONE;
+	area->nr_free--;
+	zone->nr_free_pages -= 1UL << order;
+	zone->nr_dirty -= page->flags & PG_DIRTY ? 1UL << order : 0;
+	pfn_to_block(page_to_pfn(page))->nr_free -= 1U << order;
+	if (order >= PAGEBLOCK_ORDER)
+		zone->nr_free_blocks -= 1UL << (order - PAGEBLOCK_ORDER);
+}
+
+/* The free buddy of a block, or NULL. Only at the pageblock's own order may it lie outside the zone. */
+static struct page *find_buddy_page(const struct zone *zone, unsigned long pfn, unsigned int order)
+{
+	unsigned long buddy_pfn = pfn ^ (1UL << order);
+	struct page *buddy = pfn_to_page(buddy_pfn);
+
+	if (order == PAGEBLOCK_ORDER) {
+		const struct pageblock *block;
+
+		if (!pfn_valid(buddy_pfn))
+			return NULL;
+		block = pfn_to_block(buddy_pfn);
+		if (block->state != PB_ZONE || block->nid != zone->nid)
+			return NULL;
+	}
+	return buddy->type == PAGE_BUDDY && buddy->order == order ? buddy : NULL;
+}
+
+void free_one_page(struct zone *zone, unsigned long pfn, unsigned int order, bool dirty)
+{
+	enum migratetype mt = get_pageblock_migratetype(pfn);
+	struct page *buddy;
+
+	VM_BUG_ON(!is_aligned(pfn, 1UL << order));
+	pfn_to_page(pfn)->type = PAGE_NONE;
+	while (order < MAX_ORDER - 1 && (buddy = find_buddy_page(zone, pfn, order))) {
+		del_page_from_free_list(zone, buddy);
+		dirty |= !!(buddy->flags & PG_DIRTY);
+		if (order >= PAGEBLOCK_ORDER)
+			pfn_to_block(page_to_pfn(buddy))->migratetype = (uint8_t)mt;
+		pfn &= page_to_pfn(buddy);
+		order++;
+	}
+	add_to_free_list(zone, pfn, order, mt, dirty);
+}
+
+void free_page_range(struct zone *zone, unsigned long pfn, unsigned long nr, bool dirty)
+{
+	while (nr) {
+		unsigned int order = min_ul(first_bit(pfn), min_ul(ilog2(nr), MAX_ORDER - 1));
+
+		free_one_page(zone, pfn, order, dirty);
+		pfn += 1UL << order;
+		nr -= 1UL << order;
+	}
+}
+
+/* Give back the upper halves of a block of order high until it has order low. */
+static void expand(struct zone *zone, struct page *page, unsigned int low, unsigned int high, enum migratetype mt)
+{
+	unsigned long pfn = page_to_pfn(page);
+
+	while (high > low) {
+		high--;
+		add_to_free_list(zone, pfn + (1UL << high), high, mt, page->flags & PG_DIRTY);
+	}
+}
+
+/* Blocks of a list looked at for one in the fullest pageblock. */
+#define PACK_TRIES 8
+
+/* Of the first blocks of a list the one whose pageblock has the fewest free pages, so that others empty. */
+static uint32_t fullest_block(uint32_t first)
+{
+	unsigned long least = ~0UL;
+	uint32_t pfn, best = first;
+	int tries;
+
+	for (pfn = first, tries = 0; pfn != NO_PFN && tries < PACK_TRIES; pfn = pfn_to_page(pfn)->next, tries++)
+		if (pfn_to_block(pfn)->nr_free < least) {
+			least = pfn_to_block(pfn)->nr_free;
+			best = pfn;
+		}
+	return best;
+}
+
+struct page *rmqueue_smallest(struct zone *zone, unsigned int order, enum migratetype mt)
+{
+	unsigned int current_order;
+
+	for (current_order = order; current_order < MAX_ORDER; current_order++) {
+		uint32_t pfn = zone->free_area[current_order].free_list[mt];
+		struct page *page;
+
+		if (pfn == NO_PFN)
+			continue;
+		page = pfn_to_page(fullest_block(pfn));
+		del_page_from_free_list(zone, page);
+		expand(zone, page, order, current_order, mt);
+		page->order = (uint8_t)order;
+		return page;
+	}
+	return NULL;
+}
+
+struct page *rmqueue_buddy(struct zone *zone, unsigned int order, enum migratetype mt, unsigned int alloc_flags)
+{
+	struct page *page = rmqueue_smallest(zone, order, mt);
+
+	if (unlikely(!page) && !(alloc_flags & ALLOC_NOFRAGMENT) && rmqueue_fallback(zone, order, mt))
+		page = rmqueue_smallest(zone, order, mt);
+	return page;
+}
+
+bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr)
+{
+	unsigned long end = pfn + nr, at;
+
+	/* Within one pageblock: a run never leaves its own. */
+	if ((pfn >> PAGEBLOCK_ORDER) != ((end - 1) >> PAGEBLOCK_ORDER))
+		return false;
+	for (at = pfn; at < end; at += 1UL << pfn_to_page(at)->order)
+		if (pfn_to_page(at)->type != PAGE_BUDDY)
+			return false;
+	for (at = pfn; at < end;) {
+		struct page *page = pfn_to_page(at);
+		unsigned long block_end = at + (1UL << page->order);
+
+		del_page_from_free_list(zone, page);
+		if (block_end > end)
+			free_page_range(zone, end, block_end - end, page->flags & PG_DIRTY);
+		at = block_end;
+	}
+	return true;
+}
+
+/* Free blocks looked at before a larger one is cut. */
+#define EXACT_TRIES 16
+
+struct page *rmqueue_exact(struct zone *zone, unsigned long nr, enum migratetype mt)
+{
+	unsigned int order = min_ul(ilog2(nr), MAX_ORDER - 1);
+	uint32_t pfn = zone->free_area[order].free_list[mt];
+	int tries;
+
+	for (tries = 0; pfn != NO_PFN && tries < EXACT_TRIES; tries++) {
+		struct page *page = pfn_to_page(pfn);
+		uint32_t next = page->next;
+		uint8_t flags = page->flags;
+
+		if (take_free_range(zone, pfn, nr)) {
+			page->flags = flags | PG_DIRTY;
+			return page;
+		}
+		pfn = next;
+	}
+	return NULL;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The buddy system of one zone: blocks of 2^order pages, split on allocation and joined with their buddies on free;
+ * free lists by migratetype with fallback and stealing. Everything here is called with zone->lock held.
+ */
+#ifndef MM_BUDDY_H
+#define MM_BUDDY_H
+
+#include "mm/gfp.h"
+#include "mm/mmzone.h"
+
+static always_inline struct zone *pfn_to_zone(unsigned long pfn)
+{
+	return &NODE_DATA(pfn_to_block(pfn)->nid)->node_zones[ZONE_NORMAL];
+}
+static always_inline enum migratetype get_pageblock_migratetype(unsigned long pfn)
+{
+	return (enum migratetype)pfn_to_block(pfn)->migratetype;
+}
+
+/* Free a block: join it with its free buddies as far as they go. dirty: it may have been written to. */
+void free_one_page(struct zone *zone, unsigned long pfn, unsigned int order, bool dirty);
+/* Free nr pages from pfn on, as the largest aligned blocks. */
+void free_page_range(struct zone *zone, unsigned long pfn, unsigned long nr, bool dirty);
+/* Take a block of the order: smallest fit, then fallback to other migratetypes unless ALLOC_NOFRAGMENT. NULL: none. */
+struct page *rmqueue_buddy(struct zone *zone, unsigned int order, enum migratetype mt, unsigned int alloc_flags);
+/* The smallest free block of this migratetype that is large enough. */
+struct page *rmqueue_smallest(struct zone *zone, unsigned int order, enum migratetype mt);
+/* Take the free block that begins at pfn off its list; the caller has seen that it does. */
+void del_page_from_free_list(struct zone *zone, struct page *page);
+/* Exactly nr pages, of no more than one page alignment, from free blocks that lie side by side. NULL: none near the
+ * heads of the lists; a whole block of the next order then has to be cut. */
+struct page *rmqueue_exact(struct zone *zone, unsigned long nr, enum migratetype mt);
+/* Take exactly the pages [pfn, pfn + nr): all or nothing. */
+bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr);
+
+/* Put free pages of another migratetype at our disposal; true if there is something to allocate now. */
+bool rmqueue_fallback(struct zone *zone, unsigned int order, enum migratetype mt);
+/* Move the free pages of a pageblock to the lists of mt, which becomes its migratetype; pages moved. */
+unsigned long move_freepages_block(struct zone *zone, unsigned long pfn, enum migratetype mt);
+
+/*
+ * Prove the zone's invariants: every free block aligned, on the one right list, with no free buddy of its order;
+ * counters equal lists. Fatal on a violation. Takes the lock itself. Debug and tests.
+ */
+void check_zone(struct zone *zone);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_zone: the invariants of a zone, proved by walking its lists.
+ */
+#include "mm/buddy.h"
+
+struct tally {
+	unsigned long pages, dirty, blocks;
+};
+
+static void check_block(struct zone *zone, unsigned long pfn, unsigned int order, unsigned int mt)
+{
+	const struct page *page = pfn_to_page(pfn);
+	unsigned long buddy_pfn = pfn ^ (1UL << order);
+
+	if (page->type != PAGE_BUDDY || page->order != order)
+		bm_fatal("check_zone: page %lu on list %u of order %u has type %u order %u", pfn, mt, order,
+			 page->type, page->order);
+	if (!is_aligned(pfn, 1UL << order))
+		bm_fatal("check_zone: page %lu is not aligned to its order %u", pfn, order);
+	if (pfn_to_block(pfn)->state != PB_ZONE || pfn_to_zone(pfn) != zone)
+		bm_fatal("check_zone: page %lu is not of this zone", pfn);
+	if (pfn_to_block(pfn)->migratetype != mt)
+		bm_fatal("check_zone: page %lu on list %u, its pageblock has %u", pfn, mt,
+			 pfn_to_block(pfn)->migratetype);
+	if (order == MAX_ORDER - 1 || !pfn_valid(buddy_pfn) || pfn_to_block(buddy_pfn)->state != PB_ZONE)
+		return;
+	if (pfn_to_page(buddy_pfn)->type == PAGE_BUDDY && pfn_to_page(buddy_pfn)->order == order)
+		bm_fatal("check_zone: pages %lu and %lu are free buddies of order %u", pfn, buddy_pfn, order);
+}
+
+static unsigned long check_list(struct zone *zone, unsigned int order, unsigned int mt, struct tally *t)
+{
+	uint32_t pfn, prev = NO_PFN;
+	unsigned long nr = 0;
+
+	for (pfn = zone->free_area[order].free_list[mt]; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next) {
+		const struct page *page = pfn_to_page(pfn);
+
+		if (page->prev != prev)
+			bm_fatal("check_zone: page %u links back to %u, not %u", pfn, page->prev, prev);
+		check_block(zone, pfn, order, mt);
+		t->dirty += page->flags & PG_DIRTY ? 1UL << order : 0;
+		prev = pfn;
+		nr++;
+	}
+	return nr;
+}
+
+void check_zone(struct zone *zone)
+{
+	struct tally t = { 0, 0, 0 };
+	unsigned int order, mt;
+
+	mutex_lock(&zone->lock);
+	for (order = 0; order < MAX_ORDER; order++) {
+		unsigned long nr = 0;
+
+		for (mt = 0; mt < MIGRATE_TYPES; mt++)
+			nr += check_list(zone, order, mt, &t);
+		if (nr != zone->free_area[order].nr_free)
+			bm_fatal("check_zone: %lu blocks of order %u, counted %lu", nr, order,
+				 zone->free_area[order].nr_free);
+		t.pages += nr << order;
+		if (order >= PAGEBLOCK_ORDER)
+			t.blocks += nr << (order - PAGEBLOCK_ORDER);
+	}
+	if (t.pages != zone->nr_free_pages || t.dirty != zone->nr_dirty || t.blocks != zone->nr_free_blocks)
+		bm_fatal("check_zone: %lu pages %lu dirty %lu pageblocks, counted %lu %lu %lu", t.pages, t.dirty,
+			 t.blocks, zone->nr_free_pages, zone->nr_dirty, zone->nr_free_blocks);
+	if (zone->nr_free_pages > zone->managed_pages)
+		bm_fatal("check_zone: %lu pages free of %lu", zone->nr_free_pages, zone->managed_pages);
+	mutex_unlock(&zone->lock);
+}

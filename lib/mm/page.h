@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page frames and their descriptors. The heap is one window of address space; a page frame number counts 4 KiB pages
+ * from the window's base, and everything known of a page lies out of line in arrays indexed by it: a byte that says
+ * what free() may do with a pointer into the page (class), a struct page, and per 2 MiB a struct pageblock.
+ */
+#ifndef MM_PAGE_H
+#define MM_PAGE_H
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/message.h"
+
+#define MAX_ORDER 11 /* orders 0 to 10 */
+#define PAGEBLOCK_ORDER 9
+#define PAGEBLOCK_PAGES (1UL << PAGEBLOCK_ORDER)
+#define PAGEBLOCK_SHIFT (PAGE_SHIFT + PAGEBLOCK_ORDER)
+#define PAGEBLOCK_SIZE (1UL << PAGEBLOCK_SHIFT)
+
+/* Page frame 0 never exists, so it ends lists and says "none". */
+#define NO_PFN 0U
+
+enum migratetype {
+	MIGRATE_UNMOVABLE,
+	MIGRATE_MOVABLE,
+	MIGRATE_RECLAIMABLE,
+	MIGRATE_TYPES
+};
+
+enum page_type {
+	PAGE_NONE,  /* not in use, or inside a larger free block */
+	PAGE_BUDDY, /* first page of a free block in a zone's free area */
+	PAGE_PCP,   /* first page of a free block in a per-CPU list */
+	PAGE_HEAD,  /* first page of an allocated block */
+	PAGE_SLAB,  /* first page of a slab */
+	PAGE_TAIL,  /* a further page of a slab: head says where it begins */
+	PAGE_RUN,   /* first page of a run: whole pages that serve one malloc */
+	PAGE_HUGE,  /* first page of a pageblock range that serves one malloc */
+};
+
+#define PG_DIRTY 0x01 /* a free block that may hold stale data and be resident */
+
+struct page {
+	uint32_t next, prev; /* free list or partial list; zone or cache lock */
+	uint8_t type;        /* enum page_type */
+	uint8_t order;       /* of a free or allocated block */
+	uint8_t flags;       /* PG_* */
+	uint8_t cache;       /* slab, run: the size class; PCP: the migratetype */
+	uint32_t refcount;   /* PAGE_HEAD: references; slab: objects not in the slab's own free list */
+	uint32_t carved;     /* slab: objects ever taken from the untouched end */
+	uint32_t owner;      /* who is charged; 0: the process */
+	union {
+		void *freelist;         /* slab: free objects, linked through their first word */
+		unsigned long nr_pages; /* run, huge: length */
+		unsigned long head;     /* tail: page frame number of the slab's first page */
+	};
+};
+BUILD_BUG_ON(sizeof(struct page) != 32);
+
+enum pageblock_state {
+	PB_HOLE, /* outside the heap */
+	PB_FREE, /* in the arenas' free ranges */
+	PB_ZONE, /* given to a zone */
+	PB_HUGE, /* serves one malloc by itself */
+	PB_BUSY, /* taken out for giving back */
+};
+
+#define PBF_MAPPED 0x01 /* has memory behind it */
+#define PBF_DIRTY 0x02  /* may be resident */
+#define PBF_THP 0x04    /* hugepages were asked for */
+
+struct pageblock {
+	uint32_t next, prev; /* free ranges of one size; arena lock */
+	uint32_t older, newer; /* dirty pageblocks by age; arena lock */
+	uint32_t nr;         /* length of the free range, at its first and last pageblock */
+	uint8_t state;       /* enum pageblock_state */
+	uint8_t flags;       /* PBF_* */
+	uint8_t migratetype; /* zone lock */
+	uint8_t nid;         /* the node it is bound to */
+	uint32_t stamp;      /* dirty: when it became free, in ms */
+	uint32_t nr_free;    /* PB_ZONE: free pages in it; zone lock */
+};
+BUILD_BUG_ON(sizeof(struct pageblock) != 32);
+
+/*
+ * The window. Everything below nr_pages is backed by class, map and blocks (zero-filled where nothing is), so any
+ * address can be looked up by one comparison. Grows only; written under the arena lock.
+ */
+struct vmemmap {
+	uintptr_t base;         /* address of page frame 0 */
+	unsigned long nr_pages; /* page frames that have descriptors */
+	uint8_t *class;         /* size class whose objects may begin in the page; 0: free() must look closer */
+	struct page *map;
+	struct pageblock *blocks;
+};
+extern struct vmemmap vmemmap;
+
+static always_inline unsigned long addr_to_pfn(const void *addr)
+{
+	return ((uintptr_t)addr - vmemmap.base) >> PAGE_SHIFT;
+}
+static always_inline void *pfn_to_addr(unsigned long pfn)
+{
+	return (void *)(vmemmap.base + (pfn << PAGE_SHIFT));
+}
+static always_inline bool pfn_valid(unsigned long pfn)
+{
+	return pfn < READ_ONCE(vmemmap.nr_pages);
+}
+static always_inline struct page *pfn_to_page(unsigned long pfn)
+{
+	return &vmemmap.map[pfn];
+}
+static always_inline unsigned long page_to_pfn(const struct page *page)
+{
+	return (unsigned long)(page - vmemmap.map);
+}
+static always_inline void *page_to_addr(const struct page *page)
+{
+	return pfn_to_addr(page_to_pfn(page));
+}
+static always_inline struct pageblock *pfn_to_block(unsigned long pfn)
+{
+	return &vmemmap.blocks[pfn >> PAGEBLOCK_ORDER];
+}
+static always_inline void *block_to_addr(unsigned long pb)
+{
+	return (void *)(vmemmap.base + (pb << PAGEBLOCK_SHIFT));
+}
+
+/* Lists of pages linked by page frame number; head is NO_PFN when empty. The caller holds the list's lock. */
+static always_inline void page_list_add(uint32_t *head, struct page *page)
+{
+	uint32_t pfn = (uint32_t)page_to_pfn(page);
+
+	page->prev = NO_PFN;
+	page->next = *head;
+	if (*head != NO_PFN)
+		pfn_to_page(*head)->prev = pfn;
+	*head = pfn;
+}
+static always_inline void page_list_del(uint32_t *head, struct page *page)
+{
+	if (page->prev != NO_PFN)
+		pfn_to_page(page->prev)->next = page->next;
+	else
+		*head = page->next;
+	if (page->next != NO_PFN)
+		pfn_to_page(page->next)->prev = page->prev;
+}
+
+#endif

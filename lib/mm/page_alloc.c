@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The walk of an allocation, in the kernel's steps: prepare, get_page_from_freelist over the zonelist with the zone
+ * growing where it runs dry, and the slow path when that fails.
+ *
+ * Lock order: per-CPU list, zone, arena.
+ */
+#include "mm/page_alloc.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "mm/arena.h"
+#include "mm/buddy.h"
+#include "mm/sparse.h"
+#include "os/os.h"
+
+/* Wholly free pageblocks that a zone keeps, so that a slab coming and going does not reach the arenas. */
+#define ZONE_KEEP_BLOCKS 1UL
+
+struct alloc_context {
+	struct zone **zones;
+	enum migratetype migratetype;
+};
+
+int mm_init(void)
+{
+	int err;
+
+	arena_init();
+	topology_init("/sys");
+	err = sparse_init();
+	return err ? err : free_area_init();
+}
+
+/* Has the zone its mark left after this allocation? No limit is in force while the marks are 0. */
+static bool zone_watermark_fast(const struct zone *zone, unsigned int order, unsigned long mark)
+{
+	return READ_ONCE(zone->nr_free_pages) >= mark + (mark ? 1UL << order : 0);
+}
+
+/* In the place of the kernel's deferred pages: pageblocks that the arenas still have. */
+static bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
+{
+	unsigned long nr = order > PAGEBLOCK_ORDER ? 1UL << (order - PAGEBLOCK_ORDER) : 1;
+	unsigned long pb, i;
+	bool clean;
+
+	pb = arena_alloc(nr, nr, PB_ZONE, zone->nid, &clean);
+	if (!pb)
+		return false;
+	arena_advise_huge(pb, nr);
+	mutex_lock(&zone->lock);
+	zone->managed_pages += nr << PAGEBLOCK_ORDER;
+	zone->nr_grown += nr;
+	for (i = pb; i < pb + nr; i++) {
+		vmemmap.blocks[i].migratetype = (uint8_t)mt;
+		free_one_page(zone, i << PAGEBLOCK_ORDER, PAGEBLOCK_ORDER, !clean);
+	}
+	mutex_unlock(&zone->lock);
+	return true;
+}
+
+static struct page *rmqueue(struct zone *zone, unsigned int order, enum migratetype mt, unsigned int alloc_flags)
+{
+	struct page *page;
+
+	if (order <= PCP_MAX_ORDER) {
+		page = rmqueue_pcplist(zone, order, mt, alloc_flags);
+		if (likely(page))
+			return page;
+	}
+	mutex_lock(&zone->lock);
+	page = rmqueue_buddy(zone, order, mt, alloc_flags);
+	mutex_unlock(&zone->lock);
+	return page;
+}
+
+static void prep_new_page(struct page *page, unsigned int order)
+{
+	page->type = PAGE_HEAD;
+	page->order = (uint8_t)order;
+	page->refcount = 1;
+	page->owner = 0;
+}
+
+static struct page *get_page_from_freelist(unsigned int order, unsigned int alloc_flags,
+					   const struct alloc_context *ac)
+{
+	struct zone **z;
+
+	for (z = ac->zones; *z; z++) {
+		struct zone *zone = *z;
+		struct page *page = NULL;
+
+		if (zone_watermark_fast(zone, order, zone->watermark[alloc_flags & ALLOC_WMARK_MASK]))
+			page = rmqueue(zone, order, ac->migratetype, alloc_flags);
+		if (!page && zone_grow(zone, order, ac->migratetype))
+			page = rmqueue(zone, order, ac->migratetype, alloc_flags);
+		if (page) {
+			prep_new_page(page, order);
+			return page;
+		}
+	}
+	return NULL;
+}
+
+/* Nothing free and no growth: mix migratetypes, then bring back what caches hold and try once more. */
+static cold struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order, const struct alloc_context *ac)
+{
+	struct page *page = get_page_from_freelist(order, ALLOC_WMARK_MIN, ac);
+
+	if (page || !(gfp & GFP_DIRECT_RECLAIM))
+		return page;
+	drain_all_pages();
+	return get_page_from_freelist(order, ALLOC_WMARK_MIN, ac);
+}
+
+struct page *alloc_pages(gfp_t gfp, unsigned int order)
+{
+	struct alloc_context ac = {
+		.zones = NODE_DATA(numa_node_id())->node_zonelist.zones,
+		.migratetype = gfp_migratetype(gfp),
+	};
+	struct page *page;
+
+	if (WARN_ONCE(order >= MAX_ORDER, "page allocation of order %u: the largest is %d", order, MAX_ORDER - 1))
+		return NULL;
+	page = get_page_from_freelist(order, ALLOC_WMARK_LOW | ALLOC_NOFRAGMENT, &ac);
+	if (unlikely(!page))
+		page = alloc_pages_slowpath(gfp, order, &ac);
+#ifdef BM_DEBUG
+	if (page)
+		check_zone(pfn_to_zone(page_to_pfn(page)));
+#endif
+	return page;
+}
+
+static void trim_if_over(struct zone *zone)
+{
+	if (unlikely(READ_ONCE(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
+		zone_trim(zone, ZONE_KEEP_BLOCKS);
+#ifdef BM_DEBUG
+	check_zone(zone);
+#endif
+}
+
+void free_pages(struct page *page, unsigned int order)
+{
+	unsigned long pfn = page_to_pfn(page);
+	struct zone *zone = pfn_to_zone(pfn);
+
+	VM_BUG_ON(page->type == PAGE_BUDDY || page->type == PAGE_PCP);
+	if (order > PCP_MAX_ORDER || !free_pcp_page(zone, page, order)) {
+		mutex_lock(&zone->lock);
+		free_one_page(zone, pfn, order, true);
+		mutex_unlock(&zone->lock);
+	}
+	trim_if_over(zone);
+}
+
+struct page *alloc_pages_exact(gfp_t gfp, unsigned long nr, unsigned int order)
+{
+	unsigned int whole = order_for_pages(nr);
+	struct page *page = NULL;
+	struct zone *zone;
+
+	if (!order && nr != 1UL << whole) {
+		zone = NODE_DATA(numa_node_id())->node_zonelist.zones[0];
+		mutex_lock(&zone->lock);
+		page = rmqueue_exact(zone, nr, gfp_migratetype(gfp));
+		mutex_unlock(&zone->lock);
+		if (page) {
+			prep_new_page(page, whole);
+			return page;
+		}
+	}
+	if (order < whole)
+		order = whole;
+	page = alloc_pages(gfp, order);
+	if (page && nr < 1UL << order) {
+		unsigned long pfn = page_to_pfn(page);
+
+		zone = pfn_to_zone(pfn);
+		mutex_lock(&zone->lock);
+		free_page_range(zone, pfn + nr, (1UL << order) - nr, page->flags & PG_DIRTY);
+		mutex_unlock(&zone->lock);
+	}
+	return page;
+}
+
+void free_pages_exact(struct page *page, unsigned long nr)
+{
+	unsigned long pfn = page_to_pfn(page);
+	struct zone *zone = pfn_to_zone(pfn);
+
+	mutex_lock(&zone->lock);
+	free_page_range(zone, pfn, nr, true);
+	mutex_unlock(&zone->lock);
+	trim_if_over(zone);
+}
+
+bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_nr)
+{
+	unsigned long pfn = page_to_pfn(page);
+	struct zone *zone = pfn_to_zone(pfn);
+	bool ok = true;
+
+	mutex_lock(&zone->lock);
+	if (new_nr > nr)
+		ok = take_free_range(zone, pfn + nr, new_nr - nr);
+	else if (new_nr < nr)
+		free_page_range(zone, pfn + new_nr, nr - new_nr, true);
+	mutex_unlock(&zone->lock);
+	return ok;
+}
+
+/* Take one wholly free block off the zone; its order, 0 when there is none. */
+static unsigned int offline_free_block(struct zone *zone, unsigned long keep, unsigned long *pfn, bool *dirty)
+{
+	unsigned int order = 0, mt;
+
+	mutex_lock(&zone->lock);
+	for (mt = 0; mt < MIGRATE_TYPES && zone->nr_free_blocks > keep && !order; mt++) {
+		unsigned int o;
+
+		for (o = MAX_ORDER - 1; o >= PAGEBLOCK_ORDER; o--)
+			if (zone->free_area[o].free_list[mt] != NO_PFN)
+				break;
+		if (o < PAGEBLOCK_ORDER)
+			continue;
+		order = o;
+		*pfn = zone->free_area[o].free_list[mt];
+		*dirty = pfn_to_page(*pfn)->flags & PG_DIRTY;
+		del_page_from_free_list(zone, pfn_to_page(*pfn));
+		zone->managed_pages -= 1UL << o;
+		zone->nr_given_back += 1UL << (o - PAGEBLOCK_ORDER);
+	}
+	mutex_unlock(&zone->lock);
+	return order;
+}
+
+void zone_trim(struct zone *zone, unsigned long keep)
+{
+	unsigned long pfn;
+	unsigned int order;
+	bool dirty;
+
+	while ((order = offline_free_block(zone, keep, &pfn, &dirty)))
+		arena_free(pfn >> PAGEBLOCK_ORDER, 1UL << (order - PAGEBLOCK_ORDER), dirty);
+}
+
+/* The first dirty free block of the order, off its list; NULL: none. */
+static struct page *take_dirty_block(struct zone *zone, unsigned int order)
+{
+	unsigned int mt;
+	uint32_t pfn;
+
+	for (mt = 0; mt < MIGRATE_TYPES; mt++)
+		for (pfn = zone->free_area[order].free_list[mt]; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next)
+			if (pfn_to_page(pfn)->flags & PG_DIRTY) {
+				del_page_from_free_list(zone, pfn_to_page(pfn));
+				return pfn_to_page(pfn);
+			}
+	return NULL;
+}
+
+unsigned long zone_purge(struct zone *zone, unsigned int min_order)
+{
+	unsigned long purged = 0;
+	unsigned int order;
+	struct page *page;
+	bool ok = true;
+
+	for (order = MAX_ORDER; ok && order-- > min_order;) {
+		mutex_lock(&zone->lock);
+		while (ok && (page = take_dirty_block(zone, order))) {
+			mutex_unlock(&zone->lock);
+			ok = os->madvise(page_to_addr(page), PAGE_SIZE << order, MADV_DONTNEED) >= 0;
+			mutex_lock(&zone->lock);
+			free_one_page(zone, page_to_pfn(page), order, !ok);
+			purged += ok ? PAGE_SIZE << order : 0;
+		}
+		mutex_unlock(&zone->lock);
+	}
+	return purged;
+}
+
+unsigned long mm_trim(size_t keep)
+{
+	unsigned long bytes = 0;
+	int nid;
+
+	drain_all_pages();
+	for_each_online_node(nid) zone_trim(&NODE_DATA(nid)->node_zones[ZONE_NORMAL], 0);
+	bytes += arena_purge(keep >> PAGEBLOCK_SHIFT, ~0U, false) << PAGEBLOCK_SHIFT;
+	if (keep < PAGEBLOCK_SIZE)
+		for_each_online_node(nid)
+			bytes += zone_purge(&NODE_DATA(nid)->node_zones[ZONE_NORMAL], 0);
+	return bytes;
+}

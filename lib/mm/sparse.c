@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The window and its descriptor arrays (the kernel's sparsemem with vmemmap).
+ *
+ * Normally nothing is reserved: the window and the arrays beside it are only a plan of addresses, far from where the
+ * kernel places mappings by itself, and memory is mapped there piece by piece with MAP_FIXED_NOREPLACE. So the heap
+ * costs no address space beyond what it uses, which is what ulimit -v counts. Where the planned addresses cannot be
+ * had (valgrind, a sanitizer, a small address space) a modest window is reserved instead and committed by mprotect,
+ * which RLIMIT_DATA checks where it would not check a mapping over a reservation.
+ */
+#include "mm/sparse.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "base/bits.h"
+#include "mm/page.h"
+#include "os/os.h"
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+#define SECTION_SHIFT 28 /* descriptors are mapped for 256 MiB of heap at a time */
+#define SECTION_BLOCKS (1UL << (SECTION_SHIFT - PAGEBLOCK_SHIFT))
+
+/* The planned window: 16 TiB, its base anywhere in a range that neither mmap's own placement (top-down or bottom-up),
+ * nor brk, nor the shadows of sanitizers use. */
+#define WINDOW_SIZE (1UL << 44)
+#define WINDOW_LOW (0x11UL << 40)
+#define WINDOW_SPREAD (0x9UL << 40)
+#define RESERVED_WINDOW_MAX (64 * GiB)
+#define RESERVED_WINDOW_MIN (32 * MiB)
+
+/* One descriptor array: mapped from its start as far as the heap reaches. */
+struct descriptor_area {
+	uintptr_t base;
+	size_t mapped;
+};
+
+static struct {
+	bool reserved; /* committed by mprotect inside a reservation */
+	unsigned long end_block;
+	struct descriptor_area class, map, blocks;
+} sparse;
+
+struct vmemmap vmemmap;
+
+static int commit_range(uintptr_t addr, size_t len)
+{
+	long ret;
+
+	if (sparse.reserved)
+		return (int)os->mprotect((void *)addr, len, PROT_READ | PROT_WRITE);
+	ret = os->mmap((void *)addr, len, PROT_READ | PROT_WRITE, MAP_FIXED_NOREPLACE);
+	if (os_is_error(ret))
+		return (int)ret;
+	if ((uintptr_t)ret != addr) { /* a kernel that takes the flag for a hint */
+		os->munmap((void *)ret, len);
+		return -EEXIST;
+	}
+	return 0;
+}
+
+static int area_extend(struct descriptor_area *area, size_t need)
+{
+	size_t target = align_up(need, max_ul(os_page_size(), PAGE_SIZE));
+	int err;
+
+	if (target <= area->mapped)
+		return 0;
+	err = commit_range(area->base + area->mapped, target - area->mapped);
+	if (err)
+		return err;
+	/* A hugepage of descriptors would be resident for a heap of a few pages. */
+	os->madvise((void *)(area->base + area->mapped), target - area->mapped, MADV_NOHUGEPAGE);
+	area->mapped = target;
+	return 0;
+}
+
+/* Lay the arrays and the window out from base on; the size of it all. */
+static size_t lay_out(uintptr_t base, size_t window)
+{
+	unsigned long pages = window >> PAGE_SHIFT;
+	uintptr_t at = base;
+
+	sparse.blocks.base = at;
+	at += align_up((pages >> PAGEBLOCK_ORDER) * sizeof(struct pageblock), PAGEBLOCK_SIZE);
+	sparse.class.base = at;
+	at += align_up(pages, PAGEBLOCK_SIZE);
+	sparse.map.base = at;
+	at += align_up(pages * sizeof(struct page), PAGEBLOCK_SIZE);
+	at = align_up(at, PAGEBLOCK_SIZE << 1); /* order 10 is the largest alignment of a block */
+	vmemmap.base = at;
+	vmemmap.blocks = (struct pageblock *)sparse.blocks.base;
+	vmemmap.class = (uint8_t *)sparse.class.base;
+	vmemmap.map = (struct page *)sparse.map.base;
+	sparse.blocks.mapped = sparse.class.mapped = sparse.map.mapped = 0;
+	sparse.end_block = window >> PAGEBLOCK_SHIFT;
+	return at + window - base;
+}
+
+static int plan_window(void)
+{
+	uintptr_t base = WINDOW_LOW + align_down(os_random() % WINDOW_SPREAD, PAGEBLOCK_SIZE);
+
+	sparse.reserved = false;
+	lay_out(base, WINDOW_SIZE);
+	return sparse_extend(SECTION_BLOCKS);
+}
+
+static int reserve_window(void)
+{
+	size_t window = RESERVED_WINDOW_MAX;
+	size_t total;
+	long ret;
+
+	for (; window >= RESERVED_WINDOW_MIN; window >>= 1) {
+		total = lay_out(0, window) + PAGEBLOCK_SIZE;
+		ret = os->mmap(NULL, total, PROT_NONE, 0);
+		if (os_is_error(ret))
+			continue;
+		sparse.reserved = true;
+		lay_out(align_up((uintptr_t)ret, PAGEBLOCK_SIZE), window - 2 * PAGEBLOCK_SIZE);
+		return sparse_extend(min_ul(SECTION_BLOCKS, sparse.end_block));
+	}
+	return -ENOMEM;
+}
+
+int sparse_init(void)
+{
+#ifndef BM_PREFIX /* a sanitizer may know only the addresses that mmap picks */
+	if (!plan_window())
+		return 0;
+	os->munmap((void *)sparse.blocks.base, sparse.blocks.mapped);
+	os->munmap((void *)sparse.class.base, sparse.class.mapped);
+#endif
+	return reserve_window();
+}
+
+int sparse_extend(unsigned long pb)
+{
+	unsigned long pages;
+	int err;
+
+	pb = min_ul(align_up(pb, SECTION_BLOCKS), sparse.end_block);
+	pages = pb << PAGEBLOCK_ORDER;
+	if (pages <= vmemmap.nr_pages)
+		return 0;
+	err = area_extend(&sparse.blocks, pb * sizeof(struct pageblock));
+	if (!err)
+		err = area_extend(&sparse.class, pages);
+	if (!err)
+		err = area_extend(&sparse.map, pages * sizeof(struct page));
+	if (!err)
+		smp_store_release(&vmemmap.nr_pages, pages);
+	return err;
+}
+
+int sparse_commit(unsigned long pb, unsigned long nr)
+{
+	return commit_range((uintptr_t)block_to_addr(pb), nr << PAGEBLOCK_SHIFT);
+}
+
+int sparse_decommit(unsigned long pb, unsigned long nr)
+{
+	void *addr = block_to_addr(pb);
+	size_t len = nr << PAGEBLOCK_SHIFT;
+	long ret;
+
+	if (!sparse.reserved)
+		return (int)os->munmap(addr, len);
+	ret = os->mmap(addr, len, PROT_NONE, MAP_FIXED);
+	return os_is_error(ret) ? (int)ret : 0;
+}
+
+unsigned long sparse_end_block(void)
+{
+	return sparse.end_block;
+}
+
+unsigned long sparse_metadata_bytes(void)
+{
+	return sparse.blocks.mapped + sparse.class.mapped + sparse.map.mapped;
+}
+
+bool sparse_in_window(const void *addr)
+{
+	return pfn_valid(addr_to_pfn(addr));
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The window of address space that the heap lives in, and the memory of its descriptors.
+ */
+#ifndef MM_SPARSE_H
+#define MM_SPARSE_H
+
+#include "base/compiler.h"
+
+/* Choose the window. Called once, with one thread; 0 or -ENOMEM. */
+int sparse_init(void);
+/* Make descriptors for all pageblocks below pb; under the arena lock; 0 or -errno. */
+int sparse_extend(unsigned long pb);
+/* Put memory behind nr pageblocks; 0 or -errno (-EEXIST: the addresses are somebody else's). */
+int sparse_commit(unsigned long pb, unsigned long nr);
+/* Take memory and address space away again; 0 or -errno. */
+int sparse_decommit(unsigned long pb, unsigned long nr);
+/* First pageblock past the window. */
+unsigned long sparse_end_block(void);
+/* Bytes of descriptors that are mapped (not all of them are touched). */
+unsigned long sparse_metadata_bytes(void);
+/* A pointer that may once have been ours? False: certainly never. Used for messages only. */
+bool sparse_in_window(const void *addr);
+
+#endif

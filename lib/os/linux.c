@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Linux on x86-64 and aarch64. System calls are instructions of our own, not libc's wrappers: those set errno, are
+ * cancellation points and can be interposed, and malloc may do none of that. The clock alone comes from libc, which
+ * knows the vDSO.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/mempolicy.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/host.h"
+#include "os/os.h"
+#include "os/topology.h"
+
+#if defined(__x86_64__)
+static always_inline long raw_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+static always_inline char *thread_pointer(void)
+{
+	char *tp;
+
+	__asm__("mov %%fs:0, %0" : "=r"(tp));
+	return tp;
+}
+#elif defined(__aarch64__)
+static always_inline long raw_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+	register long x8 __asm__("x8") = nr;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+	register long x4 __asm__("x4") = e;
+	register long x5 __asm__("x5") = f;
+
+	__asm__ volatile("svc #0"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+			 : "memory");
+	return x0;
+}
+
+static always_inline char *thread_pointer(void)
+{
+	char *tp;
+
+	__asm__("mrs %0, tpidr_el0" : "=r"(tp));
+	return tp;
+}
+#else
+#error "this library knows Linux on x86-64 and aarch64"
+#endif
+
+/* SYSCALL(number, up to six arguments): the result or -errno. */
+#define SYSCALL(...) SYSCALL_PADDED(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+#define SYSCALL_PADDED(nr, a, b, c, d, e, f, ...)                                                             \
+	raw_syscall((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+/* The kernel's own signal set, one word for 64 signals. */
+#define KERNEL_SIGSET_SIZE 8
+
+static long linux_mmap(void *addr, size_t len, int prot, int flags)
+{
+	return SYSCALL(SYS_mmap, addr, len, prot, flags | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+static long linux_munmap(void *addr, size_t len)
+{
+	return SYSCALL(SYS_munmap, addr, len);
+}
+
+static long linux_mremap(void *addr, size_t old_len, size_t new_len, void *dst)
+{
+	return SYSCALL(SYS_mremap, addr, old_len, new_len, dst ? MREMAP_MAYMOVE | MREMAP_FIXED : 0, dst);
+}
+
+static long linux_mprotect(void *addr, size_t len, int prot)
+{
+	return SYSCALL(SYS_mprotect, addr, len, prot);
+}
+
+static long linux_madvise(void *addr, size_t len, int advice)
+{
+	return SYSCALL(SYS_madvise, addr, len, advice);
+}
+
+static long linux_mbind(void *addr, size_t len, int mode, unsigned long mask)
+{
+	/* The kernel takes one off the number of bits it is told. */
+	return SYSCALL(SYS_mbind, addr, len, mode, &mask, 8 * sizeof(mask) + 1, 0);
+}
+
+const struct os_ops os_linux = {
+	.mmap = linux_mmap,
+	.munmap = linux_munmap,
+	.mremap = linux_mremap,
+	.mprotect = linux_mprotect,
+	.madvise = linux_madvise,
+	.mbind = linux_mbind,
+};
+
+const struct os_ops *os = &os_linux;
+
+bool os_is_error(long ret)
+{
+	return (unsigned long)ret >= -4095UL;
+}
+
+void host_futex_wait(uint32_t *word, uint32_t value)
+{
+	SYSCALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, 0);
+}
+
+void host_futex_wake(uint32_t *word, int nr)
+{
+	SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, nr);
+}
+
+void host_write(int fd, const char *text, size_t len)
+{
+	while (len) {
+		long ret = SYSCALL(SYS_write, fd, text, len);
+
+		if (ret == -EINTR)
+			continue;
+		if (ret <= 0)
+			return;
+		text += ret;
+		len -= (size_t)ret;
+	}
+}
+
+/* The kernel's struct sigaction, of both machines; all zero is the default action. */
+struct kernel_sigaction {
+	unsigned long handler, flags, restorer, mask;
+};
+
+cold void host_abort(void)
+{
+	struct kernel_sigaction dfl = { 0 };
+	unsigned long mask = 1UL << (SIGABRT - 1);
+
+	SYSCALL(SYS_rt_sigaction, SIGABRT, &dfl, 0, KERNEL_SIGSET_SIZE);
+	SYSCALL(SYS_rt_sigprocmask, SIG_UNBLOCK, &mask, 0, KERNEL_SIGSET_SIZE);
+	SYSCALL(SYS_tgkill, os_getpid(), os_gettid(), SIGABRT);
+	/* The first process of a container ignores what it sends itself, but not a fault. */
+	__builtin_trap();
+}
+
+cold void host_exit(int status)
+{
+	for (;;)
+		SYSCALL(SYS_exit_group, status);
+}
+
+unsigned int host_nr_cpus(void)
+{
+	return os_nr_cpus();
+}
+
+static struct timespec read_clock(clockid_t clock)
+{
+	struct timespec ts = { 0 };
+
+	clock_gettime(clock, &ts);
+	return ts;
+}
+
+uint64_t os_clock_ms(void)
+{
+	struct timespec ts = read_clock(CLOCK_MONOTONIC_COARSE);
+
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t os_clock_ns(void)
+{
+	struct timespec ts = read_clock(CLOCK_MONOTONIC);
+
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+int os_gettid(void)
+{
+	return (int)SYSCALL(SYS_gettid);
+}
+
+int os_getpid(void)
+{
+	return (int)SYSCALL(SYS_getpid);
+}
+
+static unsigned int highest_cpu(const unsigned long *mask, size_t words)
+{
+	while (words--) {
+		if (mask[words])
+			return (unsigned int)(words * 64) + ilog2(mask[words]);
+	}
+	return 0;
+}
+
+/* Every number that os_cpu_id can give counts, so this is the highest one, not how many there are. */
+static cold unsigned int read_nr_cpus(void)
+{
+	unsigned long mask[MAX_CPUS / 64] = { 0 };
+	char list[256];
+
+	if (os_read_file("/sys/devices/system/cpu/possible", list, sizeof(list)) <= 0 ||
+	    !parse_cpulist(list, mask, MAX_CPUS)) {
+		if (os_is_error(SYSCALL(SYS_sched_getaffinity, 0, sizeof(mask), mask)))
+			return 1;
+	}
+	return highest_cpu(mask, ARRAY_SIZE(mask)) + 1;
+}
+
+unsigned int os_nr_cpus(void)
+{
+	static unsigned int nr_cpus;
+	unsigned int nr = READ_ONCE(nr_cpus);
+
+	if (unlikely(!nr)) {
+		nr = read_nr_cpus();
+		WRITE_ONCE(nr_cpus, nr);
+	}
+	return nr;
+}
+
+/*
+ * glibc 2.35 and later register an rseq area for each thread and tell where. The references are weak, and as both live
+ * in the loader, which we are not linked with, the linker gives them no version: an older glibc loads us and leaves
+ * them null.
+ */
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+#define RSEQ_CPU_ID 4 /* offset of cpu_id in struct rseq */
+
+static cold unsigned int getcpu_slow(void)
+{
+	unsigned int cpu = 0;
+
+	SYSCALL(SYS_getcpu, &cpu, 0, 0);
+	return cpu;
+}
+
+unsigned int os_cpu_id(void)
+{
+	unsigned int nr = os_nr_cpus();
+	uint32_t cpu = ~0U;
+
+	if (likely(&__rseq_size && &__rseq_offset && __rseq_size))
+		cpu = *(volatile uint32_t *)(void *)(thread_pointer() + __rseq_offset + RSEQ_CPU_ID);
+	/* Negative: this thread has no registration. */
+	if (unlikely(cpu >= 1U << 31))
+		cpu = getcpu_slow();
+	return likely(cpu < nr) ? cpu : cpu % nr;
+}
+
+/* getauxval sets errno for what it does not find. */
+static unsigned long auxv(unsigned long type)
+{
+	int saved = errno;
+	unsigned long value = getauxval(type);
+
+	errno = saved;
+	return value;
+}
+
+size_t os_page_size(void)
+{
+	size_t size = auxv(AT_PAGESZ);
+
+	return size ? size : PAGE_SIZE;
+}
+
+bool os_secure(void)
+{
+	return auxv(AT_SECURE) != 0;
+}
+
+/* A finaliser that lets each bit of x reach each bit of the result. */
+static uint64_t mix(uint64_t x)
+{
+	x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93UL;
+	x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93UL;
+	return x ^ (x >> 32);
+}
+
+/* Of the kernel's two words libc makes its guards, so neither must be found from what we return: both go in. */
+uint64_t os_random(void)
+{
+	static uint64_t calls;
+	const void *bytes = (const void *)auxv(AT_RANDOM); /* aligned to nothing */
+	uint64_t n = atomic_add_return(&calls, 1);
+	uint64_t seed[2];
+
+	if (!bytes)
+		return mix(mix(os_clock_ns()) + n);
+	memcpy(seed, bytes, sizeof(seed));
+	return mix(mix(seed[0] + n) ^ seed[1]);
+}
+
+static unsigned long read_rlimit(int resource)
+{
+	struct {
+		uint64_t soft, hard;
+	} limit = { ~0UL, ~0UL };
+
+	SYSCALL(SYS_prlimit64, 0, resource, 0, &limit);
+	return limit.soft;
+}
+
+unsigned long os_rlimit_as(void)
+{
+	return read_rlimit(RLIMIT_AS);
+}
+
+unsigned long os_rlimit_data(void)
+{
+	return read_rlimit(RLIMIT_DATA);
+}
+
+/* Less than asked for is the end: one read serves nearly every file. */
+static long read_all(int fd, char *buf, size_t len)
+{
+	size_t got = 0;
+
+	while (got < len) {
+		size_t asked = len - got;
+		long ret = SYSCALL(SYS_read, fd, buf + got, asked);
+
+		if (ret == -EINTR)
+			continue;
+		if (ret < 0)
+			return ret;
+		got += (size_t)ret;
+		if ((size_t)ret < asked)
+			break;
+	}
+	return (long)got;
+}
+
+long os_read_file(const char *path, char *buf, size_t len)
+{
+	/* A FIFO in the file's place must not block us. */
+	long fd = SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	long ret;
+
+	buf[0] = '\0';
+	if (os_is_error(fd))
+		return fd;
+	ret = read_all((int)fd, buf, len - 1);
+	os_close((int)fd);
+	if (ret >= 0)
+		buf[ret] = '\0';
+	return ret;
+}
+
+int os_open_append(const char *path)
+{
+	return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+}
+
+void os_close(int fd)
+{
+	SYSCALL(SYS_close, fd);
+}

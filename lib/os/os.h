@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system below us: the only place that makes system calls, behind one table, so that a test can put a table that
+ * fails in its place. Every operation returns its result or -errno and leaves errno alone; none allocates.
+ */
+#ifndef OS_OS_H
+#define OS_OS_H
+
+#include "base/compiler.h"
+
+struct os_ops {
+	/* Anonymous private memory. flags are MAP_* beyond PRIVATE|ANONYMOUS|NORESERVE. Address or -errno. */
+	long (*mmap)(void *addr, size_t len, int prot, int flags);
+	long (*munmap)(void *addr, size_t len);
+	/* Move to exactly dst (MREMAP_MAYMOVE|MREMAP_FIXED), or resize in place when dst is NULL. Address or -errno. */
+	long (*mremap)(void *addr, size_t old_len, size_t new_len, void *dst);
+	long (*mprotect)(void *addr, size_t len, int prot);
+	long (*madvise)(void *addr, size_t len, int advice);
+	/* Bind a range to the nodes of mask (MPOL_* mode). */
+	long (*mbind)(void *addr, size_t len, int mode, unsigned long mask);
+};
+
+extern const struct os_ops *os;       /* what everyone calls: os->mmap(...) */
+extern const struct os_ops os_linux;  /* the real one */
+
+/* Calls that no test needs to fail. */
+bool os_is_error(long ret);           /* -4095 .. -1 */
+uint64_t os_clock_ms(void);           /* coarse monotonic clock */
+uint64_t os_clock_ns(void);
+int os_gettid(void);
+int os_getpid(void);
+/* This CPU's number from glibc's registered rseq area, else getcpu; never above os_nr_cpus() - 1. */
+unsigned int os_cpu_id(void);
+unsigned int os_nr_cpus(void);        /* possible CPUs, 1 to MAX_CPUS; read once */
+size_t os_page_size(void);            /* the machine's page size, from the auxiliary vector */
+bool os_secure(void);                 /* AT_SECURE: take no configuration from the environment */
+uint64_t os_random(void);             /* from AT_RANDOM, another value on each call */
+/* Soft limits in bytes, ~0UL for none. */
+unsigned long os_rlimit_as(void);
+unsigned long os_rlimit_data(void);
+/* Up to len - 1 bytes of a small file, NUL-terminated; the length or -errno. */
+long os_read_file(const char *path, char *buf, size_t len);
+/* Open for appending (O_CLOEXEC|O_CREAT); a descriptor or -errno. */
+int os_open_append(const char *path);
+void os_close(int fd);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Nodes and CPUs of this machine from sysfs. Missing or unreadable files (a container without /sys) mean one node
+ * that has all CPUs and all memory.
+ */
+#ifndef OS_TOPOLOGY_H
+#define OS_TOPOLOGY_H
+
+#include "base/compiler.h"
+
+#define MAX_NUMNODES 64
+#define MAX_CPUS 1024
+
+struct topology {
+	unsigned int nr_nodes;                 /* highest node id + 1, at least 1 */
+	unsigned int nr_cpus;                  /* possible CPUs, at least 1 */
+	uint64_t node_has_memory;              /* bit per node */
+	uint64_t node_has_cpu;
+	uint8_t cpu_to_node[MAX_CPUS];
+	uint8_t distance[MAX_NUMNODES][MAX_NUMNODES];
+};
+extern struct topology topology;
+
+/* Fill topology from files below root ("/sys" for the real one; a test gives a directory of its own). Once, at init,
+ * with one thread. Cannot fail. A machine of one node costs one small file: open, read, close. */
+void topology_init(const char *root);
+
+/* Parse a kernel list "0-3,8": set bit n of the bitmap (nr_bits long) for each n below nr_bits, pass over those above;
+ * false if malformed, with the bits before the fault set. An empty list is well formed. */
+bool parse_cpulist(const char *text, unsigned long *bitmap, unsigned int nr_bits);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs on exact pages.
+ */
+#include "slab/run.h"
+
+#include "base/annotate.h"
+#include "mm/page_alloc.h"
+
+struct run_stats run_stats;
+
+static unsigned long class_pages(unsigned int class)
+{
+	return class_size(class) >> PAGE_SHIFT;
+}
+
+static void set_class(struct page *page, unsigned int class)
+{
+	page->cache = (uint8_t)class;
+	page->nr_pages = class_pages(class);
+	/* Under memcheck free() must look at every block. */
+	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], (uint8_t)(annotate_listening ? NO_CLASS : class));
+}
+
+void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
+{
+	unsigned long nr = class_pages(class);
+	struct page *page = alloc_pages_exact(GFP_USER, nr, order);
+
+	if (!page)
+		return NULL;
+	*zeroed = !(page->flags & PG_DIRTY);
+	page->type = PAGE_RUN;
+	set_class(page, class);
+	atomic_add_return(&run_stats.nr, 1);
+	atomic_add_return(&run_stats.pages, nr);
+	return page_to_addr(page);
+}
+
+void run_free(void *addr)
+{
+	struct page *page = pfn_to_page(addr_to_pfn(addr));
+
+	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], NO_CLASS);
+	page->type = PAGE_HEAD;
+	atomic_sub_return(&run_stats.nr, 1);
+	atomic_sub_return(&run_stats.pages, page->nr_pages);
+	free_pages_exact(page, page->nr_pages);
+}
+
+bool run_resize(void *addr, unsigned int class)
+{
+	struct page *page = pfn_to_page(addr_to_pfn(addr));
+	unsigned long nr = page->nr_pages, new_nr = class_pages(class);
+
+	if (!resize_pages_exact(page, nr, new_nr))
+		return false;
+	atomic_add_return(&run_stats.pages, new_nr - nr);
+	set_class(page, class);
+	return true;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Size classes: multiples of 16 up to 128 bytes, then eight to each doubling up to 1 MiB, so that a request is rounded
+ * up by less than an eighth. Objects up to SLAB_SIZE_MAX share slabs; above, each is a run of whole pages.
+ */
+#ifndef SLAB_SIZE_CLASS_H
+#define SLAB_SIZE_CLASS_H
+
+#include "base/bits.h"
+
+#define MALLOC_ALIGN 16UL
+#define NO_CLASS 0U          /* what the class map says of a page that free() must look at closer */
+#define NR_CLASSES 113U      /* 1 to 112 */
+#define FIRST_RUN_CLASS 73U
+#define SLAB_SIZE_MAX (32 * KiB)
+#define RUN_SIZE_MAX (1 * MiB)
+#define TABLE_SIZE_MAX 1024UL /* sizes whose class is looked up, not computed */
+
+extern const uint8_t size_class_table[TABLE_SIZE_MAX / MALLOC_ALIGN + 1];
+
+/* The smallest class whose objects hold size bytes; 128 < size <= RUN_SIZE_MAX. */
+static always_inline unsigned int size_to_class_computed(size_t size)
+{
+	unsigned int log = ilog2(size - 1);
+
+	return (log - 7) * 8 + (unsigned int)((size - 1) >> (log - 3)) + 1;
+}
+
+/* The same for size <= TABLE_SIZE_MAX. */
+static always_inline unsigned int size_to_class_small(size_t size)
+{
+	return size_class_table[(size + MALLOC_ALIGN - 1) / MALLOC_ALIGN];
+}
+
+/* The same for any size up to RUN_SIZE_MAX. */
+static always_inline unsigned int size_to_class(size_t size)
+{
+	return size <= TABLE_SIZE_MAX ? size_to_class_small(size) : size_to_class_computed(size);
+}
+
+/* Bytes in an object of the class. */
+static always_inline size_t class_size(unsigned int class)
+{
+	if (class <= 8)
+		return class * MALLOC_ALIGN;
+	return ((class - 1) % 8 + 9) << ((class - 1) / 8 + 3);
+}
+
+#endif

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slabs of a class: allocation takes from the slab that has been partial for longest, freed objects go to the slab's
+ * own list, and untouched objects are cut off page by page. All bookkeeping is in the slab's first struct page.
+ */
+#include "slab/slab.h"
+
+#include <string.h>
+
+#include "base/annotate.h"
+#include "mm/page_alloc.h"
+
+#define SLAB_KEEP_EMPTY 1U /* wholly free slabs a class keeps */
+#define MAGAZINES_MAX_BYTES (256 * KiB)
+#define MAGAZINE_COUNT_SHIFT 48
+
+#define PG_PARTIAL 0x80 /* on its cache's partial list */
+
+struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
+
+/* Enough objects that a slab is worth its descriptor, few enough that it empties. */
+static unsigned int slab_order(size_t size)
+{
+	if (size <= 128)
+		return 2;
+	if (size <= 512)
+		return 3;
+	if (size <= 2 * KiB)
+		return 4;
+	return size <= 8 * KiB ? 5 : 6;
+}
+
+void slab_init(void)
+{
+	unsigned int class;
+
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+		struct kmem_cache *cache = &kmem_caches[class];
+
+		mutex_init(&cache->lock, RANK_CACHE);
+		cache->class = (uint8_t)class;
+		cache->size = (uint32_t)class_size(class);
+		cache->order = (uint8_t)slab_order(cache->size);
+	}
+}
+
+/* A free object's words are ours to read and write, whatever memcheck was told. */
+static struct object *object_next(struct object *obj)
+{
+	struct object *next;
+
+	if (annotate_listening)
+		annotate_defined(obj, sizeof(*obj));
+	next = obj->next;
+	if (annotate_listening)
+		annotate_noaccess(obj, sizeof(*obj));
+	return next;
+}
+
+static void object_link(struct object *obj, struct object *next)
+{
+	if (annotate_listening)
+		annotate_undefined(obj, sizeof(*obj));
+	obj->next = next;
+	if (annotate_listening)
+		annotate_noaccess(obj, sizeof(*obj));
+}
+
+static void partial_add_tail(struct kmem_cache *cache, struct page *slab)
+{
+	uint32_t pfn = (uint32_t)page_to_pfn(slab);
+
+	slab->next = NO_PFN;
+	slab->prev = cache->partial_tail;
+	if (cache->partial_tail != NO_PFN)
+		pfn_to_page(cache->partial_tail)->next = pfn;
+	else
+		cache->partial_head = pfn;
+	cache->partial_tail = pfn;
+	slab->flags |= PG_PARTIAL;
+}
+
+static void partial_del(struct kmem_cache *cache, struct page *slab)
+{
+	if (slab->next == NO_PFN)
+		cache->partial_tail = slab->prev;
+	page_list_del(&cache->partial_head, slab);
+	slab->flags &= (uint8_t)~PG_PARTIAL;
+}
+
+static bool slab_has_room(const struct kmem_cache *cache, const struct page *slab)
+{
+	return slab->freelist || (slab->carved + 1UL) * cache->size <= PAGE_SIZE << slab->order;
+}
+
+/* A slab of the preferred order, or the smallest that holds one object when memory is short. */
+static struct page *new_slab(const struct kmem_cache *cache)
+{
+	unsigned int least = order_for_pages(size_to_pages(cache->size));
+	struct page *slab = alloc_pages(GFP_USER, cache->order);
+	unsigned long i, pfn;
+
+	if (!slab && least < cache->order)
+		slab = alloc_pages(GFP_USER, least);
+	if (!slab)
+		return NULL;
+	pfn = page_to_pfn(slab);
+	slab->type = PAGE_SLAB;
+	slab->flags = 0;
+	slab->cache = cache->class;
+	slab->refcount = 0;
+	slab->carved = 0;
+	slab->freelist = NULL;
+	for (i = 1; i < 1UL << slab->order; i++) {
+		slab[i].type = PAGE_TAIL;
+		slab[i].head = pfn;
+	}
+	if (annotate_listening) /* free() must look at every block, to tell memcheck */
+		annotate_noaccess(page_to_addr(slab), PAGE_SIZE << slab->order);
+	else
+		memset(&vmemmap.class[pfn], cache->class, 1UL << slab->order);
+	return slab;
+}
+
+static void free_slab(struct page *slab)
+{
+	unsigned long pfn = page_to_pfn(slab);
+
+	if (annotate_listening)
+		annotate_undefined(page_to_addr(slab), PAGE_SIZE << slab->order);
+	memset(&vmemmap.class[pfn], NO_CLASS, 1UL << slab->order);
+	slab->type = PAGE_HEAD;
+	free_pages(slab, slab->order);
+}
+
+/* Cut up to nr untouched objects off, as far as the page that is begun reaches, but at least one. */
+static unsigned int carve(struct kmem_cache *cache, struct page *slab, unsigned int nr, struct object ***tail)
+{
+	char *base = page_to_addr(slab);
+	size_t at = slab->carved * (size_t)cache->size;
+	size_t end = PAGE_SIZE << slab->order;
+	size_t page_end = align_up(at + 1, PAGE_SIZE);
+	unsigned int n = 0;
+
+	while (n < nr && at + cache->size <= end && (n == 0 || at + cache->size <= page_end)) {
+		struct object *obj = (struct object *)(base + at);
+
+		**tail = obj;
+		if (annotate_listening)
+			annotate_undefined(obj, sizeof(*obj));
+		*tail = &obj->next;
+		at += cache->size;
+		n++;
+	}
+	slab->carved += n;
+	return n;
+}
+
+/* Take up to nr objects of one slab onto the chain's tail. */
+static unsigned int slab_take(struct kmem_cache *cache, struct page *slab, unsigned int nr, struct object ***tail)
+{
+	unsigned int n = 0;
+
+	if (!slab->refcount)
+		cache->nr_empty--;
+	while (n < nr && slab->freelist) {
+		struct object *obj = slab->freelist;
+
+		slab->freelist = object_next(obj);
+		if (annotate_listening)
+			annotate_undefined(obj, sizeof(*obj));
+		**tail = obj;
+		*tail = &obj->next;
+		n++;
+	}
+	if (!n)
+		n = carve(cache, slab, nr, tail);
+	slab->refcount += n;
+	if (!slab_has_room(cache, slab))
+		partial_del(cache, slab);
+	return n;
+}
+
+unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct object **chain)
+{
+	struct object **tail = chain;
+	unsigned int n;
+
+	mutex_lock(&cache->lock);
+	while (cache->partial_head == NO_PFN) {
+		struct page *slab;
+
+		mutex_unlock(&cache->lock);
+		slab = new_slab(cache);
+		if (!slab)
+			return 0;
+		mutex_lock(&cache->lock);
+		cache->nr_slabs++;
+		cache->nr_pages += 1UL << slab->order;
+		cache->nr_empty++;
+		partial_add_tail(cache, slab);
+	}
+	n = slab_take(cache, pfn_to_page(cache->partial_head), nr, &tail);
+	cache->nr_active += n;
+	mutex_unlock(&cache->lock);
+	*tail = NULL;
+	return n;
+}
+
+static struct page *head_of(unsigned long pfn)
+{
+	struct page *page = pfn_to_page(pfn);
+
+	return page->type == PAGE_TAIL ? pfn_to_page(page->head) : page;
+}
+
+/* One object home; a slab to free if that was its last and the class has empty ones enough. */
+static struct page *free_object(struct kmem_cache *cache, struct object *obj)
+{
+	struct page *slab = head_of(addr_to_pfn(obj));
+
+	object_link(obj, slab->freelist);
+	slab->freelist = obj;
+	slab->refcount--;
+	cache->nr_active--;
+	if (!(slab->flags & PG_PARTIAL))
+		partial_add_tail(cache, slab);
+	if (slab->refcount)
+		return NULL;
+	if (cache->nr_empty < SLAB_KEEP_EMPTY) {
+		cache->nr_empty++;
+		return NULL;
+	}
+	partial_del(cache, slab);
+	cache->nr_slabs--;
+	cache->nr_pages -= 1UL << slab->order;
+	return slab;
+}
+
+static void free_slab_list(uint32_t pfn)
+{
+	while (pfn != NO_PFN) {
+		struct page *slab = pfn_to_page(pfn);
+
+		pfn = slab->next;
+		free_slab(slab);
+	}
+}
+
+void slab_free_bulk(struct kmem_cache *cache, struct object *chain)
+{
+	uint32_t empty = NO_PFN;
+
+	mutex_lock(&cache->lock);
+	while (chain) {
+		struct object *obj = chain;
+		struct page *slab;
+
+		chain = annotate_listening ? NULL : obj->next; /* memcheck: one at a time */
+		slab = free_object(cache, obj);
+		if (slab) {
+			slab->next = empty;
+			empty = (uint32_t)page_to_pfn(slab);
+		}
+	}
+	mutex_unlock(&cache->lock);
+	free_slab_list(empty);
+}
+
+struct object *magazine_get(struct kmem_cache *cache, unsigned int *nr)
+{
+	struct object *chain;
+
+	if (!READ_ONCE(cache->magazines))
+		return NULL;
+	mutex_lock(&cache->lock);
+	chain = cache->magazines;
+	if (chain) {
+		*nr = (unsigned int)(chain->magazine >> MAGAZINE_COUNT_SHIFT);
+		WRITE_ONCE(cache->magazines,
+			   (struct object *)(chain->magazine & ((1UL << MAGAZINE_COUNT_SHIFT) - 1)));
+		cache->nr_magazine_objects -= *nr;
+	}
+	mutex_unlock(&cache->lock);
+	return chain;
+}
+
+void magazine_put(struct kmem_cache *cache, struct object *chain, unsigned int nr)
+{
+	bool room;
+
+	mutex_lock(&cache->lock);
+	room = (cache->nr_magazine_objects + nr) * cache->size <= MAGAZINES_MAX_BYTES;
+	if (room) {
+		chain->magazine = (uintptr_t)cache->magazines | (uintptr_t)nr << MAGAZINE_COUNT_SHIFT;
+		WRITE_ONCE(cache->magazines, chain);
+		cache->nr_magazine_objects += nr;
+	}
+	mutex_unlock(&cache->lock);
+	if (!room)
+		slab_free_bulk(cache, chain);
+}
+
+/* Free the empty slabs that a class keeps. */
+static void shrink_cache(struct kmem_cache *cache)
+{
+	uint32_t pfn, next, empty = NO_PFN;
+
+	mutex_lock(&cache->lock);
+	for (pfn = cache->partial_head; pfn != NO_PFN && cache->nr_empty; pfn = next) {
+		struct page *slab = pfn_to_page(pfn);
+
+		next = slab->next;
+		if (slab->refcount)
+			continue;
+		partial_del(cache, slab);
+		cache->nr_empty--;
+		cache->nr_slabs--;
+		cache->nr_pages -= 1UL << slab->order;
+		slab->next = empty;
+		empty = pfn;
+	}
+	mutex_unlock(&cache->lock);
+	free_slab_list(empty);
+}
+
+void slab_reclaim(void)
+{
+	unsigned int class, nr;
+	struct object *chain;
+
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+		while ((chain = magazine_get(&kmem_caches[class], &nr)))
+			slab_free_bulk(&kmem_caches[class], chain);
+		if (READ_ONCE(kmem_caches[class].nr_empty))
+			shrink_cache(&kmem_caches[class]);
+	}
+}
+
+struct page *slab_of(const void *addr, unsigned long *index, size_t *offset)
+{
+	unsigned long pfn = addr_to_pfn(addr);
+	struct page *slab;
+	size_t at;
+
+	if (!pfn_valid(pfn))
+		return NULL;
+	slab = head_of(pfn);
+	/* A stale tail may point anywhere: believe only a slab that reaches this far. */
+	if (slab->type != PAGE_SLAB || pfn - page_to_pfn(slab) >= 1UL << slab->order)
+		return NULL;
+	at = (size_t)((const char *)addr - (const char *)page_to_addr(slab));
+	*index = at / kmem_caches[slab->cache].size;
+	*offset = at % kmem_caches[slab->cache].size;
+	return slab;
+}
+
+static void for_all_locks(void (*op)(struct mutex *))
+{
+	unsigned int class;
+
+	for (class = 1; class < FIRST_RUN_CLASS; class++)
+		op(&kmem_caches[class].lock);
+}
+
+void slab_lock_all(void)
+{
+	for_all_locks(mutex_lock);
+}
+
+void slab_unlock_all(void)
+{
+	for_all_locks(mutex_unlock);
+}
+
+void slab_reinit_after_fork(void)
+{
+	for_all_locks(mutex_reinit_after_fork);
+}
+
+static void check_slab(struct kmem_cache *cache, struct page *slab)
+{
+	unsigned long objects = (PAGE_SIZE << slab->order) / cache->size, nr = 0, index;
+	struct object *obj;
+	size_t offset;
+
+	for (obj = slab->freelist; obj; obj = object_next(obj)) {
+		if (slab_of(obj, &index, &offset) != slab || offset || index >= slab->carved)
+			bm_fatal("check_cache: free object %p is not of its slab", (void *)obj);
+		if (++nr > objects)
+			bm_fatal("check_cache: free list of slab %p loops", page_to_addr(slab));
+	}
+	if (slab->type != PAGE_SLAB || slab->cache != cache->class)
+		bm_fatal("check_cache: page %p is not a slab of class %u", page_to_addr(slab), cache->class);
+	if (slab->carved > objects || slab->refcount + nr != slab->carved)
+		bm_fatal("check_cache: slab %p: %u carved, %u in use, %lu free", page_to_addr(slab), slab->carved,
+			 slab->refcount, nr);
+	if (!slab_has_room(cache, slab))
+		bm_fatal("check_cache: slab %p is full, but on the partial list", page_to_addr(slab));
+}
+
+void check_cache(struct kmem_cache *cache)
+{
+	uint32_t pfn, prev = NO_PFN, empty = 0;
+
+	mutex_lock(&cache->lock);
+	for (pfn = cache->partial_head; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next) {
+		struct page *slab = pfn_to_page(pfn);
+
+		if (slab->prev != prev || !(slab->flags & PG_PARTIAL))
+			bm_fatal("check_cache: slab %p is not linked as it should be", page_to_addr(slab));
+		check_slab(cache, slab);
+		empty += !slab->refcount;
+		prev = pfn;
+	}
+	if (prev != cache->partial_tail || empty != cache->nr_empty)
+		bm_fatal("check_cache: class %u: tail %u, counted %u; %u empty, counted %u", cache->class, prev,
+			 cache->partial_tail, empty, cache->nr_empty);
+	mutex_unlock(&cache->lock);
+}

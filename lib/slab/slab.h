@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slabs: blocks of pages cut into objects of one size class. A kmem_cache owns the slabs of a class, and the
+ * magazines - chains of free objects - that threads exchange through it whole.
+ */
+#ifndef SLAB_SLAB_H
+#define SLAB_SLAB_H
+
+#include "base/lock.h"
+#include "mm/page.h"
+#include "slab/size_class.h"
+
+/* A free object in a chain. Only the first object of a magazine uses the second word. */
+struct object {
+	struct object *next;
+	uintptr_t magazine; /* next magazine, with the number of objects of this one in the upper 16 bits */
+};
+
+struct kmem_cache {
+	struct mutex lock;        /* protects all below, and the struct page of its slabs */
+	uint32_t size;            /* of an object */
+	uint8_t class;
+	uint8_t order;            /* preferred, of a slab */
+	uint32_t partial_head;    /* slabs with free objects; taken from the head, added at the tail */
+	uint32_t partial_tail;
+	uint32_t nr_empty;        /* of the partial ones: wholly free */
+	unsigned long nr_slabs;
+	unsigned long nr_pages;
+	unsigned long nr_active;  /* objects that are not in slabs: the program's, threads' and magazines' */
+	struct object *magazines;
+	unsigned long nr_magazine_objects;
+} __attribute__((aligned(64)));
+
+extern struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
+
+void slab_init(void);
+
+/*
+ * Take up to nr objects, at least one, as a chain that ends in NULL; the number taken, 0 when out of memory.
+ * Fresh objects come from at most one page, so that a page is touched only when it is needed.
+ */
+unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct object **chain);
+/* Bring a chain of objects of this class home to their slabs; slabs that become empty go back to the zone. */
+void slab_free_bulk(struct kmem_cache *cache, struct object *chain);
+
+/* A whole magazine, or NULL; *nr: objects in it. */
+struct object *magazine_get(struct kmem_cache *cache, unsigned int *nr);
+/* Leave a magazine of nr objects to whoever needs one; its objects go home if there are too many already. */
+void magazine_put(struct kmem_cache *cache, struct object *chain, unsigned int nr);
+/* Bring all magazines of all classes home, and free empty slabs. */
+void slab_reclaim(void);
+
+/* The first page of the slab that holds the address, NULL when it is in none; *index: which object it points into,
+ * *offset: how far. Reads descriptors only. */
+struct page *slab_of(const void *addr, unsigned long *index, size_t *offset);
+
+/* Fork handlers. */
+void slab_lock_all(void);
+void slab_unlock_all(void);
+void slab_reinit_after_fork(void);
+
+/* Prove a cache's invariants: lists, counts, every free object inside its slab and once only. Debug and tests. */
+void check_cache(struct kmem_cache *cache);
+
+#endif

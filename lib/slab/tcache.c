@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slow paths of the thread caches.
+ *
+ * A list starts small and doubles its bound each time it overflows, up to MAGAZINE_BYTES. A full list becomes the
+ * spare magazine; a full spare goes to the class's magazines, whole. Now and then lists that nobody touched since the
+ * last look are brought home, so that a phase of the program does not keep its blocks for ever. Runs have a list only,
+ * no spare, and only the smaller ones.
+ */
+#include "slab/tcache.h"
+
+#include <pthread.h>
+
+#include "base/annotate.h"
+#include "os/os.h"
+#include "slab/run.h"
+
+#define MAGAZINE_BYTES (128 * KiB)
+#define MAGAZINE_SMALL_BYTES (32 * KiB) /* for objects up to 1 KiB */
+#define MAGAZINE_MAX 512UL
+#define RUN_CACHED_MAX (1 * MiB)
+#define RUN_CACHED_BYTES (256 * KiB)
+#define FIRST_CAP_BYTES 1024UL
+#define TICKS_PER_LOOK 512
+
+thread_local_var struct tcache tcache;
+
+static struct {
+	struct mutex lock;
+	struct tcache *threads;
+	unsigned long nr;
+	pthread_key_t key;
+	bool have_key;
+} registry = { .lock = MUTEX_INIT(RANK_THREADS) };
+
+static unsigned int max_cap(unsigned int class)
+{
+	size_t size = class_size(class);
+
+	if (class >= FIRST_RUN_CLASS)
+		return size > RUN_CACHED_MAX ? 0 : (unsigned int)max_ul(RUN_CACHED_BYTES / size, 1);
+	if (size <= 1 * KiB)
+		return (unsigned int)min_ul(MAGAZINE_SMALL_BYTES / size, MAGAZINE_MAX);
+	return (unsigned int)max_ul(MAGAZINE_BYTES / size, 2);
+}
+
+/* Bring a list home: to its slabs, or as runs. */
+static void free_chain(struct object *chain, unsigned int class)
+{
+	if (class < FIRST_RUN_CLASS) {
+		slab_free_bulk(&kmem_caches[class], chain);
+		return;
+	}
+	while (chain) {
+		struct object *run = chain;
+
+		chain = run->next;
+		run_free(run);
+	}
+}
+
+static void flush_class(struct tcache *tc, unsigned int class)
+{
+	struct object *chain = tc->head[class];
+
+	tc->head[class] = NULL;
+	tc->room[class] = tc->cap[class];
+	if (chain)
+		free_chain(chain, class);
+	if (class < FIRST_RUN_CLASS && tc->spare[class]) {
+		chain = tc->spare[class];
+		tc->spare[class] = NULL;
+		free_chain(chain, class);
+	}
+}
+
+void tcache_flush(void)
+{
+	unsigned int class;
+
+	if (tcache.state == TCACHE_ACTIVE)
+		for (class = 1; class < NR_CLASSES; class++)
+			flush_class(&tcache, class);
+}
+
+/* Lists that are as they were at the last look go home. */
+static void flush_idle(struct tcache *tc)
+{
+	unsigned int class;
+
+	for (class = 1; class < NR_CLASSES; class++) {
+		uint32_t now = (uint32_t)((uintptr_t)tc->head[class] >> 4) + (uint32_t)tc->room[class];
+
+		if (!tc->head[class] && (class >= FIRST_RUN_CLASS || !tc->spare[class]))
+			continue;
+		if (tc->seen[class] == now)
+			flush_class(tc, class);
+		tc->seen[class] = now;
+	}
+}
+
+static void register_thread(struct tcache *tc)
+{
+	mutex_lock(&registry.lock);
+	tc->prev = NULL;
+	tc->next = registry.threads;
+	if (tc->next)
+		tc->next->prev = tc;
+	registry.threads = tc;
+	registry.nr++;
+	mutex_unlock(&registry.lock);
+	if (registry.have_key)
+		pthread_setspecific(registry.key, tc);
+}
+
+static void unregister_thread(struct tcache *tc)
+{
+	mutex_lock(&registry.lock);
+	if (tc->prev)
+		tc->prev->next = tc->next;
+	else
+		registry.threads = tc->next;
+	if (tc->next)
+		tc->next->prev = tc->prev;
+	registry.nr--;
+	mutex_unlock(&registry.lock);
+}
+
+void tcache_exit(void)
+{
+	if (tcache.state != TCACHE_ACTIVE)
+		return;
+	tcache_flush();
+	/* What later destructors allocate and free passes by: room 0 and empty lists. */
+	tcache.state = TCACHE_OFF;
+	__builtin_memset(tcache.room, 0, sizeof(tcache.room));
+	__builtin_memset(tcache.cap, 0, sizeof(tcache.cap));
+	unregister_thread(&tcache);
+}
+
+static void thread_destructor(void *arg)
+{
+	(void)arg;
+	tcache_exit();
+}
+
+void tcache_init(void)
+{
+	registry.have_key = !pthread_key_create(&registry.key, thread_destructor);
+}
+
+/* First use by a thread; false if it must do without lists. */
+static bool tcache_ready(struct tcache *tc)
+{
+	unsigned int class;
+
+	if (likely(tc->state == TCACHE_ACTIVE))
+		return true;
+	if (tc->state == TCACHE_OFF || annotate_listening)
+		return false;
+	tc->state = TCACHE_ACTIVE; /* before anything that might allocate */
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+		unsigned int cap = (unsigned int)max_ul(FIRST_CAP_BYTES / class_size(class), 1);
+
+		tc->cap[class] = (uint16_t)cap;
+		tc->room[class] = (int32_t)cap;
+	}
+	tc->tid = os_gettid();
+	register_thread(tc);
+	return true;
+}
+
+static void tick(struct tcache *tc)
+{
+	if (unlikely(++tc->ticks >= TICKS_PER_LOOK)) {
+		tc->ticks = 0;
+		flush_idle(tc);
+	}
+}
+
+static void *alloc_uncached(unsigned int class)
+{
+	struct object *obj = NULL;
+	bool zeroed;
+
+	if (class >= FIRST_RUN_CLASS)
+		return run_alloc(class, 0, &zeroed);
+	return slab_alloc_bulk(&kmem_caches[class], 1, &obj) ? obj : NULL;
+}
+
+/* Hang a chain of nr objects in as the list. */
+static void set_list(struct tcache *tc, unsigned int class, struct object *chain, unsigned int nr)
+{
+	if (nr > tc->cap[class])
+		tc->cap[class] = (uint16_t)nr;
+	tc->head[class] = chain;
+	tc->room[class] = (int32_t)(tc->cap[class] - nr);
+}
+
+cold void *tcache_alloc_slow(unsigned int class)
+{
+	struct tcache *tc = &tcache;
+	struct kmem_cache *cache;
+	struct object *chain;
+	unsigned int nr;
+
+	if (!tcache_ready(tc) || class >= FIRST_RUN_CLASS)
+		return alloc_uncached(class);
+	tick(tc);
+	cache = &kmem_caches[class];
+	if (tc->spare[class]) {
+		chain = tc->spare[class];
+		tc->spare[class] = NULL;
+		nr = tc->spare_nr[class];
+	} else {
+		chain = magazine_get(cache, &nr);
+		if (!chain)
+			nr = slab_alloc_bulk(cache, tc->cap[class], &chain);
+		if (!nr)
+			return NULL;
+	}
+	set_list(tc, class, chain->next, nr - 1);
+	return chain;
+}
+
+static void push(struct tcache *tc, unsigned int class, struct object *obj)
+{
+	obj->next = tc->head[class];
+	tc->head[class] = obj;
+	tc->room[class]--;
+}
+
+/* The list is full: it becomes the spare, and a spare that was there goes to the others. */
+static void put_list_aside(struct tcache *tc, unsigned int class)
+{
+	struct object *spare = tc->spare[class];
+	unsigned int spare_nr = tc->spare_nr[class];
+
+	tc->spare[class] = tc->head[class];
+	tc->spare_nr[class] = tc->cap[class];
+	tc->head[class] = NULL;
+	tc->room[class] = tc->cap[class];
+	if (spare)
+		magazine_put(&kmem_caches[class], spare, spare_nr);
+}
+
+cold void tcache_free_slow(void *addr, unsigned int class)
+{
+	struct tcache *tc = &tcache;
+	struct object *obj = addr;
+	unsigned int max, cap;
+
+	if (!tcache_ready(tc)) {
+		obj->next = NULL;
+		free_chain(obj, class);
+		return;
+	}
+	tick(tc);
+	if (tc->room[class] > 0) { /* this was the thread's first call */
+		push(tc, class, obj);
+		return;
+	}
+	cap = tc->cap[class];
+	max = max_cap(class);
+	if (cap < max) {
+		tc->cap[class] = (uint16_t)min_ul(max_ul(cap * 2, 1), max);
+		tc->room[class] += tc->cap[class] - (int)cap;
+	} else if (class < FIRST_RUN_CLASS) {
+		put_list_aside(tc, class);
+	} else {
+		run_free(obj);
+		return;
+	}
+	push(tc, class, obj);
+}
+
+/* Other threads change these words without a lock: the figures are torn, and meant to be. */
+__attribute__((__no_sanitize_thread__)) unsigned long tcache_cached(unsigned int class)
+{
+	const struct tcache *tc;
+	unsigned long nr = 0;
+
+	mutex_lock(&registry.lock);
+	for (tc = registry.threads; tc; tc = tc->next) {
+		int in_list = (int)READ_ONCE(tc->cap[class]) - READ_ONCE(tc->room[class]);
+
+		nr += in_list > 0 ? (unsigned long)in_list : 0;
+		if (class < FIRST_RUN_CLASS && READ_ONCE(tc->spare[class]))
+			nr += READ_ONCE(tc->spare_nr[class]);
+	}
+	mutex_unlock(&registry.lock);
+	return nr;
+}
+
+unsigned long tcache_threads(void)
+{
+	return READ_ONCE(registry.nr);
+}
+
+void tcache_lock_all(void)
+{
+	mutex_lock(&registry.lock);
+}
+
+void tcache_unlock_all(void)
+{
+	mutex_unlock(&registry.lock);
+}
+
+void tcache_reinit_after_fork(void)
+{
+	registry.threads = tcache.state == TCACHE_ACTIVE ? &tcache : NULL;
+	registry.nr = registry.threads ? 1 : 0;
+	tcache.next = tcache.prev = NULL;
+	mutex_reinit_after_fork(&registry.lock);
+}

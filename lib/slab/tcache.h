@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The front: each thread's own lists of free objects, one a class. Taking and giving are a few instructions on
+ * thread-local words; what a list cannot do it leaves to the slow functions, which exchange whole magazines.
+ *
+ * All of the state is thread-local and touched by its own thread alone, but for a reader of statistics.
+ */
+#ifndef SLAB_TCACHE_H
+#define SLAB_TCACHE_H
+
+#include "base/message.h"
+#include "mm/page.h"
+#include "slab/slab.h"
+
+enum tcache_state {
+	TCACHE_NEW,    /* not yet used: all zero */
+	TCACHE_ACTIVE,
+	TCACHE_OFF,    /* this thread is exiting, or memcheck wants to see every block: lists stay empty */
+};
+
+struct tcache {
+	/* A class without room left has count == cap objects in its list: room is cap - count. Room 0 sends free()
+	 * to the slow path; so does class 0, whose room never grows. */
+	struct object *head[NR_CLASSES];
+	int32_t room[NR_CLASSES];
+	uint16_t cap[NR_CLASSES];
+	uint16_t spare_nr[FIRST_RUN_CLASS];
+	struct object *spare[FIRST_RUN_CLASS]; /* a second magazine, so that the boundary is not crossed to and fro */
+	uint32_t seen[NR_CLASSES];             /* what head was when last looked at: unchanged means idle */
+	uint32_t ticks;                        /* slow calls since */
+	uint8_t state;                         /* enum tcache_state */
+	int tid;
+	struct tcache *next, *prev;            /* registry; registry lock */
+};
+BUILD_BUG_ON(sizeof(struct tcache) > 4096);
+
+extern thread_local_var struct tcache tcache;
+
+/* An object of the class from the spare, from a magazine or from slabs; NULL when out of memory. */
+void *tcache_alloc_slow(unsigned int class);
+/* Give an object back whose list has no room. */
+void tcache_free_slow(void *addr, unsigned int class);
+
+/* The first object of the class's list, or NULL: the caller goes to tcache_alloc_slow. */
+static always_inline void *tcache_alloc(unsigned long class)
+{
+	struct object *obj = tcache.head[class];
+
+	if (unlikely(!obj))
+		return NULL;
+	tcache.head[class] = obj->next;
+	tcache.room[class]++;
+	return obj;
+}
+
+/*
+ * Give an object back. False: it was not taken, because the list is full, the class is 0, or the object is already
+ * the first of its list (freed twice). The room is counted down all the same: the caller first calls
+ * tcache_undo_free, out of line, where it costs nothing.
+ */
+static always_inline bool tcache_free(void *addr, unsigned long class)
+{
+	struct object *obj = addr;
+
+	if (unlikely(--tcache.room[class] < 0))
+		return false;
+	if (unlikely(obj == tcache.head[class]))
+		return false;
+	obj->next = tcache.head[class];
+	tcache.head[class] = obj;
+	return true;
+}
+static always_inline void tcache_undo_free(unsigned long class)
+{
+	tcache.room[class]++;
+}
+
+void tcache_init(void);
+/* Bring everything this thread caches home. */
+void tcache_flush(void);
+/* The same, for good: the thread ends. */
+void tcache_exit(void);
+/* Objects of a class in all threads' lists; torn. */
+unsigned long tcache_cached(unsigned int class);
+unsigned long tcache_threads(void);
+
+/* Fork handlers; the child keeps only its own thread's cache. */
+void tcache_lock_all(void);
+void tcache_unlock_all(void);
+void tcache_reinit_after_fork(void);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* foreign WHERE CALL: says a pointer that malloc never gave out, hands it to free, realloc or malloc_usable_size. */
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static char in_data[1000];
+
+/* In "middle-SIZE" it is the 16th byte of a block of that size. */
+static char *pointer(const char *where, char *stack)
+{
+	if (!strcmp(where, "stack"))
+		return stack;
+	if (!strcmp(where, "static"))
+		return in_data + 64;
+	if (!strcmp(where, "mmap"))
+		return mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!strcmp(where, "null-page"))
+		return (char *)16;
+	if (!strcmp(where, "kernel"))
+		return (char *)-4096L;
+	if (!strncmp(where, "middle-", 7))
+		return (char *)malloc((size_t)atol(where + 7)) + 16;
+	exit(99);
+}
+
+int main(int argc, char **argv)
+{
+	char stack[1000] __attribute__((aligned(64)));
+	char *p;
+
+	if (argc != 3)
+		return 99;
+	memset(stack, 0, sizeof(stack));
+	p = pointer(argv[1], stack);
+	printf("%p\n", (void *)p);
+	fflush(stdout);
+	if (!strcmp(argv[2], "free"))
+		free(p);
+	else if (!strcmp(argv[2], "realloc"))
+		p = realloc(p, 500);
+	else if (malloc_usable_size(p) > 1UL << 47)
+		return 98;
+	free(malloc(100));
+	puts("goes on");
+	return 0;
+}

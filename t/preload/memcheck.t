@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# memcheck under our malloc, not its own, finds a program's bugs; and none where there are none.
+
+. "${top_srcdir:-.}/t/preload/preload.sh"
+
+require valgrind valgrind
+
+compile buggy buggy.c
+
+# memcheck BUG SIZE: valgrind's report in report
+memcheck() {
+	preloaded valgrind --soname-synonyms=somalloc=nouserintercepts --leak-check=full --show-leak-kinds=definite \
+		--errors-for-leak-kinds=definite --log-file=report --error-exitcode=99 ./buggy "$@" >said 2>&1
+	status=$?
+}
+
+# finds BUG SIZE PATTERN…: each of the patterns is in the report.
+finds() {
+	bug=$1 size=$2
+	shift 2
+	memcheck "$bug" "$size"
+	found=0
+	for pattern; do grep -Eq "$pattern" report || found=1; done
+	ok $found "$bug in $size bytes is found" || { echo "exit status $status, wanted:"; printf '%s\n' "$@"; cat report said; } | diag
+}
+
+memcheck none
+is "$status" 0 "a program without bugs has none"
+grep -q 'ERROR SUMMARY: 0 errors' report
+ok $? "zero errors" || diag <report
+served buggy
+ok $? "malloc was ours, not valgrind's"
+
+for size in 13 100 1024 5000 40000 300000 3000000; do
+	finds use-after-free $size 'Invalid read of size 1' "inside a block of size $size free'd"
+	finds overflow $size 'Invalid write of size 1' "is 0 bytes after a block of size $size alloc'd"
+	finds underflow $size 'Invalid write of size 1' "is 1 bytes before a block of size $size alloc'd"
+	finds uninitialised $size 'Conditional jump or move depends on uninitialised'
+	finds leak $size "$(echo $size | sed -E ':a;s/([0-9])([0-9]{3})($|,)/\1,\2\3/;ta') bytes in 1 blocks are definitely lost"
+done
+
+done_testing

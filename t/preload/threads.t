@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# A thousand threads, created, each allocating and exiting, leave resident memory where it was.
+
+. "${top_srcdir:-.}/t/preload/preload.sh"
+
+compile threads threads.c
+
+for run in 1 2 3; do
+	said=$(preloaded ./threads)
+	is "$? $said" "0 kept" "resident memory stays within 10 % (run $run)"
+done
+served threads
+ok $? "malloc was ours"
+
+done_testing

@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The smallest programs: they are served, say nothing, and cost at most 0.3 MiB more of resident memory.
+
+. "${top_srcdir:-.}/t/preload/preload.sh"
+
+alike "true" true env true
+alike "echo" echo env echo hello
+
+said=$(LD_PRELOAD=$BM_LIB env true 2>&1)
+is "$said" "" "nothing is said unasked"
+LD_PRELOAD=$BM_LIB env false
+is $? 1 "false stays false"
+LD_PRELOAD=$BM_LIB BUDDYMALLOC_SHOW_STATS=1 env true 2>shown
+grep -q '^buddymalloc [^ ]* pid [0-9]* true: summary' shown
+ok $? "BUDDYMALLOC_SHOW_STATS=1 shows the summary on stderr"
+
+# median COMMAND…: of seven runs
+median() {
+	for run in 1 2 3 4 5 6 7; do "$@"; done | sort -n | sed -n 4p
+}
+
+compile rss rss.c
+plain_kb=$(median ./rss)
+ours_kb=$(median env LD_PRELOAD="$BM_LIB" ./rss)
+[ "$ours_kb" -le $((plain_kb + 307)) ]
+ok $? "peak resident memory: at most 0.3 MiB more" || diag "$plain_kb kB without, $ours_kb kB with the library"
+
+done_testing

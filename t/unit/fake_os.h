@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A system that fails when told to, for unit tests: in front of the real one it counts the calls of each operation and
+ * fails the Nth. And a child process, to see how something ends that ends the process.
+ */
+#ifndef T_UNIT_FAKE_OS_H
+#define T_UNIT_FAKE_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum fake_op {
+	FAKE_MMAP,
+	FAKE_MUNMAP,
+	FAKE_MREMAP,
+	FAKE_MPROTECT,
+	FAKE_MADVISE,
+	FAKE_MBIND,
+	FAKE_ANY, /* each call, whatever the operation */
+	NR_FAKE_OPS
+};
+
+/* Put the fake into os, counting from 0 and failing nothing. */
+void fake_os_install(void);
+/* Fail the nth call of op from now (1 is the next), or that and all later ones, with -err. One rule for each op. */
+void fake_os_fail(enum fake_op op, long nth, bool forever, int err);
+/* Calls of op since fake_os_install or fake_os_reset, the failed ones too. */
+unsigned long fake_os_calls(enum fake_op op);
+/* Forget the rules and the counts. */
+void fake_os_reset(void);
+
+/* Run fn in a child, with up to len - 1 bytes of what it says on stderr in said. The status as of waitpid; 0 if fn
+ * returns. There must be one thread only. */
+int fake_os_child(void (*fn)(void), char *said, size_t len);
+
+#endif

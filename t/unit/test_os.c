@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Linux as our own system calls see it, against what libc tells; and the fake that the other tests rely on.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mempolicy.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/host.h"
+#include "os/os.h"
+#include "os/topology.h"
+#include "fake_os.h"
+#include "tap.h"
+
+static char *volatile sealed;
+
+static void read_sealed(void)
+{
+	_exit(sealed[0] == 8);
+}
+
+static void test_memory(void)
+{
+	size_t page = os_page_size();
+	size_t len = 16 * page;
+	char *p = (char *)os->mmap(NULL, len, PROT_READ | PROT_WRITE, 0);
+	char *q = (char *)os->mmap(NULL, 2 * len, PROT_READ | PROT_WRITE, 0);
+	char said[256];
+
+	ok(!os_is_error((long)p) && !os_is_error((long)q), "mmap gives addresses");
+	memset(p, 7, len);
+	is_int(os->madvise(p, page, MADV_DONTNEED), 0, "madvise is done");
+	ok(p[0] == 0 && p[page] == 7, "and empties what it was told alone");
+	p[page] = 8;
+	is_int(os->mmap(p + page, page, PROT_READ | PROT_WRITE, MAP_FIXED), (long)(p + page), "flags of mmap arrive");
+	ok(p[page] == 0 && p[2 * page] == 7, "and a fixed mapping replaces what was there alone");
+	is_int(os->mremap(p, len, len, q), (long)q, "mremap moves to where it is told");
+	is_int(q[2 * page], 7, "with the contents");
+	is_int(os->mprotect(p, page, PROT_READ), -ENOMEM, "and leaves nothing behind");
+	is_int(os->mremap(q, len, 2 * len, NULL), -ENOMEM, "it does not grow over a neighbour");
+	is_int(os->mremap(q, len, page, NULL), (long)q, "it shrinks in place");
+	is_int(os->mprotect(q, page, PROT_NONE), 0, "mprotect is done");
+	sealed = q;
+	ok(fake_os_child(read_sealed, said, sizeof(said)), "a read is a fault then");
+	is_int(os->munmap(q, page), 0, "munmap is done");
+	is_int(os->mprotect(q, page, PROT_READ), -ENOMEM, "and leaves nothing behind");
+	is_int(os->munmap(q + len, len), 0, "munmap of the rest is done");
+}
+
+static void test_mbind(void)
+{
+	size_t page = os_page_size();
+	char *p = (char *)os->mmap(NULL, page, PROT_READ | PROT_WRITE, 0);
+	unsigned long mask = 0;
+	unsigned long node;
+	int mode = -1;
+	long ret;
+
+	topology_init("/sys");
+	node = topology.node_has_memory & -topology.node_has_memory;
+	ret = os->mbind(p, page, MPOL_BIND, node);
+	if (ret == -EPERM || ret == -ENOSYS) {
+		skip(2, "this system has no mbind or forbids it");
+	} else {
+		is_int(ret, 0, "mbind is done");
+		ok(!syscall(SYS_get_mempolicy, &mode, &mask, 65, p, MPOL_F_ADDR) && mode == MPOL_BIND && mask == node,
+		   "and is what the kernel has noted: mode %d, nodes %#lx", mode, mask);
+	}
+	os->munmap(p, page);
+}
+
+static void test_errors(void)
+{
+	errno = ERANGE;
+	is_int(os->mmap(NULL, 0, PROT_READ, 0), -EINVAL, "mmap of nothing");
+	is_int(os->munmap((void *)1, 4096), -EINVAL, "munmap of half a page");
+	is_int(os->mprotect((void *)1, 4096, PROT_READ), -EINVAL, "mprotect of half a page");
+	is_int(os->madvise((void *)1, 4096, MADV_DONTNEED), -EINVAL, "madvise of half a page");
+	ok(os_is_error(os->mremap((void *)1, 4096, 4096, NULL)), "mremap of half a page");
+	ok(os_is_error(os->mbind((void *)1, 4096, MPOL_BIND, 1)), "mbind of half a page");
+	is_int(os_open_append("/no/such/directory"), -ENOENT, "no such directory");
+	os_close(-1);
+	is_int(errno, ERANGE, "none touches errno");
+	ok(os_is_error(-1) && os_is_error(-4095), "errors are from -1 to -4095");
+	ok(!os_is_error(0) && !os_is_error(-4096) && !os_is_error(0x7f0000000000L), "and nothing else is");
+}
+
+static uint64_t libc_clock(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void test_clocks(void)
+{
+	uint64_t before = libc_clock(CLOCK_MONOTONIC);
+	uint64_t ns = os_clock_ns();
+	uint64_t after = libc_clock(CLOCK_MONOTONIC);
+	uint64_t ms;
+
+	ok(before <= ns && ns <= after, "os_clock_ns is the monotonic clock");
+	before = libc_clock(CLOCK_MONOTONIC_COARSE) / 1000000;
+	ms = os_clock_ms();
+	after = libc_clock(CLOCK_MONOTONIC_COARSE) / 1000000;
+	ok(before <= ms && ms <= after, "os_clock_ms is the coarse one");
+}
+
+static void *thread_id(void *arg)
+{
+	*(int *)arg = os_gettid() == (int)syscall(SYS_gettid) ? os_gettid() : -1;
+	return NULL;
+}
+
+static void test_identity(void)
+{
+	int tid = 0;
+	pthread_t thread;
+
+	is_int(os_getpid(), getpid(), "os_getpid");
+	is_int(os_gettid(), getpid(), "the first thread has the process's number");
+	if (pthread_create(&thread, NULL, thread_id, &tid))
+		bail_out("cannot create a thread");
+	pthread_join(thread, NULL);
+	ok(tid > 0 && tid != getpid(), "another has its own");
+	is_int(os_page_size(), sysconf(_SC_PAGESIZE), "os_page_size");
+	is_int(os_secure(), getauxval(AT_SECURE), "os_secure");
+}
+
+static void test_random(void)
+{
+	uint64_t first = os_random();
+	int set[64] = { 0 };
+	int wrong = 0;
+	int same = 0;
+
+	for (int i = 0; i < 1000; i++) {
+		uint64_t n = os_random();
+
+		same += n == first;
+		for (int bit = 0; bit < 64; bit++)
+			set[bit] += n >> bit & 1;
+	}
+	for (int bit = 0; bit < 64; bit++)
+		wrong += set[bit] < 300 || set[bit] > 700;
+	is_int(same, 0, "the first random number does not come again");
+	is_int(wrong, 0, "each bit is set about as often as not");
+}
+
+/* CPUs where os_cpu_id is wrong, of all that this thread may run on. */
+static long wrong_cpus(void)
+{
+	cpu_set_t allowed, one;
+	long wrong = 0;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed))
+		return -1;
+	for (unsigned int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (!sched_setaffinity(0, sizeof(one), &one))
+			wrong += os_cpu_id() != cpu % os_nr_cpus();
+	}
+	sched_setaffinity(0, sizeof(allowed), &allowed);
+	return wrong;
+}
+
+static void *wrong_cpus_thread(void *arg)
+{
+	*(long *)arg = wrong_cpus();
+	return NULL;
+}
+
+static void test_cpus(char *self)
+{
+	char *const args[] = { self, (char[]){ "cpus" }, NULL };
+	char *const no_rseq[] = { (char[]){ "GLIBC_TUNABLES=glibc.pthread.rseq=0" }, NULL };
+	unsigned int nr = os_nr_cpus();
+	long wrong = -1;
+	pthread_t thread;
+	int status = -1;
+	pid_t child;
+
+	ok(nr >= min_ul((unsigned long)sysconf(_SC_NPROCESSORS_CONF), MAX_CPUS) && nr <= MAX_CPUS,
+	   "%u CPUs, no fewer than libc knows", nr);
+	is_int(host_nr_cpus(), nr, "host_nr_cpus is the same");
+	is_int(wrong_cpus(), 0, "os_cpu_id follows the thread from CPU to CPU");
+	if (pthread_create(&thread, NULL, wrong_cpus_thread, &wrong))
+		bail_out("cannot create a thread");
+	pthread_join(thread, NULL);
+	is_int(wrong, 0, "and another thread too");
+	child = fork();
+	if (child == 0) {
+		execve(self, args, no_rseq);
+		_exit(127);
+	}
+	waitpid(child, &status, 0);
+	is_int(status, 0, "and without rseq");
+}
+
+static unsigned long soft_limit(int resource)
+{
+	struct rlimit limit;
+
+	getrlimit(resource, &limit);
+	return limit.rlim_cur;
+}
+
+static void limited(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_AS, &limit);
+	limit.rlim_cur = limit.rlim_max == RLIM_INFINITY ? 1UL << 46 : limit.rlim_max;
+	if (setrlimit(RLIMIT_AS, &limit) || os_rlimit_as() != limit.rlim_cur)
+		_exit(1);
+	getrlimit(RLIMIT_DATA, &limit);
+	limit.rlim_cur = limit.rlim_max == RLIM_INFINITY ? 1UL << 45 : limit.rlim_max;
+	if (setrlimit(RLIMIT_DATA, &limit) || os_rlimit_data() != limit.rlim_cur)
+		_exit(2);
+}
+
+static void test_limits(void)
+{
+	char said[64];
+
+	ok(os_rlimit_as() == soft_limit(RLIMIT_AS), "os_rlimit_as");
+	ok(os_rlimit_data() == soft_limit(RLIMIT_DATA), "os_rlimit_data");
+	is_int(fake_os_child(limited, said, sizeof(said)), 0, "limits are those of now");
+}
+
+static void test_files(void)
+{
+	char path[] = "/tmp/test_os.XXXXXX";
+	char buf[16] = "xxxxxxxxxxxxxxx";
+	int fd = mkstemp(path);
+
+	if (fd < 0)
+		bail_out("cannot make %s", path);
+	close(fd);
+	is_int(os_read_file(path, buf, sizeof(buf)), 0, "an empty file");
+	is_str(buf, "", "is an empty text");
+	for (int i = 0; i < 2; i++) {
+		fd = os_open_append(path);
+		ok(fcntl(fd, F_GETFD) & FD_CLOEXEC, "a file opened for appending is closed on exec");
+		host_write(fd, i ? "fghijklmnop" : "abcde", i ? 11 : 5);
+		os_close(fd);
+		ok(fcntl(fd, F_GETFD) < 0, "os_close closes");
+		is_int(os_read_file(path, buf, sizeof(buf)), i ? 15 : 5, "os_read_file reads what fits");
+		is_str(buf, i ? "abcdefghijklmno" : "abcde", "and terminates it");
+	}
+	unlink(path);
+	is_int(os_read_file(path, buf, sizeof(buf)), -ENOENT, "a missing file");
+	is_str(buf, "", "is an empty text");
+	is_int(os_read_file("/tmp", buf, sizeof(buf)), -EISDIR, "a directory cannot be read");
+	if (mkfifo(path, 0600))
+		bail_out("cannot make %s", path);
+	is_int(os_read_file(path, buf, sizeof(buf)), 0, "a FIFO does not block");
+	unlink(path);
+	fd = os_open_append(path);
+	ok(fd >= 0, "a missing file is made");
+	os_close(fd);
+	unlink(path);
+}
+
+#define TEXT_LEN (1 << 20)
+static char text[TEXT_LEN];
+static int pipe_fds[2];
+
+static pthread_t writer;
+static int signals_seen;
+
+static void count_signal(int sig)
+{
+	(void)sig;
+	atomic_add_return(&signals_seen, 1);
+}
+
+static void disturb_writer(void)
+{
+	int seen = READ_ONCE(signals_seen);
+
+	pthread_kill(writer, SIGUSR1);
+	while (READ_ONCE(signals_seen) == seen)
+		sched_yield();
+}
+
+/*
+ * Counts right bytes until the end. Signals cut the write on the other side into pieces: at first while the pipe is
+ * full, so that it has written nothing, later in its midst.
+ */
+static void *read_pipe(void *arg)
+{
+	long *right = arg;
+	char buf[1000];
+	long at = 0;
+	ssize_t n;
+
+	for (int i = 0; i < 10; i++)
+		disturb_writer();
+	while ((n = read(pipe_fds[0], buf, sizeof(buf))) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			*right += at + i < TEXT_LEN && buf[i] == text[at + i];
+		at += n;
+		if (at % 16000 < n)
+			disturb_writer();
+	}
+	return arg;
+}
+
+static void test_write(void)
+{
+	struct sigaction action = { .sa_handler = count_signal };
+	pthread_t reader;
+	long right = 0;
+
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)(i % 251);
+	if (pipe(pipe_fds) || sigaction(SIGUSR1, &action, NULL))
+		bail_out("cannot make a pipe");
+	writer = pthread_self();
+	if (pthread_create(&reader, NULL, read_pipe, &right))
+		bail_out("cannot create a thread");
+	host_write(pipe_fds[1], text, sizeof(text));
+	close(pipe_fds[1]);
+	pthread_join(reader, NULL);
+	close(pipe_fds[0]);
+	is_int(right, sizeof(text), "host_write goes on after partial and interrupted writes");
+
+	if (pipe2(pipe_fds, O_NONBLOCK))
+		bail_out("cannot make a pipe");
+	errno = ERANGE;
+	host_write(pipe_fds[1], text, sizeof(text));
+	is_int(errno, ERANGE, "a full pipe ends it, and errno is untouched");
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	host_write(-1, text, 1);
+	is_int(errno, ERANGE, "as does a bad descriptor");
+}
+
+static void say_goodbye(void)
+{
+	host_write(STDERR_FILENO, "goodbye", 7);
+}
+
+static void exit_three(void)
+{
+	atexit(say_goodbye);
+	host_exit(3);
+}
+
+static void abort_ignored(void)
+{
+	signal(SIGABRT, SIG_IGN);
+	host_abort();
+}
+
+static void *abort_in_thread(void *arg)
+{
+	host_abort();
+	return arg;
+}
+
+static void abort_thread(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, abort_in_thread, NULL);
+	pthread_join(thread, NULL);
+}
+
+static void test_ends(void)
+{
+	uint32_t word = 1;
+	char said[64];
+	int status = fake_os_child(exit_three, said, sizeof(said));
+
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == 3 && !said[0], "host_exit exits and runs no handler");
+	status = fake_os_child(abort_ignored, said, sizeof(said));
+	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "host_abort aborts though SIGABRT is ignored");
+	status = fake_os_child(abort_thread, said, sizeof(said));
+	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "and from a thread");
+	host_futex_wait(&word, 2);
+	ok(1, "host_futex_wait returns at once where the word has changed");
+}
+
+static long call_all(void)
+{
+	size_t page = os_page_size();
+	long p = os->mmap(NULL, page, PROT_READ | PROT_WRITE, 0);
+	void *at = os_is_error(p) ? NULL : (void *)p;
+	long failed = os_is_error(p);
+
+	failed += os_is_error(os->mprotect(at, page, PROT_READ));
+	failed += os_is_error(os->madvise(at, page, MADV_DONTNEED));
+	failed += os_is_error(os->mremap(at, page, page, NULL));
+	os->mbind(at, page, MPOL_DEFAULT, 0);
+	failed += os_is_error(os->munmap(at, page));
+	return failed;
+}
+
+static void test_fake(void)
+{
+	size_t page = os_page_size();
+	long p;
+
+	fake_os_install();
+	is_int(call_all(), 0, "the fake passes everything on");
+	for (int op = 0; op < FAKE_ANY; op++)
+		is_int(fake_os_calls((enum fake_op)op), 1, "and counted operation %d", op);
+	is_int(fake_os_calls(FAKE_ANY), FAKE_ANY, "and all of them");
+	fake_os_fail(FAKE_MPROTECT, 2, false, EACCES);
+	is_int(call_all(), 0, "the call before the one that fails");
+	is_int(os->mprotect(NULL, page, 0), -EACCES, "fails when told, with what it was told");
+	is_int(call_all(), 0, "and only that time");
+	is_int(fake_os_calls(FAKE_MPROTECT), 4, "the failed call counts");
+	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
+	is_int(os->mmap(NULL, page, PROT_READ, 0), -ENOMEM, "fails the next");
+	is_int(os->mmap(NULL, page, PROT_READ, 0), -ENOMEM, "and all later ones");
+	fake_os_reset();
+	is_int(fake_os_calls(FAKE_ANY), 0, "a reset forgets the counts");
+	p = os->mmap(NULL, page, PROT_READ, 0);
+	ok(!os_is_error(p), "and the rules");
+	fake_os_fail(FAKE_ANY, 2, false, EPERM);
+	is_int(os->mprotect((void *)p, page, PROT_NONE), 0, "any operation: the first goes through");
+	is_int(os->munmap((void *)p, page), -EPERM, "the second fails");
+	is_int(os->munmap((void *)p, page), 0, "the third goes through");
+	fake_os_fail(FAKE_ANY, 1, true, ENOSYS);
+	is_int(call_all(), 5, "everything fails");
+	fake_os_reset();
+	os = &os_linux;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1)
+		return wrong_cpus() != 0;
+	test_memory();
+	test_mbind();
+	test_errors();
+	test_clocks();
+	test_identity();
+	test_random();
+	test_cpus(argv[0]);
+	test_limits();
+	test_files();
+	test_write();
+	test_ends();
+	test_fake();
+	return done_testing();
+}
