@@ -200,6 +200,14 @@ static unsigned long range_find(unsigned long nr, unsigned long align, int nid)
 	return 0;
 }
 
+static void advise_new_mapping(unsigned long pb, size_t bytes, int nid)
+{
+	if (topology.nr_nodes > 1)
+		os->mbind(block_to_addr(pb), bytes, 1 /* MPOL_PREFERRED */, 1UL << nid);
+	if (tunables.thp != THP_ALWAYS) /* hugepages come by arena_advise_huge, not by chance */
+		os->madvise(block_to_addr(pb), bytes, MADV_NOHUGEPAGE);
+}
+
 /* Put memory behind pageblocks that have none. */
 static int range_commit(unsigned long pb, unsigned long nr, int nid)
 {
@@ -208,10 +216,7 @@ static int range_commit(unsigned long pb, unsigned long nr, int nid)
 
 	if (err)
 		return err;
-	if (topology.nr_nodes > 1)
-		os->mbind(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, 1 /* MPOL_PREFERRED */, 1UL << nid);
-	if (tunables.thp != THP_ALWAYS) /* hugepages come by arena_advise_huge, not by chance */
-		os->madvise(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, MADV_NOHUGEPAGE);
+	advise_new_mapping(pb, nr << PAGEBLOCK_SHIFT, nid);
 	for (i = pb; i < pb + nr; i++) {
 		block_at(i)->flags = PBF_MAPPED;
 		block_at(i)->nid = (uint8_t)nid;
@@ -282,6 +287,15 @@ static void count_used(unsigned long nr, enum pageblock_state state)
 		arena_stats.huge += nr;
 }
 
+/* Addresses that are somebody else's, or may be: never again. */
+static void range_forget(unsigned long pb, unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = pb; i < pb + nr; i++)
+		block_at(i)->state = PB_HOLE;
+}
+
 static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
 				  bool *grown)
 {
@@ -297,11 +311,8 @@ static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pa
 	if (!(block_at(start)->flags & PBF_MAPPED)) {
 		int err = range_commit(start, nr, nid);
 
-		if (err == -EEXIST) { /* taken by somebody while it was not ours: never again */
-			unsigned long i;
-
-			for (i = start; i < start + nr; i++)
-				block_at(i)->state = PB_HOLE;
+		if (err == -EEXIST) { /* taken by somebody while it was not ours */
+			range_forget(start, nr);
 			return alloc_locked(nr, align, state, nid, grown);
 		}
 		if (err) {
@@ -342,6 +353,22 @@ unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_
 	return pb;
 }
 
+/* A move that went wrong may have left a part without memory, or lost it: each free range is of one kind. */
+static void insert_pieces(unsigned long pb, unsigned long nr)
+{
+	unsigned long start, end;
+
+	for (start = pb; start < pb + nr; start = end) {
+		for (end = start + 1; end < pb + nr; end++)
+			if ((block_at(end)->flags ^ block_at(start)->flags) & (PBF_MAPPED | PBF_LOST))
+				break;
+		if (block_at(start)->flags & PBF_LOST)
+			range_forget(start, end - start);
+		else
+			range_insert(start, end - start);
+	}
+}
+
 unsigned long arena_dirty_limit(void)
 {
 	return (tunables.dirty_max >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8;
@@ -360,10 +387,10 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 	for (i = pb; i < pb + nr; i++) {
 		struct pageblock *b = block_at(i);
 
-		b->flags = (uint8_t)((b->flags & ~PBF_DIRTY) | (dirty ? PBF_DIRTY : 0));
+		b->flags = (uint8_t)((b->flags & ~PBF_DIRTY) | (dirty && (b->flags & PBF_MAPPED) ? PBF_DIRTY : 0));
 		b->stamp = now;
 	}
-	range_insert(pb, nr);
+	insert_pieces(pb, nr);
 	limit = arena_dirty_limit();
 	over = arena_stats.dirty > limit ||
 	       (arena.oldest && tunables.dirty_decay && now - block_at(arena.oldest)->stamp > tunables.dirty_decay);
@@ -404,15 +431,34 @@ static void set_unmapped(unsigned long pb, unsigned long nr)
 	arena_stats.mapped -= nr;
 }
 
+/* Fill a hole that moving left in a range in use; if there is no memory the range has none behind it any more. */
+static void refill(unsigned long pb, unsigned long nr, size_t bytes)
+{
+	long ret = os->mmap(block_to_addr(pb), bytes, PROT_READ | PROT_WRITE, MAP_FIXED);
+	unsigned long i;
+
+	if (!os_is_error(ret)) {
+		advise_new_mapping(pb, bytes, block_at(pb)->nid);
+		return;
+	}
+	mutex_lock(&arena.lock);
+	set_unmapped(pb, nr);
+	if (sparse_decommit(pb, nr))
+		for (i = pb; i < pb + nr; i++)
+			block_at(i)->flags = PBF_LOST;
+	mutex_unlock(&arena.lock);
+}
+
 bool arena_move(unsigned long dst, unsigned long src, unsigned long nr, size_t bytes)
 {
-	unsigned long i;
 	long ret = os->mremap(block_to_addr(src), bytes, bytes, block_to_addr(dst));
+	unsigned long i;
 
-	if (os_is_error(ret))
+	if (os_is_error(ret)) {
+		/* Linux before 6.17 unmaps the target first, and refuses a source of several mappings then. */
+		refill(dst, nr, bytes);
 		return false;
-	/* The source is a hole now: fill it, or let it go. */
-	ret = os->mmap(block_to_addr(src), bytes, PROT_READ | PROT_WRITE, MAP_FIXED);
+	}
 	mutex_lock(&arena.lock);
 	for (i = 0; i < nr; i++) {
 		uint8_t thp = block_at(src + i)->flags & PBF_THP;
@@ -422,11 +468,8 @@ bool arena_move(unsigned long dst, unsigned long src, unsigned long nr, size_t b
 		block_at(dst + i)->flags = (uint8_t)((block_at(dst + i)->flags & ~PBF_THP) | thp);
 		block_at(src + i)->flags &= (uint8_t)~PBF_THP;
 	}
-	if (os_is_error(ret)) {
-		sparse_decommit(src, nr);
-		set_unmapped(src, nr);
-	}
 	mutex_unlock(&arena.lock);
+	refill(src, nr, bytes);
 	return true;
 }
 

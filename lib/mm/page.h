@@ -68,6 +68,7 @@ enum pageblock_state {
 #define PBF_MAPPED 0x01 /* has memory behind it */
 #define PBF_DIRTY 0x02  /* may be resident */
 #define PBF_THP 0x04    /* hugepages were asked for */
+#define PBF_LOST 0x08   /* in use, but its addresses may be somebody else's by now */
 
 struct pageblock {
 	uint32_t next, prev; /* free ranges of one size; arena lock */

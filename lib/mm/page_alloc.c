@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "base/tunables.h"
 #include "mm/arena.h"
 #include "mm/buddy.h"
 #include "mm/sparse.h"
@@ -17,6 +18,10 @@
 
 /* Wholly free pageblocks that a zone keeps, so that a slab coming and going does not reach the arenas. */
 #define ZONE_KEEP_BLOCKS 1UL
+
+/* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call. */
+#define ZONE_DIRTY_SHARE 2
+#define ZONE_PURGE_ORDER 5
 
 struct alloc_context {
 	struct zone **zones;
@@ -29,7 +34,8 @@ int mm_init(void)
 
 	arena_init();
 	topology_init("/sys");
-	err = sparse_init();
+	/* A try before this one may have failed after the window was had. */
+	err = vmemmap.nr_pages ? 0 : sparse_init();
 	return err ? err : free_area_init();
 }
 
@@ -136,10 +142,21 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 	return page;
 }
 
-static void trim_if_over(struct zone *zone)
+/* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, and a share of what is in use. */
+static unsigned long zone_dirty_limit(const struct zone *zone)
+{
+	return (tunables.dirty_max >> PAGE_SHIFT) +
+	       (READ_ONCE(zone->managed_pages) - READ_ONCE(zone->nr_free_pages)) / ZONE_DIRTY_SHARE;
+}
+
+/* After a free: pageblocks that are wholly free beyond need go to the arenas, dirty pages beyond the limit back to
+ * the system, to well below it, so that the next free is not again over. */
+static void balance_zone(struct zone *zone)
 {
 	if (unlikely(READ_ONCE(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
 		zone_trim(zone, ZONE_KEEP_BLOCKS);
+	if (unlikely(READ_ONCE(zone->nr_dirty) > zone_dirty_limit(zone)))
+		zone_purge(zone, ZONE_PURGE_ORDER, zone_dirty_limit(zone) * 3 / 4);
 #ifdef BM_DEBUG
 	check_zone(zone);
 #endif
@@ -156,7 +173,7 @@ void free_pages(struct page *page, unsigned int order)
 		free_one_page(zone, pfn, order, true);
 		mutex_unlock(&zone->lock);
 	}
-	trim_if_over(zone);
+	balance_zone(zone);
 }
 
 struct page *alloc_pages_exact(gfp_t gfp, unsigned long nr, unsigned int order)
@@ -197,7 +214,7 @@ void free_pages_exact(struct page *page, unsigned long nr)
 	mutex_lock(&zone->lock);
 	free_page_range(zone, pfn, nr, true);
 	mutex_unlock(&zone->lock);
-	trim_if_over(zone);
+	balance_zone(zone);
 }
 
 bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_nr)
@@ -265,7 +282,7 @@ static struct page *take_dirty_block(struct zone *zone, unsigned int order)
 	return NULL;
 }
 
-unsigned long zone_purge(struct zone *zone, unsigned int min_order)
+unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned long keep)
 {
 	unsigned long purged = 0;
 	unsigned int order;
@@ -274,7 +291,7 @@ unsigned long zone_purge(struct zone *zone, unsigned int min_order)
 
 	for (order = MAX_ORDER; ok && order-- > min_order;) {
 		mutex_lock(&zone->lock);
-		while (ok && (page = take_dirty_block(zone, order))) {
+		while (ok && zone->nr_dirty > keep && (page = take_dirty_block(zone, order))) {
 			mutex_unlock(&zone->lock);
 			ok = os->madvise(page_to_addr(page), PAGE_SIZE << order, MADV_DONTNEED) >= 0;
 			mutex_lock(&zone->lock);
@@ -296,6 +313,6 @@ unsigned long mm_trim(size_t keep)
 	bytes += arena_purge(keep >> PAGEBLOCK_SHIFT, ~0U, false) << PAGEBLOCK_SHIFT;
 	if (keep < PAGEBLOCK_SIZE)
 		for_each_online_node(nid)
-			bytes += zone_purge(&NODE_DATA(nid)->node_zones[ZONE_NORMAL], 0);
+			bytes += zone_purge(&NODE_DATA(nid)->node_zones[ZONE_NORMAL], 0, 0);
 	return bytes;
 }

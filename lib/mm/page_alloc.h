@@ -38,8 +38,9 @@ unsigned long nr_pcp_pages(const struct zone *zone);
 
 /* Hand wholly free pageblocks beyond the few a zone keeps back to the arenas. */
 void zone_trim(struct zone *zone, unsigned long keep);
-/* Give back to the system every free block of at least the order; bytes given back. */
-unsigned long zone_purge(struct zone *zone, unsigned int min_order);
+/* Give free blocks of at least the order back to the system, the largest first, until at most keep pages of the zone
+ * are dirty; bytes given back. */
+unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned long keep);
 /* All that can be given back, as malloc_trim(3) wants: keep at most keep bytes dirty. Bytes given back. */
 unsigned long mm_trim(size_t keep);
 

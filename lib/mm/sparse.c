@@ -32,6 +32,12 @@
 #define RESERVED_WINDOW_MAX (64 * GiB)
 #define RESERVED_WINDOW_MIN (32 * MiB)
 
+#ifdef BM_PREFIX /* a sanitizer may know only the addresses that mmap picks */
+#define CAN_PLAN false
+#else
+#define CAN_PLAN true
+#endif
+
 /* One descriptor array: mapped from its start as far as the heap reaches. */
 struct descriptor_area {
 	uintptr_t base;
@@ -114,6 +120,7 @@ static int reserve_window(void)
 	size_t window = RESERVED_WINDOW_MAX;
 	size_t total;
 	long ret;
+	int err;
 
 	for (; window >= RESERVED_WINDOW_MIN; window >>= 1) {
 		total = lay_out(0, window) + PAGEBLOCK_SIZE;
@@ -122,19 +129,22 @@ static int reserve_window(void)
 			continue;
 		sparse.reserved = true;
 		lay_out(align_up((uintptr_t)ret, PAGEBLOCK_SIZE), window - 2 * PAGEBLOCK_SIZE);
-		return sparse_extend(min_ul(SECTION_BLOCKS, sparse.end_block));
+		err = sparse_extend(min_ul(SECTION_BLOCKS, sparse.end_block));
+		if (err)
+			os->munmap((void *)ret, total);
+		return err;
 	}
 	return -ENOMEM;
 }
 
 int sparse_init(void)
 {
-#ifndef BM_PREFIX /* a sanitizer may know only the addresses that mmap picks */
-	if (!plan_window())
-		return 0;
-	os->munmap((void *)sparse.blocks.base, sparse.blocks.mapped);
-	os->munmap((void *)sparse.class.base, sparse.class.mapped);
-#endif
+	if (CAN_PLAN) {
+		if (!plan_window())
+			return 0;
+		os->munmap((void *)sparse.blocks.base, sparse.blocks.mapped);
+		os->munmap((void *)sparse.class.base, sparse.class.mapped);
+	}
 	return reserve_window();
 }
 

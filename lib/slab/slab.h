@@ -28,7 +28,12 @@ struct kmem_cache {
 	unsigned long nr_pages;
 	unsigned long nr_active;  /* objects that are not in slabs: the program's, threads' and magazines' */
 	struct object *magazines;
-	unsigned long nr_magazine_objects;
+	uint32_t nr_magazine_objects;
+	uint32_t magazine_limit;  /* objects that magazines may hold: grows while other threads ask in vain */
+	uint32_t magazine_low;    /* fewest of them since magazines were aged: nobody needed those */
+	const void *magazine_putter; /* the last thread that left one, or would have; a hint */
+	bool magazine_missed;     /* another thread than it asked in vain; a hint, written without the lock */
+	bool magazine_taken;      /* another thread took one since the last was left */
 } __attribute__((aligned(64)));
 
 extern struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
@@ -43,10 +48,13 @@ unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct o
 /* Bring a chain of objects of this class home to their slabs; slabs that become empty go back to the zone. */
 void slab_free_bulk(struct kmem_cache *cache, struct object *chain);
 
-/* A whole magazine, or NULL; *nr: objects in it. */
-struct object *magazine_get(struct kmem_cache *cache, unsigned int *nr);
-/* Leave a magazine of nr objects to whoever needs one; its objects go home if there are too many already. */
-void magazine_put(struct kmem_cache *cache, struct object *chain, unsigned int nr);
+/* A whole magazine, or NULL; *nr: objects in it. self is any address of the thread's own. */
+struct object *magazine_get(struct kmem_cache *cache, const void *self, unsigned int *nr);
+/* Leave a magazine of nr objects to other threads; its objects go home unless those have shown that they need them,
+ * and if there are too many already. True if such magazines are in demand. */
+bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr);
+/* Bring home what magazines held all the time since the last call. */
+void magazines_age(void);
 /* Bring all magazines of all classes home, and free empty slabs. */
 void slab_reclaim(void);
 

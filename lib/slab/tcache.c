@@ -2,10 +2,11 @@
 /*
  * Slow paths of the thread caches.
  *
- * A list starts small and doubles its bound each time it overflows, up to MAGAZINE_BYTES. A full list becomes the
- * spare magazine; a full spare goes to the class's magazines, whole. Now and then lists that nobody touched since the
- * last look are brought home, so that a phase of the program does not keep its blocks for ever. Runs have a list only,
- * no spare, and only the smaller ones.
+ * A list starts small and doubles its bound when it overflows, up to MAGAZINE_BYTES, but only if it has run dry since
+ * the last time, or other threads want what it sheds: a list that only ever overflows would keep slabs from emptying
+ * and save nothing. A full list becomes the spare magazine; a full spare goes to the class's magazines, whole. Now and
+ * then lists that nobody touched since the last look are brought home, so that a phase of the program does not keep
+ * its blocks for ever. Runs have a list only, no spare, and only the smaller ones.
  */
 #include "slab/tcache.h"
 
@@ -16,12 +17,12 @@
 #include "slab/run.h"
 
 #define MAGAZINE_BYTES (128 * KiB)
-#define MAGAZINE_SMALL_BYTES (32 * KiB) /* for objects up to 1 KiB */
-#define MAGAZINE_MAX 512UL
-#define RUN_CACHED_MAX (1 * MiB)
-#define RUN_CACHED_BYTES (256 * KiB)
+#define MAGAZINE_SMALL_BYTES (16 * KiB) /* for objects up to 1 KiB */
+#define MAGAZINE_MAX 256UL
+#define RUN_CACHED_BYTES (128 * KiB)
 #define FIRST_CAP_BYTES 1024UL
 #define TICKS_PER_LOOK 512
+#define AGE_MS 100
 
 thread_local_var struct tcache tcache;
 
@@ -38,7 +39,7 @@ static unsigned int max_cap(unsigned int class)
 	size_t size = class_size(class);
 
 	if (class >= FIRST_RUN_CLASS)
-		return size > RUN_CACHED_MAX ? 0 : (unsigned int)max_ul(RUN_CACHED_BYTES / size, 1);
+		return (unsigned int)(RUN_CACHED_BYTES / size);
 	if (size <= 1 * KiB)
 		return (unsigned int)min_ul(MAGAZINE_SMALL_BYTES / size, MAGAZINE_MAX);
 	return (unsigned int)max_ul(MAGAZINE_BYTES / size, 2);
@@ -170,11 +171,22 @@ static bool tcache_ready(struct tcache *tc)
 	return true;
 }
 
+/* Magazines are nobody's: whichever thread first sees that it is time ages them. */
+static void age_if_due(void)
+{
+	static uint32_t last;
+	uint32_t now = (uint32_t)os_clock_ms(), then = READ_ONCE(last);
+
+	if (now - then >= AGE_MS && try_cmpxchg(&last, then, now))
+		magazines_age();
+}
+
 static void tick(struct tcache *tc)
 {
 	if (unlikely(++tc->ticks >= TICKS_PER_LOOK)) {
 		tc->ticks = 0;
 		flush_idle(tc);
+		age_if_due();
 	}
 }
 
@@ -213,7 +225,8 @@ cold void *tcache_alloc_slow(unsigned int class)
 		tc->spare[class] = NULL;
 		nr = tc->spare_nr[class];
 	} else {
-		chain = magazine_get(cache, &nr);
+		tc->missed[class] = true;
+		chain = magazine_get(cache, tc, &nr);
 		if (!chain)
 			nr = slab_alloc_bulk(cache, tc->cap[class], &chain);
 		if (!nr)
@@ -230,8 +243,16 @@ static void push(struct tcache *tc, unsigned int class, struct object *obj)
 	tc->room[class]--;
 }
 
-/* The list is full: it becomes the spare, and a spare that was there goes to the others. */
-static void put_list_aside(struct tcache *tc, unsigned int class)
+static void grow_cap(struct tcache *tc, unsigned int class, unsigned int max)
+{
+	unsigned int cap = tc->cap[class];
+
+	tc->cap[class] = (uint16_t)min_ul(max_ul(cap * 2, 1), max);
+	tc->room[class] += tc->cap[class] - (int)cap;
+}
+
+/* The list is full: it becomes the spare, and a spare that was there goes to the others. True: they want it. */
+static bool put_list_aside(struct tcache *tc, unsigned int class)
 {
 	struct object *spare = tc->spare[class];
 	unsigned int spare_nr = tc->spare_nr[class];
@@ -240,15 +261,26 @@ static void put_list_aside(struct tcache *tc, unsigned int class)
 	tc->spare_nr[class] = tc->cap[class];
 	tc->head[class] = NULL;
 	tc->room[class] = tc->cap[class];
-	if (spare)
-		magazine_put(&kmem_caches[class], spare, spare_nr);
+	return spare && magazine_put(&kmem_caches[class], tc, spare, spare_nr);
+}
+
+/* Make room in a full list of slab objects. */
+static void make_room(struct tcache *tc, unsigned int class)
+{
+	unsigned int max = max_cap(class);
+
+	if (tc->missed[class] && tc->cap[class] < max) {
+		tc->missed[class] = false;
+		grow_cap(tc, class, max);
+	} else if (put_list_aside(tc, class) && tc->cap[class] < max) {
+		grow_cap(tc, class, max);
+	}
 }
 
 cold void tcache_free_slow(void *addr, unsigned int class)
 {
 	struct tcache *tc = &tcache;
 	struct object *obj = addr;
-	unsigned int max, cap;
 
 	if (!tcache_ready(tc)) {
 		obj->next = NULL;
@@ -260,18 +292,14 @@ cold void tcache_free_slow(void *addr, unsigned int class)
 		push(tc, class, obj);
 		return;
 	}
-	cap = tc->cap[class];
-	max = max_cap(class);
-	if (cap < max) {
-		tc->cap[class] = (uint16_t)min_ul(max_ul(cap * 2, 1), max);
-		tc->room[class] += tc->cap[class] - (int)cap;
-	} else if (class < FIRST_RUN_CLASS) {
-		put_list_aside(tc, class);
-	} else {
+	if (class < FIRST_RUN_CLASS)
+		make_room(tc, class);
+	else if (tc->cap[class] < max_cap(class))
+		grow_cap(tc, class, max_cap(class));
+	if (tc->room[class] > 0)
+		push(tc, class, obj);
+	else
 		run_free(obj);
-		return;
-	}
-	push(tc, class, obj);
 }
 
 /* Other threads change these words without a lock: the figures are torn, and meant to be. */

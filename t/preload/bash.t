@@ -20,7 +20,8 @@ cat <<-EOF | tr a-z A-Z | rev
 	$(for i in {1..50}; do echo "line $i"; done)
 EOF
 seq 1 100000 | split -l 10000 --filter='gzip -n | gzip -d | md5sum' -
-find /usr/share/doc -maxdepth 1 | sort | xargs -n 50 echo | grep -c .
+mkdir -p tree/{1..20}/{a..j} && touch tree/{1..20}/{a..j}/file
+find tree -type f | sort | xargs -n 7 echo | cksum
 exec true
 SH
 

@@ -10,7 +10,8 @@ require g++ g++
 # Each source of the library, one after the other; the object's name is part of nothing in it.
 cat >build.sh <<'SH'
 for source in "$top_srcdir"/lib/*/*.c; do
-	gcc -std=gnu11 -D_GNU_SOURCE -O2 -fPIC -c -I"$top_srcdir/lib" -I"$top_srcdir/include" -o object.o "$source" || exit
+	gcc -std=gnu11 -D_GNU_SOURCE= -DPACKAGE_VERSION='"0"' -O2 -fPIC -c \
+		-I"$top_srcdir/lib" -I"$top_srcdir/include" -o object.o "$source" || exit
 	cksum <object.o
 done
 SH

@@ -14,7 +14,7 @@ status=$?
 if [ $status -eq 77 ]; then
 	case $said in
 	*"static TLS"*) skip 1 "this build has its TLS in the static block, for LD_PRELOAD: $said" ;;
-	*) is "$said" done "the library can be loaded" ;;
+	*) is "$said" "done" "the library can be loaded" ;;
 	esac
 else
 	is "$status $said" "0 done" "the library loaded by dlopen, unloaded, and the program goes on"

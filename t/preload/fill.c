@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fill: under a limit of address space or data, takes memory until malloc says no, which must be by ENOMEM; frees it
- * all; then memory can be had again, and a thread started.
+ * all; then as much can be had again in blocks of another size.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MOST (1UL << 30)
-
-static void *thread_main(void *arg)
-{
-	free(malloc(1000));
-	return arg;
-}
 
 /* Blocks are chained through their first word. Returns bytes had, 0 if it was refused for a wrong reason. */
 static size_t fill(size_t size)
@@ -40,12 +33,8 @@ static size_t fill(size_t size)
 int main(void)
 {
 	static const size_t sizes[] = { 16, 100, 4096, 30000, 500000, 4000000 };
-	pthread_attr_t attr;
-	pthread_t thread;
 	size_t i;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 262144);
 	for (i = 0; i < 6; i++) {
 		size_t had = fill(sizes[i]);
 
@@ -53,11 +42,6 @@ int main(void)
 			printf("%zu bytes in blocks of %zu, errno %d\n", had, sizes[i], errno);
 			return 1;
 		}
-		if (pthread_create(&thread, &attr, thread_main, NULL)) {
-			printf("no thread after blocks of %zu\n", sizes[i]);
-			return 1;
-		}
-		pthread_join(thread, NULL);
 	}
 	puts("done");
 	return 0;

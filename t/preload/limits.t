@@ -21,13 +21,16 @@ SH
 chmod +x limited
 
 for limit in -v -d; do
-	[ -d /usr/share/doc ] || mkdir -p doc
 	alike "ulimit $limit: ls | sort | tail" sort ./limited $limit sh -c 'ls -R /usr/share/doc | sort | tail -1'
 	alike "ulimit $limit: python3" 'python3[^:]*' ./limited $limit $python -c \
 		'import json; print(len(json.dumps(list(range(100000)))), sum(len(str(i)) for i in range(200000)))'
 	alike "ulimit $limit: sort" sort ./limited $limit sort -r -S 8M --parallel=1 lines
-	alike "ulimit $limit: bash" bash ./limited $limit bash -c 'a=(); for i in {1..20000}; do a+=("$i"); done; echo ${#a[*]}'
-	alike "ulimit $limit: memory to its end and back" fill ./limited $limit ./fill
+	alike "ulimit $limit: bash" bash ./limited $limit bash -c \
+		'a=(); for i in {1..20000}; do a+=("$i"); done; echo ${#a[*]}'
+	said=$(preloaded ./limited $limit ./fill)
+	is "$? $said" "0 done" "ulimit $limit: all of memory, again and again, until ENOMEM"
+	served fill
+	ok $? "ulimit $limit: malloc of fill was ours"
 done
 
 done_testing

@@ -42,12 +42,13 @@ configure() {
 fetch() {
 	perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => $ARGV[0]) or die;
 		print $s "GET $ARGV[1] HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n"; local $/; my $r = <$s>;
-		$r =~ s/^HTTP\S* 200.*?\r\n\r\n//s or die $r; print $r' "$port" "$1" >body && { gzip -dc <body 2>/dev/null || cat body; }
+		$r =~ s/^HTTP\S* 200.*?\r\n\r\n//s or die $r; print $r' "$port" "$1" >body &&
+		{ gzip -dc <body 2>/dev/null || cat body; }
 }
 
 # start_server COMMAND…: on a free port; another one if somebody else was faster.
 start_server() {
-	for try in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		port=$(free_port)
 		configure "$port"
 		"$@" nginx -p "$TEST_DIR" -e "$TEST_DIR/logs/error.log" -c "$TEST_DIR/nginx.conf" >>server.log 2>&1 &
@@ -105,6 +106,6 @@ ok $? "the new ones answer the same"
 stop QUIT "$server"
 ok $? "nginx ends with status 0"
 server=
-is "$(grep -c '^buddymalloc [^ ]* pid [0-9]* nginx' "$STATS_FILE")" 7 "malloc of the master and of six workers was ours"
+is "$(grep -c 'buddymalloc [^ ]* pid [0-9]* nginx' "$STATS_FILE")" 7 "malloc of the master and of six workers was ours"
 
 done_testing

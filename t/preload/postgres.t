@@ -52,7 +52,9 @@ SELECT k, count(*), string_agg(m, ',' ORDER BY m) FROM t GROUP BY k ORDER BY k L
 SELECT sum(length(a.m || b.m)) FROM t a JOIN t b ON a.k = b.k AND a.id < b.id WHERE a.k < 50;
 SELECT jsonb_agg(jsonb_build_object('id', id, 'm', m)) FROM t WHERE id < 200;
 SELECT count(*) FROM t WHERE m ~ '^[a-f]+[0-9]{2}';
-DO $$ BEGIN FOR i IN 1..2000 LOOP BEGIN PERFORM 1 / (i % 2); EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $$;
+DO $$ BEGIN FOR i IN 1..2000 LOOP
+	BEGIN PERFORM 1 / (i % 2); EXCEPTION WHEN division_by_zero THEN NULL; END;
+END LOOP; END $$;
 SQL
 
 initdb='initdb -U tester -A trust -E UTF8 --locale=C -D'

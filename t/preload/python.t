@@ -54,7 +54,8 @@ PY
 
 cat >sub_.py <<'PY'
 import os, subprocess, sys, threading
-print(subprocess.run(["sort", "-r"], input="\n".join(map(str, range(5000))), text=True, capture_output=True).stdout[:200])
+numbers = "\n".join(map(str, range(5000)))
+print(subprocess.run(["sort", "-r"], input=numbers, text=True, capture_output=True).stdout[:200])
 print(subprocess.check_output("echo a b c | tr ' ' '\\n' | wc -l", shell=True))
 print(subprocess.run([sys.executable, "-c", "import sys; print(len(sys.stdin.read()))"],
                      input=b"z" * 3000000, stdout=subprocess.PIPE).stdout)

@@ -14,7 +14,12 @@ text = JSON.generate(data)
 puts Digest::SHA256.hexdigest(text), JSON.parse(text) == data
 puts text.gsub(/n(\d)\d*/) { |m| m.upcase + $1 }.scan(/N\d+/).uniq.size
 puts (1..1500).inject(:*).to_s.size
-sums = (1..8).map { |n| Thread.new { h = {}; 5000.times { |i| h["k#{i * n}"] = 'v' * (i % 300) }; h.values.sum(&:size) } }
+def work(n)
+  h = {}
+  5000.times { |i| h["k#{i * n}"] = 'v' * (i % 300) }
+  h.values.sum(&:size)
+end
+sums = (1..8).map { |n| Thread.new { work(n) } }
 puts sums.map(&:value).inspect
 GC.start
 GC.compact if GC.respond_to?(:compact)

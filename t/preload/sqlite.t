@@ -24,6 +24,7 @@ PRAGMA integrity_check;
 SQL
 
 alike "sqlite3 in memory" sqlite3 sqlite3 -init /dev/null :memory: '.read script.sql'
-alike "sqlite3 on disk" sqlite3 sh -c 'rm -f disk.db; sqlite3 -init /dev/null disk.db ".read script.sql" && cksum <disk.db'
+alike "sqlite3 on disk" sqlite3 sh -c \
+	'rm -f disk.db; sqlite3 -init /dev/null disk.db ".read script.sql" && cksum <disk.db'
 
 done_testing

@@ -4,6 +4,8 @@
 
 . "${top_srcdir:-.}/t/preload/preload.sh"
 
+require bash bash
+
 alike "true" true env true
 alike "echo" echo env echo hello
 
@@ -15,9 +17,19 @@ LD_PRELOAD=$BM_LIB BUDDYMALLOC_SHOW_STATS=1 env true 2>shown
 grep -q '^buddymalloc [^ ]* pid [0-9]* true: summary' shown
 ok $? "BUDDYMALLOC_SHOW_STATS=1 shows the summary on stderr"
 
+# Shells (dash ends by _exit, bash does not) wait for somebody to open the gate, and then all end at once.
+rm -f "$STATS_FILE"
+mkfifo gate
+for _ in $(seq 1 200); do preloaded bash -c ': <gate' & done
+sleep 1
+exec 3<>gate
+wait
+is "$(grep -c '^buddymalloc [^ ]* pid [0-9]* bash: summary' "$STATS_FILE")" 200 \
+	"programs that end at the same time do not write into each other's summaries"
+
 # median COMMAND…: of seven runs
 median() {
-	for run in 1 2 3 4 5 6 7; do "$@"; done | sort -n | sed -n 4p
+	for _ in 1 2 3 4 5 6 7; do "$@"; done | sort -n | sed -n 4p
 }
 
 compile rss rss.c

@@ -26,6 +26,13 @@
 #include "fake_os.h"
 #include "tap.h"
 
+/* Sanitizer builds always reserve the window. */
+#ifdef BM_PREFIX
+#define CAN_PLAN false
+#else
+#define CAN_PLAN true
+#endif
+
 static uint64_t model_seed;
 static uint64_t model_state;
 

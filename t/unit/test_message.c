@@ -285,7 +285,8 @@ static void test_fatal(void)
 	status = fake_os_child(assert_false, said, sizeof(said));
 #ifdef BM_DEBUG
 	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "one that does not aborts");
-	ok(strstr(said, "BUG: packets[0] != INT_MIN at ") && strstr(said, "test_message.c:"), "and says where: %s", said);
+	ok(strstr(said, "BUG: packets[0] != INT_MIN at ") && strstr(said, "test_message.c:"),
+	   "and says where: %s", said);
 #else
 	is_int(status, 0, "assertions are for debug builds alone");
 	is_str(said, "", "and silent in others");

@@ -182,8 +182,9 @@ static void test_warnings(void)
 	is_bad("dirty_max:18446744073709551615t", "bad value \"18446744073709551615t\"");
 	is_bad("dirty_decay:86400001", "accepted is milliseconds from 0 to 86400000\n");
 	is_bad("dirty_decay:1k", "bad value \"1k\" of dirty_decay");
-	is_bad("stats_file:a\033[1m\\b\177\200", "bad value \"a\\x1b[1m\\x5cb\\x7f\\x80\" of stats_file: accepted is a path "
-						"of at most 255 bytes without control characters\n");
+	is_bad("stats_file:a\033[1m\\b\177\200",
+	       "bad value \"a\\x1b[1m\\x5cb\\x7f\\x80\" of stats_file: accepted is a path of at most 255 bytes "
+	       "without control characters\n");
 }
 
 static void test_long(void)
@@ -209,7 +210,8 @@ static void test_long(void)
 		memcpy(text + i, "x:1,", 4);
 	bad = parse_len(text, sizeof(text), TUNABLES_ENV);
 	ok(bad == 1 && lines() == 1 && unchanged(), "1 MiB of it is one warning and changes nothing");
-	is_str(said, "buddymalloc: BUDDYMALLOC_CONF: 1048576 bytes are too long and ignored: accepted are at most 65536\n",
+	is_str(said,
+	       "buddymalloc: BUDDYMALLOC_CONF: 1048576 bytes are too long and ignored: accepted are at most 65536\n",
 	       "that says so");
 	is_int(parse_len(text, 65536, TUNABLES_ENV), 16384, "64 KiB of bad items are all counted");
 	is_int(lines(), TUNABLES_MAX_WARNINGS + 1, "but few are shown");
@@ -300,7 +302,8 @@ static void test_help(void)
 	got = pread(fileno(file), text, sizeof(text) - 1, 0);
 	text[got > 0 ? got : 0] = '\0';
 	fclose(file);
-	ok(strstr(text, "\nshow_stats: false|true|0|1|no|yes|off|on (default false)\n\tprint a summary"), "help of a bool");
+	ok(strstr(text, "\nshow_stats: false|true|0|1|no|yes|off|on (default false)\n\tprint a summary"),
+	   "help of a bool");
 	ok(strstr(text, "\nthp: auto|always|never (default auto)\n\ttransparent hugepages"), "help of an enum");
 	ok(strstr(text, "\nthp_threshold: a size from 0 to 64t (default 32m)\n"), "help of a size");
 	ok(strstr(text, "\ndirty_decay: milliseconds from 0 to 86400000 (default 1000)\n"), "help of a time");
