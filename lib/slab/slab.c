@@ -10,6 +10,8 @@
 #include "base/annotate.h"
 #include "mm/page_alloc.h"
 
+#define SLAB_MIN_OBJECTS 16
+#define SLAB_MAX_ORDER 6
 #define SLAB_KEEP_EMPTY 1U /* wholly free slabs a class keeps */
 #define MAGAZINES_MIN_BYTES (32 * KiB)
 #define MAGAZINES_MAX_BYTES (512 * KiB)
@@ -22,13 +24,11 @@ struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
 /* Enough objects that a slab is worth its descriptor, few enough that it empties. */
 static unsigned int slab_order(size_t size)
 {
-	if (size <= 128)
-		return 2;
-	if (size <= 512)
-		return 3;
-	if (size <= 2 * KiB)
-		return 4;
-	return size <= 8 * KiB ? 5 : 6;
+	unsigned int order = 0;
+
+	while ((PAGE_SIZE << order) / size < SLAB_MIN_OBJECTS && order < SLAB_MAX_ORDER)
+		order++;
+	return order;
 }
 
 void slab_init(void)

@@ -48,6 +48,16 @@ unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct o
 /* Bring a chain of objects of this class home to their slabs; slabs that become empty go back to the zone. */
 void slab_free_bulk(struct kmem_cache *cache, struct object *chain);
 
+#define SPARSE_BYTES_MIN (1 * MiB)
+
+/* Are the slabs of a class mostly free? Then what threads cache of it keeps pages from being freed. Torn. */
+static always_inline bool cache_is_sparse(const struct kmem_cache *cache)
+{
+	size_t held = READ_ONCE(cache->nr_pages) << PAGE_SHIFT;
+
+	return held > SPARSE_BYTES_MIN && READ_ONCE(cache->nr_active) * cache->size < held / 4;
+}
+
 /* A whole magazine, or NULL; *nr: objects in it. self is any address of the thread's own. */
 struct object *magazine_get(struct kmem_cache *cache, const void *self, unsigned int *nr);
 /* Leave a magazine of nr objects to other threads; its objects go home unless those have shown that they need them,

@@ -17,7 +17,7 @@
 #include "slab/run.h"
 
 #define MAGAZINE_BYTES (128 * KiB)
-#define MAGAZINE_SMALL_BYTES (16 * KiB) /* for objects up to 1 KiB */
+#define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
 #define MAGAZINE_MAX 256UL
 #define RUN_CACHED_BYTES (128 * KiB)
 #define FIRST_CAP_BYTES 1024UL
@@ -33,6 +33,11 @@ static struct {
 	pthread_key_t key;
 	bool have_key;
 } registry = { .lock = MUTEX_INIT(RANK_THREADS) };
+
+static unsigned int first_cap(unsigned int class)
+{
+	return (unsigned int)max_ul(FIRST_CAP_BYTES / class_size(class), 1);
+}
 
 static unsigned int max_cap(unsigned int class)
 {
@@ -161,10 +166,8 @@ static bool tcache_ready(struct tcache *tc)
 		return false;
 	tc->state = TCACHE_ACTIVE; /* before anything that might allocate */
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
-		unsigned int cap = (unsigned int)max_ul(FIRST_CAP_BYTES / class_size(class), 1);
-
-		tc->cap[class] = (uint16_t)cap;
-		tc->room[class] = (int32_t)cap;
+		tc->cap[class] = (uint16_t)first_cap(class);
+		tc->room[class] = tc->cap[class];
 	}
 	tc->tid = os_gettid();
 	register_thread(tc);
@@ -264,12 +267,22 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
 	return spare && magazine_put(&kmem_caches[class], tc, spare, spare_nr);
 }
 
+/* What is cached of a class whose slabs are mostly free pins them: let it go, and cache less. */
+static void shrink_list(struct tcache *tc, unsigned int class)
+{
+	if (tc->cap[class] > first_cap(class))
+		tc->cap[class] /= 2;
+	flush_class(tc, class);
+}
+
 /* Make room in a full list of slab objects. */
 static void make_room(struct tcache *tc, unsigned int class)
 {
 	unsigned int max = max_cap(class);
 
-	if (tc->missed[class] && tc->cap[class] < max) {
+	if (cache_is_sparse(&kmem_caches[class])) {
+		shrink_list(tc, class);
+	} else if (tc->missed[class] && tc->cap[class] < max) {
 		tc->missed[class] = false;
 		grow_cap(tc, class, max);
 	} else if (put_list_aside(tc, class) && tc->cap[class] < max) {

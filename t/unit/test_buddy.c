@@ -151,7 +151,7 @@ static void one_step(void)
 	if (rnd(700) == 0)
 		mm_trim(rnd(2) ? 0 : 4 * PAGEBLOCK_SIZE);
 	if (rnd(700) == 0)
-		zone_purge(zone, rnd(MAX_ORDER));
+		zone_purge(zone, rnd(MAX_ORDER), rnd(2) * rnd(1000));
 	check_all();
 }
 

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Migratetypes: pageblocks stay pure while the zone can grow; when it cannot, requests are served from other types,
+ * whole pageblocks change sides, and the order of preference is kept.
+ */
+#include <errno.h>
+
+#include "model.h"
+
+static struct zone *zone;
+
+static void no_more_growth(void)
+{
+	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
+	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
+}
+
+static enum migratetype type_of(const struct page *page)
+{
+	return get_pageblock_migratetype(page_to_pfn(page));
+}
+
+static unsigned long block_of_page(const struct page *page)
+{
+	return page_to_pfn(page) >> PAGEBLOCK_ORDER;
+}
+
+/* Two pageblocks, all taken, and the system has no more. */
+static void two_full_blocks(gfp_t gfp0, gfp_t gfp1, struct page **page)
+{
+	zone = model_start();
+	page[0] = alloc_pages(GFP_USER | gfp0, PAGEBLOCK_ORDER);
+	page[1] = alloc_pages(GFP_USER | gfp1, PAGEBLOCK_ORDER);
+	must(page[0] && page[1] && type_of(page[0]) == gfp_migratetype(gfp0) &&
+	     type_of(page[1]) == gfp_migratetype(gfp1));
+	no_more_growth();
+	must(!alloc_pages(GFP_USER, 0));
+	must(zone->nr_free_pages == 0);
+}
+
+static void free_half(struct page *page)
+{
+	free_pages_exact(page + PAGEBLOCK_PAGES / 2, PAGEBLOCK_PAGES / 2);
+	check_zone(zone);
+}
+
+static void growth_first(void)
+{
+	struct page *u, *m, *r;
+
+	zone = model_start();
+	u = alloc_pages(GFP_USER, 0);
+	must(zone->nr_grown == 1 && type_of(u) == MIGRATE_UNMOVABLE);
+	m = alloc_pages(GFP_USER | GFP_MOVABLE, 0);
+	r = alloc_pages(GFP_USER | GFP_RECLAIMABLE, 4);
+	must(zone->nr_grown == 3 && !zone->nr_stolen && !zone->nr_fallback);
+	must(type_of(m) == MIGRATE_MOVABLE && type_of(r) == MIGRATE_RECLAIMABLE);
+	must(block_of_page(u) != block_of_page(m) && block_of_page(m) != block_of_page(r));
+	check_zone(zone);
+}
+
+static void half_a_block_is_stolen(void)
+{
+	struct page *page[2], *m, *u;
+	unsigned int i;
+
+	two_full_blocks(0, 0, page);
+	free_half(page[0]);
+	m = alloc_pages(GFP_USER | GFP_MOVABLE, 0);
+	must(m && block_of_page(m) == block_of_page(page[0]));
+	must(type_of(m) == MIGRATE_MOVABLE && zone->nr_stolen == 1);
+	must(type_of(page[1]) == MIGRATE_UNMOVABLE);
+	check_zone(zone);
+	drain_all_pages();
+	u = alloc_pages(GFP_USER, PCP_MAX_ORDER + 1);
+	must(u && type_of(u) == MIGRATE_UNMOVABLE && zone->nr_stolen == 2);
+	check_zone(zone);
+	/* Down to the last page, whoever asks. */
+	for (i = 1 + 16; i < PAGEBLOCK_PAGES / 2; i++)
+		must(alloc_pages(GFP_USER | (i % 2 ? GFP_MOVABLE : GFP_RECLAIMABLE), 0), "page %u", i);
+	must(!alloc_pages(GFP_USER, 0) && !alloc_pages(GFP_USER | GFP_MOVABLE, 0));
+	must(!zone->nr_free_pages && !nr_pcp_pages(zone));
+	check_zone(zone);
+}
+
+static void small_rest(void)
+{
+	struct page *page[2];
+
+	two_full_blocks(0, 0, page);
+	free_pages_exact(page[0] + 5, 1);
+	free_pages_exact(page[1] + 8, 2);
+	mutex_lock(&zone->lock);
+	must(!rmqueue_buddy(zone, 0, MIGRATE_MOVABLE, ALLOC_NOFRAGMENT));
+	must(rmqueue_buddy(zone, 0, MIGRATE_MOVABLE, 0) == page[0] + 5, "a movable page from the smallest rest");
+	must(rmqueue_buddy(zone, 1, MIGRATE_MOVABLE, 0) == page[1] + 8);
+	must(!rmqueue_buddy(zone, 0, MIGRATE_MOVABLE, 0));
+	mutex_unlock(&zone->lock);
+	check_zone(zone);
+}
+
+/* Who is asked first: fallbacks from a request of type gfp, with the types of gfp0 and gfp1 to take from. */
+static void first_choice(gfp_t gfp, gfp_t gfp0, gfp_t gfp1)
+{
+	struct page *page[2], *got;
+
+	two_full_blocks(gfp0, gfp1, page);
+	free_half(page[0]);
+	free_half(page[1]);
+	got = alloc_pages(GFP_USER | gfp, 5);
+	must(got && block_of_page(got) == block_of_page(page[0]));
+	must(type_of(page[0]) == gfp_migratetype(gfp) && type_of(page[1]) == gfp_migratetype(gfp1));
+	check_zone(zone);
+}
+
+static void unmovable_choice(void)
+{
+	first_choice(0, GFP_RECLAIMABLE, GFP_MOVABLE);
+}
+
+static void movable_choice(void)
+{
+	first_choice(GFP_MOVABLE, GFP_RECLAIMABLE, 0);
+}
+
+static void reclaimable_choice(void)
+{
+	first_choice(GFP_RECLAIMABLE, 0, GFP_MOVABLE);
+}
+
+/* The largest block of the other type is broken, so that the fewest pageblocks are mixed. */
+static void largest_first(void)
+{
+	struct page *page[2], *got;
+
+	two_full_blocks(GFP_MOVABLE, GFP_MOVABLE, page);
+	free_pages_exact(page[0] + 16, 16);
+	free_half(page[1]);
+	got = alloc_pages(GFP_USER, PCP_MAX_ORDER + 1);
+	must(got && block_of_page(got) == block_of_page(page[1]));
+	must(type_of(page[0]) == MIGRATE_MOVABLE);
+	check_zone(zone);
+}
+
+static void order_10_is_stolen(void)
+{
+	struct page *page, *got;
+
+	zone = model_start();
+	page = alloc_pages(GFP_USER | GFP_MOVABLE, MAX_ORDER - 1);
+	must(page && type_of(page + PAGEBLOCK_PAGES) == MIGRATE_MOVABLE);
+	no_more_growth();
+	mutex_lock(&zone->lock);
+	free_one_page(zone, page_to_pfn(page), MAX_ORDER - 1, true);
+	mutex_unlock(&zone->lock);
+	while ((got = alloc_pages(GFP_USER, PAGEBLOCK_ORDER)))
+		must(type_of(got) == MIGRATE_UNMOVABLE);
+	must(type_of(page) == MIGRATE_UNMOVABLE && type_of(page + PAGEBLOCK_PAGES) == MIGRATE_UNMOVABLE);
+	check_zone(zone);
+}
+
+static void whole_block_moves(void)
+{
+	struct page *page[2];
+	unsigned long moved;
+
+	two_full_blocks(0, 0, page);
+	free_pages_exact(page[0] + 1, 6);
+	free_pages_exact(page[0] + 100, 1);
+	mutex_lock(&zone->lock);
+	moved = move_freepages_block(zone, page_to_pfn(page[0]) + 300, MIGRATE_RECLAIMABLE);
+	mutex_unlock(&zone->lock);
+	must(moved == 7 && type_of(page[0]) == MIGRATE_RECLAIMABLE && type_of(page[1]) == MIGRATE_UNMOVABLE);
+	check_zone(zone);
+	/* And pages that are freed later follow the pageblock. */
+	free_pages_exact(page[0], 1);
+	must(alloc_pages(GFP_USER | GFP_RECLAIMABLE, 2) && zone->nr_fallback == 0);
+	check_zone(zone);
+}
+
+int main(void)
+{
+	run_case("the zone grows before types mix", growth_first);
+	run_case("without growth a half-free pageblock changes its type", half_a_block_is_stolen);
+	run_case("a rest of one page serves", small_rest);
+	run_case("unmovable requests take from reclaimable first", unmovable_choice);
+	run_case("movable requests take from reclaimable first", movable_choice);
+	run_case("reclaimable requests take from unmovable first", reclaimable_choice);
+	run_case("the largest block is broken first", largest_first);
+	run_case("both pageblocks of an order 10 block change their type", order_10_is_stolen);
+	run_case("move_freepages_block moves all that is free", whole_block_moves);
+	return done_testing();
+}

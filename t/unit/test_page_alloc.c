@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The walk of an allocation: bad orders, exact lengths, growth and trimming, watermarks, reclaim before failure, giving
+ * back; and everything of lib/mm and lib/slab over a system that fails at every single call in turn.
+ */
+#include <errno.h>
+
+#include "base/tunables.h"
+#include "malloc/block.h"
+#include "malloc/huge.h"
+#include "slab/run.h"
+#include "slab/slab.h"
+#include "model.h"
+
+static struct zone *zone;
+
+static void no_more_growth(void)
+{
+	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
+	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
+}
+
+static void bad_order(void)
+{
+	model_start();
+	if (alloc_pages(GFP_USER, MAX_ORDER))
+		return;
+	abort();
+}
+
+static void exact(void)
+{
+	unsigned long nr, managed;
+	struct page *page, *next;
+
+	zone = model_start();
+	for (nr = 1; nr <= 1024; nr += nr < 40 ? 1 : 37) {
+		page = alloc_pages_exact(GFP_USER, nr, order_for_pages(nr));
+		must(page && is_aligned(page_to_pfn(page), 1UL << order_for_pages(nr)));
+		drain_all_pages();
+		managed = zone->managed_pages;
+		must(managed - zone->nr_free_pages == nr, "the tail of %lu pages is free", nr);
+		free_pages_exact(page, nr);
+		zone_trim(zone, 0);
+		must(!zone->managed_pages);
+	}
+	page = alloc_pages_exact(GFP_USER, 5, 6);
+	must(is_aligned(page_to_pfn(page), 64), "as aligned as asked");
+	must(resize_pages_exact(page, 5, 60) && !resize_pages_exact(page, 60, 513));
+	next = alloc_pages_exact(GFP_USER, 4, 2);
+	must(next);
+	drain_all_pages();
+	must(resize_pages_exact(page, 60, 1) && resize_pages_exact(page, 1, 1));
+	check_zone(zone);
+	free_pages_exact(page, 1);
+	free_pages_exact(next, 4);
+	drain_all_pages();
+	must(zone->nr_free_pages == zone->managed_pages);
+	check_zone(zone);
+}
+
+static void trimming(void)
+{
+	struct page *page[4];
+	unsigned int i;
+
+	zone = model_start();
+	for (i = 0; i < 4; i++)
+		page[i] = alloc_pages(GFP_USER, PAGEBLOCK_ORDER);
+	must(zone->managed_pages == 4 * PAGEBLOCK_PAGES && arena_stats.used == 4);
+	for (i = 0; i < 4; i++)
+		free_pages(page[i], PAGEBLOCK_ORDER);
+	must(arena_stats.used <= 1 && zone->nr_free_blocks <= 1, "a zone keeps one free pageblock");
+	must(zone->managed_pages == zone->nr_free_blocks << PAGEBLOCK_ORDER);
+	zone_trim(zone, 0);
+	must(!arena_stats.used && !zone->managed_pages && arena_stats.dirty == 4);
+	must(mm_trim(2 * PAGEBLOCK_SIZE) == 2 * PAGEBLOCK_SIZE && arena_stats.dirty == 2);
+	must(mm_trim(0) == 2 * PAGEBLOCK_SIZE && arena_stats.dirty == 0);
+	must(mm_trim(0) == 0);
+	check_zone(zone);
+	check_arena();
+}
+
+static void purging(void)
+{
+	struct page *page, *hold;
+	unsigned long dirty;
+
+	zone = model_start();
+	hold = alloc_pages(GFP_USER, 4);
+	page = alloc_pages(GFP_USER, 7);
+	memset(page_to_addr(page), 1, PAGE_SIZE << 7);
+	free_pages(page, 7);
+	dirty = zone->nr_dirty;
+	must(dirty >= 128);
+	fake_os_fail(FAKE_MADVISE, 1, true, EINVAL);
+	must(zone_purge(zone, 0, 0) == 0 && zone->nr_dirty == dirty, "a refused purge changes nothing");
+	check_zone(zone);
+	fake_os_reset();
+	must(zone_purge(zone, MAX_ORDER - 1, 0) == 0, "no block is that large");
+	must(zone_purge(zone, 0, dirty) == 0, "that much may stay");
+	must(zone_purge(zone, 0, 0) == dirty << PAGE_SHIFT && zone->nr_dirty == 0);
+	check_zone(zone);
+	page = alloc_pages(GFP_USER, 7);
+	must(!(page->flags & PG_DIRTY) && all_zero(page_to_addr(page), PAGE_SIZE << 7));
+	free_pages(page, 7);
+	free_pages(hold, 4);
+}
+
+/* Below its mark a zone does not serve from what it has: it grows. */
+static void watermarks(void)
+{
+	struct page *page;
+	unsigned long grown;
+
+	zone = model_start();
+	page = alloc_pages(GFP_USER, 5);
+	must(page && zone->nr_grown == 1);
+	zone->watermark[WMARK_LOW] = PAGEBLOCK_PAGES;
+	must(alloc_pages(GFP_USER, 5) && zone->nr_grown == 2);
+	grown = zone->nr_grown;
+	zone->watermark[WMARK_LOW] = 0;
+	must(alloc_pages(GFP_USER, 5) && zone->nr_grown == grown);
+	/* The slow path uses the min mark. */
+	no_more_growth();
+	while (arena_stats.used < arena_stats.mapped)
+		must(alloc_pages(GFP_USER, PAGEBLOCK_ORDER));
+	zone->watermark[WMARK_LOW] = 1UL << 30;
+	must(alloc_pages(GFP_USER, 5), "above min it is served after all");
+	zone->watermark[WMARK_MIN] = 1UL << 30;
+	must(!alloc_pages(GFP_USER, 5));
+	check_zone(zone);
+}
+
+/* What lies in per-CPU lists is brought back before an allocation fails, if the caller may wait for it. */
+static void reclaim_drains(void)
+{
+	struct page *page[64];
+	unsigned int i;
+
+	zone = model_start();
+	for (i = 0; i < 64; i++)
+		page[i] = alloc_pages(GFP_USER, 0);
+	no_more_growth();
+	while (alloc_pages(GFP_USER, PCP_MAX_ORDER + 1))
+		;
+	while (alloc_pages(GFP_USER, 0))
+		;
+	for (i = 0; i < 64; i++)
+		free_pages(page[i], 0);
+	must(nr_pcp_pages(zone) == 64);
+	must(!alloc_pages(0, PCP_MAX_ORDER + 1), "without DIRECT_RECLAIM the lists stay");
+	must(nr_pcp_pages(zone) == 64);
+	must(alloc_pages(GFP_USER, PCP_MAX_ORDER + 1));
+	must(nr_pcp_pages(zone) == 0);
+	check_zone(zone);
+}
+
+/* The failing system. */
+enum kind { NOTHING, PAGES, EXACT, RUN, HUGE, SLAB, NR_KINDS };
+
+static struct item {
+	enum kind kind;
+	char *p;
+	size_t size;
+	struct page *page;
+	unsigned int order;
+	uint64_t stamp;
+} items[48];
+
+static void mark(struct item *it)
+{
+	it->stamp = rnd64() & ~15UL;
+	memcpy(it->p, &it->stamp, 8);
+	memcpy(it->p + it->size - 8, &it->stamp, 8);
+}
+
+static void verify(const struct item *it, bool whole)
+{
+	must(!memcmp(it->p, &it->stamp, 8), "kind %d of %zu bytes", it->kind, it->size);
+	must(!whole || !memcmp(it->p + it->size - 8, &it->stamp, 8), "kind %d of %zu bytes", it->kind, it->size);
+}
+
+static void *get(struct item *it, enum kind kind)
+{
+	struct object *obj;
+	unsigned int class = 1 + rnd(FIRST_RUN_CLASS - 1);
+	bool zeroed = false;
+
+	it->size = PAGE_SIZE << (it->order = rnd(MAX_ORDER));
+	switch (kind) {
+	case PAGES:
+		it->page = alloc_pages(GFP_USER | (rnd(2) ? GFP_MOVABLE : 0), it->order);
+		return it->page ? page_to_addr(it->page) : NULL;
+	case EXACT:
+		it->size = PAGE_SIZE * (1 + rnd(1000));
+		it->page = alloc_pages_exact(GFP_USER, it->size >> PAGE_SHIFT,
+					     order_for_pages(it->size >> PAGE_SHIFT));
+		return it->page ? page_to_addr(it->page) : NULL;
+	case RUN:
+		class = FIRST_RUN_CLASS + rnd(NR_CLASSES - FIRST_RUN_CLASS);
+		it->size = class_size(class);
+		it->p = run_alloc(class, 0, &zeroed);
+		break;
+	case HUGE:
+		it->size = MiB + 8 + 16 * rnd(MiB / 4);
+		it->p = huge_alloc(it->size, rnd(2) ? 8 * MiB : 0, &zeroed);
+		break;
+	default:
+		it->size = class_size(class);
+		return slab_alloc_bulk(&kmem_caches[class], 1, &obj) ? obj : NULL;
+	}
+	must(!it->p || !zeroed || (all_zero(it->p, 64) && all_zero(it->p + align_down(it->size, 8) - 64, 64)));
+	return it->p;
+}
+
+static void put(struct item *it)
+{
+	verify(it, true);
+	switch (it->kind) {
+	case PAGES:
+		free_pages(it->page, it->order);
+		break;
+	case EXACT:
+		free_pages_exact(it->page, it->size >> PAGE_SHIFT);
+		break;
+	case RUN:
+		run_free(it->p);
+		break;
+	case HUGE:
+		huge_free(pfn_to_page(addr_to_pfn(it->p)));
+		break;
+	default:
+		memset(it->p, 0, 8);
+		slab_free_bulk(&kmem_caches[size_to_class(it->size)], (struct object *)it->p);
+		break;
+	}
+	it->kind = NOTHING;
+}
+
+/* Resized in place or moved, the contents are as they were. */
+static void change(struct item *it)
+{
+	size_t old = it->size;
+	unsigned int class;
+	void *p = NULL;
+
+	if (it->kind == RUN) {
+		class = FIRST_RUN_CLASS + rnd(NR_CLASSES - FIRST_RUN_CLASS);
+		if (run_resize(it->p, class))
+			it->size = class_size(class);
+	} else if (it->kind == HUGE) {
+		size_t size = MiB + 8 + 16 * rnd(MiB / 2);
+		struct page *page = pfn_to_page(addr_to_pfn(it->p));
+
+		if (huge_resize(page, size))
+			it->size = size;
+		else if ((p = huge_move(page, size)))
+			it->size = size;
+		it->p = p ? p : it->p;
+	}
+	verify(it, it->size >= old && it->size == old);
+	mark(it);
+}
+
+static void workload(bool all_must_work)
+{
+	unsigned int i;
+
+	for (i = 0; i < 150; i++) {
+		struct item *it = &items[rnd(ARRAY_SIZE(items))];
+		enum kind kind = 1 + rnd(NR_KINDS - 1);
+
+		if (it->kind == NOTHING) {
+			it->p = get(it, kind);
+			must(it->p || !all_must_work, "kind %d of %zu bytes", kind, it->size);
+			if (!it->p)
+				continue;
+			it->kind = kind;
+			mark(it);
+		} else if (rnd(2)) {
+			change(it);
+		} else {
+			put(it);
+		}
+		if (i % 40 == 39)
+			mm_trim(rnd(2) * 8 * MiB);
+		if (i % 64 == 63)
+			slab_reclaim();
+		if (i % 50 == 49)
+			arena_purge(0, ~0U, true);
+	}
+	for (i = 0; i < ARRAY_SIZE(items); i++)
+		if (items[i].kind != NOTHING)
+			verify(&items[i], true);
+	check_zone(zone);
+	check_arena();
+}
+
+static enum fake_op failing;
+static long nth;
+static bool forever;
+
+#define NOT_REACHED 42
+
+static void fail_nth(void)
+{
+	bool started, reached;
+	unsigned int i;
+
+	fake_os_install();
+	fake_os_fail(failing, nth, forever, ENOMEM);
+	started = !mm_init();
+	slab_init();
+	tunables.dirty_max = 4 * MiB;
+	tunables.thp_threshold = 8 * MiB;
+	zone = started ? &NODE_DATA(0)->node_zones[ZONE_NORMAL] : NULL;
+	if (started)
+		workload(false);
+	reached = fake_os_calls(failing) >= (unsigned long)nth;
+	fake_os_reset();
+	zone = started ? zone : model_start();
+	workload(true);
+	for (i = 0; i < ARRAY_SIZE(items); i++)
+		if (items[i].kind != NOTHING)
+			put(&items[i]);
+	for (i = 1; i < FIRST_RUN_CLASS; i++) {
+		check_cache(&kmem_caches[i]);
+		must(!kmem_caches[i].nr_active);
+	}
+	slab_reclaim();
+	drain_all_pages();
+	zone_trim(zone, 0);
+	must(!arena_stats.used && !arena_stats.huge && !zone->managed_pages && !run_stats.nr && !run_stats.pages,
+	     "used %lu huge %lu managed %lu runs %lu of %lu pages", arena_stats.used, arena_stats.huge,
+	     zone->managed_pages, run_stats.nr, run_stats.pages);
+	check_arena();
+	if (!reached)
+		_exit(NOT_REACHED);
+}
+
+static void fail_each(enum fake_op op, const char *name)
+{
+	char said[1024] = "";
+	int status = 0, scale = (int)(30000 / steps(30000));
+	long runs = 0;
+
+	failing = op;
+	for (nth = 1; status == 0; nth += forever || nth > 25 ? nth / 6 + scale : scale) {
+		status = fake_os_child(fail_nth, said, sizeof(said));
+		runs++;
+	}
+	if (!ok(WIFEXITED(status) && WEXITSTATUS(status) == NOT_REACHED && runs > 1 && !*said, "%s fails %s", name,
+		forever ? "from the nth call on" : "at the nth call"))
+		diag("run %ld: status %#x, said: %s", runs, (unsigned int)status, said);
+	else
+		diag("%ld runs", runs - 1);
+}
+
+int main(void)
+{
+	model_init();
+	run_case_aborts("an order too large is NULL and a warning", bad_order, "order 11: the largest is 10");
+	run_case("exact lengths", exact);
+	run_case("whole free pageblocks go back to the arenas, and to the system", trimming);
+	run_case("purging of free blocks", purging);
+	run_case("watermarks", watermarks);
+	run_case("reclaim before failure", reclaim_drains);
+	for (int i = 0; i < 2; i++) {
+		forever = i;
+		fail_each(FAKE_MMAP, "mmap");
+		fail_each(FAKE_MADVISE, "madvise");
+		fail_each(CAN_PLAN && !on_valgrind() ? FAKE_MUNMAP : FAKE_MPROTECT,
+			  CAN_PLAN && !on_valgrind() ? "munmap" : "mprotect");
+		fail_each(FAKE_MREMAP, "mremap");
+		fail_each(FAKE_ANY, "any call");
+	}
+	return done_testing();
+}
