@@ -16,7 +16,7 @@
 struct out {
 	int fd;
 	size_t len;
-	char buf[512];
+	char buf[2048];
 };
 
 void out_init(struct out *o, int fd);

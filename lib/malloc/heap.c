@@ -17,6 +17,8 @@
 /* Blocks that shrink keep their place while this share of them is still used. */
 #define SHRINK_IN_PLACE 2
 
+const struct heap_forward *heap_forward;
+
 static void *out_of_memory(void)
 {
 	errno = ENOMEM;
@@ -66,6 +68,8 @@ void *heap_malloc_slow(size_t size, unsigned long class)
 {
 	void *p;
 
+	if (unlikely(heap_forward))
+		return heap_forward->malloc(size);
 	if (unlikely(!heap_init()))
 		return out_of_memory();
 	if (unlikely(annotate_listening))
@@ -85,6 +89,8 @@ void *heap_malloc_large(size_t size)
 		p = tcache_alloc(class);
 		return likely(p) ? p : heap_malloc_slow(size, class);
 	}
+	if (unlikely(heap_forward))
+		return heap_forward->malloc(size);
 	if (unlikely(!heap_init()))
 		return out_of_memory();
 	if (unlikely(annotate_listening))
@@ -96,7 +102,9 @@ void *heap_malloc_large(size_t size)
 /* NULL, or an address outside the window. */
 cold void heap_free_foreign(void *addr)
 {
-	if (addr)
+	if (unlikely(heap_forward))
+		heap_forward->free(addr);
+	else if (addr)
 		block_report_foreign("free", addr);
 }
 
@@ -129,7 +137,13 @@ void *heap_calloc(size_t nmemb, size_t size)
 	bool zeroed = false;
 	void *p;
 
-	if (__builtin_mul_overflow(nmemb, size, &bytes) || unlikely(!heap_init()))
+	if (__builtin_mul_overflow(nmemb, size, &bytes))
+		return out_of_memory();
+	if (unlikely(heap_forward)) {
+		p = heap_forward->malloc(bytes);
+		return p ? memset(p, 0, bytes) : NULL;
+	}
+	if (unlikely(!heap_init()))
 		return out_of_memory();
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(bytes, 0, true);
@@ -159,6 +173,8 @@ void *heap_memalign(size_t align, size_t size)
 
 	if (align <= MALLOC_ALIGN)
 		return heap_malloc(size);
+	if (unlikely(heap_forward))
+		return heap_forward->memalign ? heap_forward->memalign(align, size) : out_of_memory();
 	if (size > HEAP_SIZE_MAX - align || align > HEAP_SIZE_MAX / 2 || unlikely(!heap_init()))
 		return out_of_memory();
 	if (unlikely(annotate_listening))
@@ -184,7 +200,7 @@ size_t heap_usable_size(void *addr)
 {
 	struct block b;
 
-	if (!addr)
+	if (!addr || unlikely(heap_forward))
 		return 0;
 	if (unlikely(annotate_listening))
 		return memcheck_usable_size(addr);
@@ -228,6 +244,8 @@ void *heap_realloc(void *addr, size_t size)
 	struct block b;
 	void *p;
 
+	if (unlikely(heap_forward))
+		return heap_forward->realloc(addr, size);
 	if (!addr)
 		return heap_malloc(size);
 	if (!size) {

@@ -61,6 +61,18 @@ size_t heap_usable_size(void *addr);
 /* malloc_trim(3): all that can be given back, but for pad bytes; nonzero if anything was. */
 int heap_trim(size_t pad);
 
+/*
+ * Where the program has a malloc of its own, this library stays idle: what is called here all the same, because the
+ * program's family is not complete, goes to these. NULL normally; set once, before there are threads.
+ */
+struct heap_forward {
+	void *(*malloc)(size_t size);
+	void *(*realloc)(void *addr, size_t size);
+	void *(*memalign)(size_t align, size_t size); /* NULL: the program has none */
+	void (*free)(void *addr);
+};
+extern const struct heap_forward *heap_forward;
+
 /* Once; called by whatever comes first. False: the system gives us nothing at all. */
 bool heap_init(void);
 

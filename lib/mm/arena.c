@@ -31,6 +31,8 @@ static struct {
 	uint64_t bins_used;
 	uint32_t bins[NR_BINS];
 	uint32_t oldest, newest; /* dirty pageblocks by age */
+	unsigned long slack;     /* pageblocks that may be dirty beyond the limit */
+	uint32_t regretted;      /* when slack last changed, in ms */
 } arena = { .lock = MUTEX_INIT(RANK_ARENA), .top = FIRST_BLOCK };
 
 struct arena_stats arena_stats;
@@ -296,6 +298,35 @@ static void range_forget(unsigned long pb, unsigned long nr)
 		block_at(i)->state = PB_HOLE;
 }
 
+/*
+ * A pageblock that is wanted again soon after it was given back was given back for nothing: more may stay dirty from
+ * now on, so that a steady state, however large its swings, comes to need no system call. Time takes it back.
+ */
+static void regret(unsigned long pb, unsigned long nr)
+{
+	uint32_t now = (uint32_t)os_clock_ms();
+	unsigned long i, soon = 0;
+
+	for (i = pb; i < pb + nr; i++) {
+		struct pageblock *b = block_at(i);
+
+		soon += (b->flags & PBF_GIVEN) && now - b->stamp < tunables.dirty_decay;
+		b->flags &= (uint8_t)~PBF_GIVEN;
+	}
+	if (!soon)
+		return;
+	arena.slack = min_ul(arena.slack + soon, arena_stats.used_peak);
+	arena.regretted = now;
+}
+
+static void forget_regret(uint32_t now)
+{
+	if (arena.slack && now - arena.regretted > 2 * tunables.dirty_decay) {
+		arena.slack /= 2;
+		arena.regretted = now;
+	}
+}
+
 static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
 				  bool *grown)
 {
@@ -321,6 +352,7 @@ static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pa
 		}
 	}
 	count_used(nr, state);
+	regret(start, nr);
 	return start;
 }
 
@@ -341,8 +373,8 @@ unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_
 	mutex_unlock(&arena.lock);
 
 	/* Dirty memory that did not fit makes room for what will be resident instead. */
-	if (grown && dirty)
-		arena_purge(dirty > nr ? dirty - nr : 0, ~0U, false);
+	if (grown && dirty > arena.slack)
+		arena_purge(max_ul(dirty > nr ? dirty - nr : 0, arena.slack), ~0U, false);
 	if (!pb && arena_purge(0, 0, true)) {
 		grown = false;
 		mutex_lock(&arena.lock);
@@ -371,7 +403,7 @@ static void insert_pieces(unsigned long pb, unsigned long nr)
 
 unsigned long arena_dirty_limit(void)
 {
-	return (tunables.dirty_max >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8;
+	return (tunables.dirty_max >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8 + READ_ONCE(arena.slack);
 }
 
 void arena_free(unsigned long pb, unsigned long nr, bool dirty)
@@ -391,6 +423,7 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 		b->stamp = now;
 	}
 	insert_pieces(pb, nr);
+	forget_regret(now);
 	limit = arena_dirty_limit();
 	over = arena_stats.dirty > limit ||
 	       (arena.oldest && tunables.dirty_decay && now - block_at(arena.oldest)->stamp > tunables.dirty_decay);
@@ -527,8 +560,10 @@ unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
 		mutex_unlock(&arena.lock);
 		ok = give_back(pb, nr, unmap);
 		mutex_lock(&arena.lock);
-		for (i = pb; ok && i < pb + nr; i++)
-			block_at(i)->flags &= (uint8_t)~PBF_DIRTY;
+		for (i = pb; ok && i < pb + nr; i++) {
+			block_at(i)->flags = (uint8_t)((block_at(i)->flags & ~PBF_DIRTY) | PBF_GIVEN);
+			block_at(i)->stamp = now;
+		}
 		if (ok && unmap)
 			set_unmapped(pb, nr);
 		range_insert(pb, nr);

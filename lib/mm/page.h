@@ -68,6 +68,7 @@ enum pageblock_state {
 #define PBF_MAPPED 0x01 /* has memory behind it */
 #define PBF_DIRTY 0x02  /* may be resident */
 #define PBF_THP 0x04    /* hugepages were asked for */
+#define PBF_GIVEN 0x08  /* was given back, at the time of its stamp */
 #define PBF_LOST 0x08   /* in use, but its addresses may be somebody else's by now */
 
 struct pageblock {
@@ -78,7 +79,7 @@ struct pageblock {
 	uint8_t flags;       /* PBF_* */
 	uint8_t migratetype; /* zone lock */
 	uint8_t nid;         /* the node it is bound to */
-	uint32_t stamp;      /* dirty: when it became free, in ms */
+	uint32_t stamp;      /* dirty: when it became free; given back: when that was; in ms */
 	uint32_t nr_free;    /* PB_ZONE: free pages in it; zone lock */
 };
 BUILD_BUG_ON(sizeof(struct pageblock) != 32);

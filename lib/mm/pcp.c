@@ -94,8 +94,9 @@ bool free_pcp_page(struct zone *zone, struct page *page, unsigned int order)
 		return false;
 	page->flags = PG_DIRTY;
 	pcp_add(pcp, page, order, get_pageblock_migratetype(page_to_pfn(page)));
+	/* Refills of many lists may have gone beyond high by more than a batch. */
 	if (pcp->count > pcp->high)
-		free_pcppages_bulk(zone, pcp, pcp->batch);
+		free_pcppages_bulk(zone, pcp, pcp->count - pcp->high + pcp->batch);
 	mutex_unlock(&pcp->lock);
 	return true;
 }

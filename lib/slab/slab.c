@@ -127,8 +127,6 @@ static void free_slab(struct page *slab)
 {
 	unsigned long pfn = page_to_pfn(slab);
 
-	if (annotate_listening)
-		annotate_undefined(page_to_addr(slab), PAGE_SIZE << slab->order);
 	memset(&vmemmap.class[pfn], NO_CLASS, 1UL << slab->order);
 	slab->type = PAGE_HEAD;
 	free_pages(slab, slab->order);
@@ -218,8 +216,13 @@ static struct page *head_of(unsigned long pfn)
 /* One object home; a slab to free if that was its last and the class has empty ones enough. */
 static struct page *free_object(struct kmem_cache *cache, struct object *obj)
 {
-	struct page *slab = head_of(addr_to_pfn(obj));
+	unsigned long index;
+	size_t offset;
+	struct page *slab = slab_of(obj, &index, &offset);
 
+	if (unlikely(!slab || offset || index >= slab->carved))
+		bm_fatal("free(%p): invalid pointer: %zu bytes into an object of %u bytes", (void *)obj,
+			 slab ? offset : 0, cache->size);
 	object_link(obj, slab->freelist);
 	slab->freelist = obj;
 	slab->refcount--;

@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "base/annotate.h"
+#include "mm/page_alloc.h"
 #include "os/os.h"
 #include "slab/run.h"
 
@@ -23,6 +24,7 @@
 #define FIRST_CAP_BYTES 1024UL
 #define TICKS_PER_LOOK 512
 #define AGE_MS 100
+#define QUIESCE_MS 20
 
 thread_local_var struct tcache tcache;
 
@@ -132,11 +134,27 @@ static void unregister_thread(struct tcache *tc)
 	mutex_unlock(&registry.lock);
 }
 
+/*
+ * The last thread but one ends: what threads exchanged, and what they used, is not needed any more. Not more often
+ * than every QUIESCE_MS, for the next ones may be about to start.
+ */
+static void quiesce(void)
+{
+	static uint32_t last;
+	uint32_t now = (uint32_t)os_clock_ms(), then = READ_ONCE(last);
+
+	if (READ_ONCE(registry.nr) > 2 || now - then < QUIESCE_MS || !try_cmpxchg(&last, then, now))
+		return;
+	slab_reclaim();
+	mm_trim(0);
+}
+
 void tcache_exit(void)
 {
 	if (tcache.state != TCACHE_ACTIVE)
 		return;
 	tcache_flush();
+	quiesce();
 	/* What later destructors allocate and free passes by: room 0 and empty lists. */
 	tcache.state = TCACHE_OFF;
 	__builtin_memset(tcache.room, 0, sizeof(tcache.room));
@@ -169,7 +187,6 @@ static bool tcache_ready(struct tcache *tc)
 		tc->cap[class] = (uint16_t)first_cap(class);
 		tc->room[class] = tc->cap[class];
 	}
-	tc->tid = os_gettid();
 	register_thread(tc);
 	return true;
 }

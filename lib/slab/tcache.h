@@ -30,7 +30,6 @@ struct tcache {
 	uint32_t seen[NR_CLASSES];             /* what head was when last looked at: unchanged means idle */
 	uint32_t ticks;                        /* slow calls since */
 	uint8_t state;                         /* enum tcache_state */
-	int tid;
 	struct tcache *next, *prev;            /* registry; registry lock */
 };
 BUILD_BUG_ON(sizeof(struct tcache) > 4096);

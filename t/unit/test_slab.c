@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slabs: random bulk allocations and frees of several classes against a model that fills each object with bytes of its
+ * own; carving page by page; magazines; and reclaim that leaves nothing.
+ */
+#include <errno.h>
+
+#include "slab/slab.h"
+#include "model.h"
+
+#define MAX_OBJECTS 4000
+#define MAX_BYTES (3 * MiB)
+#define BULK 40
+
+static struct zone *zone;
+static struct kmem_cache *cache;
+
+static struct {
+	unsigned char *p;
+	unsigned char fill;
+} objects[MAX_OBJECTS];
+static unsigned long nr_objects;
+
+static void start(unsigned int class)
+{
+	zone = model_start();
+	slab_init();
+	cache = &kmem_caches[class];
+}
+
+/* Nothing of the class is left, nor of the zone. */
+static void check_nothing_left(void)
+{
+	check_cache(cache);
+	must(!cache->nr_active && !cache->nr_magazine_objects, "%lu active, %lu in magazines", cache->nr_active,
+	     (unsigned long)cache->nr_magazine_objects);
+	must(cache->nr_empty == cache->nr_slabs, "%u of %lu slabs are empty", cache->nr_empty, cache->nr_slabs);
+	slab_reclaim();
+	must(!cache->nr_slabs && !cache->nr_pages && cache->partial_head == NO_PFN);
+	drain_all_pages();
+	must(zone->nr_free_pages == zone->managed_pages);
+	check_zone(zone);
+}
+
+static void add_object(struct object *obj)
+{
+	unsigned long index, pfn = addr_to_pfn(obj);
+	struct page *slab;
+	size_t offset;
+
+	must(is_aligned((uintptr_t)obj, MALLOC_ALIGN));
+	must(vmemmap.class[pfn] == cache->class);
+	slab = slab_of(obj, &index, &offset);
+	must(slab && slab->cache == cache->class && offset == 0 && index < slab->carved);
+	must((index + 1) * cache->size <= PAGE_SIZE << slab->order);
+	objects[nr_objects].p = (unsigned char *)obj;
+	objects[nr_objects].fill = (unsigned char)rnd(256);
+	memset(obj, objects[nr_objects].fill, cache->size);
+	nr_objects++;
+}
+
+static void take_some(void)
+{
+	unsigned int want = 1 + rnd(BULK), nr, n = 0;
+	struct object *chain, *next;
+
+	if (nr_objects + want > MAX_OBJECTS || (nr_objects + want) * cache->size > MAX_BYTES)
+		return;
+	nr = slab_alloc_bulk(cache, want, &chain);
+	must(nr >= 1 && nr <= want);
+	for (; chain; chain = next, n++) {
+		next = chain->next;
+		must(n < nr);
+		add_object(chain);
+	}
+	must(n == nr, "%u in the chain, %u said", n, nr);
+}
+
+static struct object *remove_object(unsigned long i)
+{
+	unsigned char *p = objects[i].p;
+
+	for (unsigned int at = 0; at < cache->size; at++)
+		must(p[at] == objects[i].fill, "byte %u of an object was written to", at);
+	objects[i] = objects[--nr_objects];
+	return (struct object *)p;
+}
+
+static void give_some(unsigned long nr)
+{
+	struct object *chain = NULL, *obj;
+
+	while (nr-- && nr_objects) {
+		obj = remove_object(rnd(nr_objects));
+		obj->next = chain;
+		chain = obj;
+	}
+	slab_free_bulk(cache, chain);
+}
+
+static void random_operations_of(unsigned int class)
+{
+	unsigned long i, max_slabs;
+
+	cache = &kmem_caches[class];
+	for (i = steps(8000); i; i--) {
+		if (rnd(100) < (i / 100 % 2 ? 60 : 40))
+			take_some();
+		else
+			give_some(rnd(BULK));
+		if (rnd(200) == 0)
+			slab_reclaim();
+		check_cache(cache);
+		must(cache->nr_active == nr_objects, "%lu active of %lu", cache->nr_active, nr_objects);
+		must(cache->nr_slabs - cache->nr_empty <= nr_objects);
+	}
+	give_some(nr_objects);
+	max_slabs = cache->nr_slabs;
+	must(max_slabs <= 1, "empty slabs go back by themselves, all but one: %lu", max_slabs);
+	check_nothing_left();
+}
+
+static void random_operations(void)
+{
+	static const unsigned int classes[] = { 1, 3, 8, 9, 21, 33, 47, 56, 61, 72 };
+
+	start(1);
+	for (unsigned int i = 0; i < ARRAY_SIZE(classes); i++)
+		random_operations_of(classes[i]);
+}
+
+/* Fresh objects reach no further than the page that is begun, or one object. */
+static void carving(void)
+{
+	unsigned int class, i;
+
+	start(1);
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+		struct object *chain[8];
+		char *base = NULL, *reached = NULL;
+
+		cache = &kmem_caches[class];
+		for (i = 0; i < 8; i++) {
+			unsigned int nr = slab_alloc_bulk(cache, 1000, &chain[i]);
+			char *first = (char *)chain[i], *end = first + (size_t)nr * cache->size;
+
+			must(nr);
+			if (!base || first != reached)
+				base = first;
+			must(nr == 1 || (uintptr_t)(end - 1) >> PAGE_SHIFT == (uintptr_t)first >> PAGE_SHIFT ||
+				     (uintptr_t)(end - 1) >> PAGE_SHIFT ==
+					     (uintptr_t)(first + cache->size - 1) >> PAGE_SHIFT,
+			     "class %u: %u objects", class, nr);
+			must(i || nr == max_ul(PAGE_SIZE / cache->size, 1), "class %u: %u objects first", class, nr);
+			reached = end;
+		}
+		must(cache->nr_active >= 8);
+		while (i)
+			slab_free_bulk(cache, chain[--i]);
+		check_cache(cache);
+		must(!cache->nr_active);
+	}
+	slab_reclaim();
+	drain_all_pages();
+	must(zone->nr_free_pages == zone->managed_pages);
+}
+
+static unsigned int chain_length(const struct object *obj)
+{
+	unsigned int n = 0;
+
+	for (; obj; obj = obj->next)
+		n++;
+	return n;
+}
+
+/* What one thread puts another gets, whole. */
+static void magazines(void)
+{
+	int a, b;
+	unsigned int nr = 0, round;
+	struct object *chain, *got;
+
+	start(4);
+	must(!magazine_get(cache, &a, &nr));
+	/* b has asked in vain: a's magazine stays for it. */
+	must(slab_alloc_bulk(cache, 30, &chain) == 30);
+	magazine_put(cache, &a, chain, 30);
+	for (round = 0; round < 3 && !cache->magazines; round++) {
+		must(cache->nr_active == 0, "not kept, so it went home");
+		must(!magazine_get(cache, &b, &nr));
+		must(slab_alloc_bulk(cache, 30, &chain) == 30);
+		magazine_put(cache, &a, chain, 30);
+	}
+	must(cache->magazines && cache->nr_magazine_objects == 30 && cache->nr_active == 30);
+	got = magazine_get(cache, &b, &nr);
+	must(got == chain && nr == 30 && chain_length(got) == 30 && cache->nr_magazine_objects == 0);
+	must(!magazine_get(cache, &b, &nr));
+	slab_free_bulk(cache, got);
+	check_nothing_left();
+}
+
+/* However many are in demand, there is a limit; and all come home. */
+static void many_magazines(void)
+{
+	int a, b;
+	unsigned long most = 0, in_hand = 0;
+	unsigned int nr, i;
+	struct object *chain, *hand = NULL;
+
+	start(FIRST_RUN_CLASS - 8);
+	for (i = 0; i < 400; i++) {
+		if (i < 100 && (chain = magazine_get(cache, &b, &nr))) {
+			must(nr == 1 && !chain->next);
+			chain->next = hand;
+			hand = chain;
+			in_hand++;
+		}
+		must(slab_alloc_bulk(cache, 1, &chain) == 1);
+		magazine_put(cache, &a, chain, 1);
+		most = max_ul(most, cache->nr_magazine_objects);
+		must(cache->nr_active == cache->nr_magazine_objects + in_hand);
+		check_cache(cache);
+	}
+	must(most > 0 && most * cache->size <= MiB, "%lu objects", most);
+	slab_free_bulk(cache, hand);
+	must(cache->nr_active == cache->nr_magazine_objects);
+	slab_reclaim();
+	check_nothing_left();
+}
+
+/* What nobody wanted between two looks goes home. */
+static void age(void)
+{
+	int a, b;
+	unsigned int nr;
+	struct object *chain;
+
+	start(4);
+	for (nr = 0; nr < 3 && !cache->magazines; nr++) {
+		must(slab_alloc_bulk(cache, 10, &chain) == 10);
+		magazine_put(cache, &a, chain, 10);
+		if (!cache->magazines)
+			must(!magazine_get(cache, &b, &nr));
+	}
+	must(cache->nr_magazine_objects == 10);
+	magazines_age();
+	magazines_age();
+	check_nothing_left();
+}
+
+/* No memory: nothing is taken, and nothing lost. */
+static void no_memory(void)
+{
+	struct object *chain, *all = NULL;
+	unsigned long nr = 0;
+
+	start(40);
+	must(slab_alloc_bulk(cache, 1, &all) == 1);
+	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
+	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
+	while (slab_alloc_bulk(cache, 1, &chain)) {
+		memset(chain, 1, cache->size);
+		chain->next = all;
+		all = chain;
+		nr++;
+	}
+	must(nr * cache->size > PAGEBLOCK_SIZE / 2, "only %lu objects", nr);
+	must(cache->nr_active == nr + 1 && cache->partial_head == NO_PFN);
+	/* The last slabs were of a single object's order. */
+	slab_free_bulk(cache, all);
+	check_nothing_left();
+}
+
+int main(void)
+{
+	model_init();
+	run_case("fresh objects are cut off page by page", carving);
+	run_case("random operations against the model", random_operations);
+	run_case("a magazine goes from one thread to another", magazines);
+	run_case("magazines are bounded, and come home", many_magazines);
+	run_case("magazines that nobody wants come home", age);
+	run_case("out of memory", no_memory);
+	return done_testing();
+}

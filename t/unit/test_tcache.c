@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The threads' lists: counts and bounds, growth, idle lists that go home, exit, blocks that change threads, and a block
+ * freed twice.
+ */
+#include <pthread.h>
+#include <sched.h>
+
+#include "malloc/heap.h"
+#include "slab/run.h"
+#include "model.h"
+
+#define MAX_LIVE 3000
+
+static void start(void)
+{
+	must(heap_init());
+	fake_os_install();
+#ifdef BM_VALGRIND
+	annotate_listening = false;
+#endif
+}
+
+static void *take(unsigned int class)
+{
+	void *p = tcache_alloc(class);
+
+	p = p ? p : tcache_alloc_slow(class);
+	must(p);
+	return p;
+}
+
+static void give(void *p, unsigned int class)
+{
+	if (tcache_free(p, class))
+		return;
+	tcache_undo_free(class);
+	must(p != tcache.head[class]);
+	tcache_free_slow(p, class);
+}
+
+static unsigned int length(const struct object *obj)
+{
+	unsigned int n = 0;
+
+	for (; obj; obj = obj->next)
+		n++;
+	return n;
+}
+
+/* Every list is as long as is said, and within bounds. */
+static void check_lists(void)
+{
+	unsigned int class;
+
+	for (class = 1; class < NR_CLASSES; class++) {
+		size_t size = class_size(class);
+		int n = (int)length(tcache.head[class]);
+
+		must(n == tcache.cap[class] - tcache.room[class], "class %u: %d in the list, cap %d room %d", class, n,
+		     tcache.cap[class], tcache.room[class]);
+		must(tcache.cap[class] * size <= max_ul(256 * KiB, 2 * size), "class %u: cap %u", class,
+		     tcache.cap[class]);
+		if (class < FIRST_RUN_CLASS && tcache.spare[class])
+			must(length(tcache.spare[class]) == tcache.spare_nr[class], "class %u: spare", class);
+	}
+}
+
+static unsigned long active(void)
+{
+	unsigned long nr = run_stats.nr;
+	unsigned int class;
+
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+		check_cache(&kmem_caches[class]);
+		nr += kmem_caches[class].nr_active;
+	}
+	return nr;
+}
+
+static unsigned long cached(void)
+{
+	unsigned long nr = 0;
+	unsigned int class;
+
+	for (class = 1; class < NR_CLASSES; class++)
+		nr += tcache_cached(class);
+	for (class = 1; class < FIRST_RUN_CLASS; class++)
+		nr += kmem_caches[class].nr_magazine_objects;
+	return nr;
+}
+
+static void random_operations(void)
+{
+	static struct {
+		unsigned char *p;
+		unsigned int class;
+		unsigned char fill;
+	} live[MAX_LIVE];
+	unsigned long i, nr = 0, before;
+
+	start();
+	before = active() - cached();
+	for (i = steps(200000); i; i--) {
+		unsigned int n = rnd(MAX_LIVE);
+		size_t size;
+
+		if (live[n].p) {
+			size = class_size(live[n].class);
+			must(live[n].p[0] == live[n].fill && live[n].p[size - 1] == live[n].fill &&
+			     live[n].p[size / 2] == live[n].fill);
+			give(live[n].p, live[n].class);
+			live[n].p = NULL;
+			nr--;
+		} else {
+			live[n].class = 1 + rnd(rnd(50) ? 40 : FIRST_RUN_CLASS + 10);
+			live[n].p = take(live[n].class);
+			live[n].fill = (unsigned char)rnd(256);
+			size = class_size(live[n].class);
+			must(is_aligned((uintptr_t)live[n].p, MALLOC_ALIGN));
+			memset(live[n].p, live[n].fill, min_ul(size, 64));
+			live[n].p[size - 1] = live[n].p[size / 2] = live[n].fill;
+			nr++;
+		}
+		if (i % 1000 == 0) {
+			check_lists();
+			must(active() - cached() == nr + before, "%lu active, %lu cached, %lu live", active(), cached(), nr);
+		}
+		if (rnd(20000) == 0)
+			tcache_flush();
+	}
+	for (i = 0; i < MAX_LIVE; i++)
+		if (live[i].p)
+			give(live[i].p, live[i].class);
+	check_lists();
+	tcache_flush();
+	check_lists();
+	slab_reclaim();
+	must(active() == before && cached() == 0, "%lu active, %lu cached", active(), cached());
+}
+
+static void growth(void)
+{
+	enum { N = 1000, CLASS = 4 };
+	static void *p[N];
+	unsigned int i, round, first;
+
+	start();
+	give(take(CLASS), CLASS);
+	tcache_flush();
+	first = tcache.cap[CLASS];
+	must(first >= 1 && first < 100);
+	for (round = 0; round < 10; round++) {
+		for (i = 0; i < N; i++)
+			p[i] = take(CLASS);
+		for (i = 0; i < N; i++)
+			give(p[i], CLASS);
+		check_lists();
+		must(tcache.cap[CLASS] >= first);
+	}
+	must(tcache.cap[CLASS] > first, "a list that runs dry and overflows grows");
+	must(tcache.spare[CLASS], "and has a spare");
+	/* What the spare holds is taken from there: no slab is asked. */
+	mutex_lock(&kmem_caches[CLASS].lock);
+	for (i = 0; i < 2U * tcache.cap[CLASS] && (tcache.head[CLASS] || tcache.spare[CLASS]); i++)
+		p[i] = take(CLASS);
+	mutex_unlock(&kmem_caches[CLASS].lock);
+	must(i > tcache.cap[CLASS]);
+	while (i)
+		give(p[--i], CLASS);
+	tcache_flush();
+	must(!tcache.head[CLASS] && !tcache.spare[CLASS] && tcache.room[CLASS] == tcache.cap[CLASS]);
+}
+
+/* A list that nobody touches goes home while the thread is busy with others. */
+static void idle(void)
+{
+	enum { IDLE = 20, BUSY = 3, N = 20000 };
+	static void *p[N];
+	unsigned int i;
+	void *q[2];
+
+	start();
+	q[0] = take(IDLE);
+	q[1] = take(IDLE);
+	give(q[0], IDLE);
+	give(q[1], IDLE);
+	must(tcache.head[IDLE]);
+	for (i = 0; i < N; i++)
+		p[i] = take(BUSY);
+	for (i = 0; i < N; i++)
+		give(p[i], BUSY);
+	for (i = 0; i < N; i++)
+		p[i] = take(BUSY);
+	must(!tcache.head[IDLE] && !tcache.spare[IDLE]);
+	must(kmem_caches[IDLE].nr_active == kmem_caches[IDLE].nr_magazine_objects);
+	check_lists();
+}
+
+static unsigned long thread_allocates;
+
+static void *allocate_and_free(void *arg)
+{
+	static __thread void *p[500];
+	unsigned int class, i;
+
+	for (class = 1; class <= 80; class += 9) {
+		for (i = 0; i < 500 && i * class_size(class) < 4 * MiB; i++)
+			p[i] = take(class);
+		while (i)
+			give(p[--i], class);
+	}
+	check_lists();
+	atomic_add_return(&thread_allocates, 1UL);
+	if (arg)
+		tcache_exit();
+	return p;
+}
+
+static void exits(void)
+{
+	unsigned long before, threads, i;
+	pthread_t thread;
+
+	start();
+	give(take(1), 1);
+	tcache_flush();
+	slab_reclaim();
+	before = active();
+	threads = tcache_threads();
+	must(threads == 1);
+	for (i = 0; i < 20; i++) {
+		must(!pthread_create(&thread, NULL, allocate_and_free, i % 2 ? &thread : NULL));
+		must(!pthread_join(thread, NULL));
+		must(tcache_threads() == threads);
+	}
+	must(thread_allocates == 20);
+	tcache_flush();
+	slab_reclaim();
+	must(active() == before && cached() == 0, "%lu active, %lu before", active(), before);
+}
+
+/* After its end a thread is still served, past the lists. */
+static void after_exit(void)
+{
+	void *small, *run;
+
+	start();
+	small = take(5);
+	run = take(FIRST_RUN_CLASS);
+	tcache_exit();
+	must(tcache.state == TCACHE_OFF && tcache_threads() == 0);
+	give(small, 5);
+	give(run, FIRST_RUN_CLASS);
+	small = take(6);
+	give(take(7), 7);
+	give(small, 6);
+	must(!tcache.head[5] && !tcache.head[6] && !tcache.head[7] && !run_stats.nr);
+	tcache_exit();
+	must(tcache_threads() == 0);
+}
+
+#define NR_THREADS 3
+
+static void *mailbox[NR_THREADS][64];
+
+/* Each puts blocks into all the others' boxes, and frees what it finds in its own. */
+static void *exchange(void *arg)
+{
+	unsigned long self = (unsigned long)(uintptr_t)arg, i, state = self * 977 + 1, rounds = steps(100000);
+
+	for (i = 0; i < rounds; i++) {
+		unsigned long *p;
+		unsigned int class;
+		void **box;
+
+		state = state * 6364136223846793005 + 1442695040888963407;
+		class = 2 + (state >> 40) % 30;
+		p = take(class);
+		p[0] = class;
+		p[1] = ~(unsigned long)class;
+		p[class_size(class) / 8 - 1] = ~(unsigned long)class;
+		box = &mailbox[(state >> 33) % NR_THREADS][(state >> 50) % 64];
+		p = __atomic_exchange_n(box, p, __ATOMIC_ACQ_REL);
+		if (!p)
+			continue;
+		class = (unsigned int)p[0];
+		must(class >= 2 && class < 32 && p[class_size(class) / 8 - 1] == ~p[0], "a block was written to");
+		give(p, class);
+	}
+	return NULL;
+}
+
+static void threads_exchange(void)
+{
+	pthread_t thread[NR_THREADS];
+	uintptr_t i, j;
+
+	start();
+	for (i = 0; i < NR_THREADS; i++)
+		must(!pthread_create(&thread[i], NULL, exchange, (void *)i));
+	for (i = 0; i < NR_THREADS; i++)
+		must(!pthread_join(thread[i], NULL));
+	for (i = 0; i < NR_THREADS; i++)
+		for (j = 0; j < 64; j++)
+			if (mailbox[i][j])
+				give(mailbox[i][j], (unsigned int)*(unsigned long *)mailbox[i][j]);
+	tcache_flush();
+	slab_reclaim();
+	must(active() == 0 && cached() == 0, "%lu active, %lu cached", active(), cached());
+}
+
+static void double_free(void)
+{
+	void *p;
+
+	start();
+	p = heap_malloc(100);
+	heap_free(p);
+	heap_free(p);
+}
+
+/* The same where the list is full. */
+static void double_free_full(void)
+{
+	void *p[64];
+	unsigned int i, class = size_to_class(1000);
+
+	start();
+	for (i = 0; i < 64; i++)
+		p[i] = heap_malloc(1000);
+	for (i = 0; i < 64 && (i == 0 || tcache.room[class]); i++)
+		heap_free(p[i]);
+	heap_free(p[i - 1]);
+}
+
+int main(void)
+{
+	model_init();
+	run_case("lists grow on demand, and have a spare", growth);
+	run_case("idle lists go home", idle);
+	run_case("random operations: lists and counts", random_operations);
+	run_case("a thread's end leaves nothing behind", exits);
+	run_case("after its end a thread is served without lists", after_exit);
+	run_case("threads exchange blocks", threads_exchange);
+	run_case_aborts("a block freed twice in a row is reported", double_free, "double free of a block of 112 bytes");
+	run_case_aborts("and so it is when the list is full", double_free_full, "double free of a block of 1024 bytes");
+	return done_testing();
+}
