@@ -16,7 +16,7 @@
 struct out {
 	int fd;
 	size_t len;
-	char buf[2048];
+	char buf[1536];
 };
 
 void out_init(struct out *o, int fd);

@@ -160,10 +160,18 @@ static void range_take(unsigned long pb, unsigned long start, unsigned long nr, 
 	}
 }
 
+/* The first pageblock from pb on whose address is a multiple of align pageblocks: the window's base may not be one. */
+static unsigned long align_block(unsigned long pb, unsigned long align)
+{
+	unsigned long base = vmemmap.base >> PAGEBLOCK_SHIFT;
+
+	return align_up(base + pb, align) - base;
+}
+
 /* Where in the free range at pb would nr aligned pageblocks begin? 0: it does not fit. */
 static unsigned long range_fit(unsigned long pb, unsigned long nr, unsigned long align)
 {
-	unsigned long start = align_up(pb, align);
+	unsigned long start = align_block(pb, align);
 
 	return start + nr <= pb + block_at(pb)->nr ? start : 0;
 }
@@ -267,7 +275,7 @@ static bool arena_grow(unsigned long nr, unsigned long align, int nid)
 		/* A free range that ends at the top is lengthened, not stranded. */
 		if (last && last->state == PB_FREE && (last->flags & PBF_MAPPED) && last->nid == nid)
 			start = arena.top - last->nr;
-		start = align_up(start, align);
+		start = align_block(start, align);
 		need = start + nr > arena.top ? start + nr - arena.top : 1;
 		err = grow_at_top(need, max_ul(need, want), nid);
 		if (err != -EEXIST)

@@ -6,6 +6,7 @@
 
 #include "base/annotate.h"
 #include "mm/page_alloc.h"
+#include "slab/slab.h"
 
 struct run_stats run_stats;
 
@@ -41,6 +42,10 @@ void run_free(void *addr)
 {
 	struct page *page = pfn_to_page(addr_to_pfn(addr));
 
+	if (unlikely((uintptr_t)addr % PAGE_SIZE)) {
+		report_bad_free(addr, (uintptr_t)addr % PAGE_SIZE, page->nr_pages << PAGE_SHIFT);
+		return;
+	}
 	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], NO_CLASS);
 	page->type = PAGE_HEAD;
 	atomic_sub_return(&run_stats.nr, 1);

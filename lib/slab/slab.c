@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/annotate.h"
+#include "base/tunables.h"
 #include "mm/page_alloc.h"
 
 #define SLAB_MIN_OBJECTS 16
@@ -213,16 +214,30 @@ static struct page *head_of(unsigned long pfn)
 	return page->type == PAGE_TAIL ? pfn_to_page(page->head) : page;
 }
 
+/* A pointer into the middle of an object gets this far before anyone looks where the object begins. */
+void report_bad_free(const void *addr, size_t offset, size_t size)
+{
+	static const char text[] = "free(%p): invalid pointer: %zu bytes into a block of %zu bytes";
+
+	if (tunables.foreign_free == FOREIGN_ABORT)
+		bm_fatal(text, addr, offset, size);
+	if (tunables.foreign_free == FOREIGN_WARN)
+		bm_warn(text, addr, offset, size);
+}
+
 /* One object home; a slab to free if that was its last and the class has empty ones enough. */
 static struct page *free_object(struct kmem_cache *cache, struct object *obj)
 {
 	unsigned long index;
-	size_t offset;
+	size_t offset = 0;
 	struct page *slab = slab_of(obj, &index, &offset);
 
-	if (unlikely(!slab || offset || index >= slab->carved))
-		bm_fatal("free(%p): invalid pointer: %zu bytes into an object of %u bytes", (void *)obj,
-			 slab ? offset : 0, cache->size);
+	if (unlikely(!slab || offset || index >= slab->carved)) {
+		mutex_unlock(&cache->lock);
+		report_bad_free(obj, offset, cache->size);
+		mutex_lock(&cache->lock);
+		return NULL;
+	}
 	object_link(obj, slab->freelist);
 	slab->freelist = obj;
 	slab->refcount--;

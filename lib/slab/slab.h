@@ -58,6 +58,9 @@ static always_inline bool cache_is_sparse(const struct kmem_cache *cache)
 	return held > SPARSE_BYTES_MIN && READ_ONCE(cache->nr_active) * cache->size < held / 4;
 }
 
+/* Say, as the foreign_free tunable wants it, that a block was freed by a pointer into its middle. */
+void report_bad_free(const void *addr, size_t offset, size_t size);
+
 /* A whole magazine, or NULL; *nr: objects in it. self is any address of the thread's own. */
 struct object *magazine_get(struct kmem_cache *cache, const void *self, unsigned int *nr);
 /* Leave a magazine of nr objects to other threads; its objects go home unless those have shown that they need them,

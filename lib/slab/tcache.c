@@ -240,12 +240,12 @@ cold void *tcache_alloc_slow(unsigned int class)
 		return alloc_uncached(class);
 	tick(tc);
 	cache = &kmem_caches[class];
+	tc->missed[class] = true;
 	if (tc->spare[class]) {
 		chain = tc->spare[class];
 		tc->spare[class] = NULL;
 		nr = tc->spare_nr[class];
 	} else {
-		tc->missed[class] = true;
 		chain = magazine_get(cache, tc, &nr);
 		if (!chain)
 			nr = slab_alloc_bulk(cache, tc->cap[class], &chain);

@@ -26,6 +26,16 @@ static char *pointer(const char *where, char *stack)
 	exit(99);
 }
 
+static void free_many(size_t size)
+{
+	static void *blocks[2000];
+
+	for (int i = 0; i < 2000; i++)
+		blocks[i] = malloc(size);
+	for (int i = 0; i < 2000; i++)
+		free(blocks[i]);
+}
+
 int main(int argc, char **argv)
 {
 	char stack[1000] __attribute__((aligned(64)));
@@ -44,6 +54,9 @@ int main(int argc, char **argv)
 	else if (malloc_usable_size(p) > 1UL << 47)
 		return 98;
 	free(malloc(100));
+	/* A block's middle in a slab is noticed when the thread's list goes home, at the latest. */
+	if (!strncmp(argv[1], "middle-", 7) && !strcmp(argv[2], "free"))
+		free_many((size_t)atol(argv[1] + 7));
 	puts("goes on");
 	return 0;
 }

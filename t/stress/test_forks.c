@@ -12,10 +12,10 @@
 #define NR_FORKERS 3
 #define NR_NOISY 3
 #define NR_INHERITED 200
-#define CHILD_SECONDS 60 /* far beyond any child that is not stuck */
+#define CHILD_SECONDS 30 /* far beyond any child that is not stuck */
 
 static struct block inherited[NR_FORKERS][NR_INHERITED];
-static size_t children, stuck, broken;
+static size_t children, broken;
 static bool stop;
 
 static void allocate_for_a_while(struct random *r, size_t steps)
@@ -87,11 +87,11 @@ static void reap(pid_t pid)
 		bail_out("waitpid: %s", strerror(errno));
 	__atomic_add_fetch(&children, 1, __ATOMIC_RELAXED);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-		__atomic_add_fetch(&stuck, 1, __ATOMIC_RELAXED);
-	else if (status)
+		bail_out("a child of fork is stuck (SEED=%llu)", (unsigned long long)stress_seed);
+	if (status) {
 		__atomic_add_fetch(&broken, 1, __ATOMIC_RELAXED);
-	if (status)
 		diag("a child ended with status %#x", status);
+	}
 }
 
 static void *forker(void *arg)
@@ -128,8 +128,8 @@ int main(void)
 	pthread_t thread[NR_NOISY];
 	size_t i, before;
 
-	stress_begin(4);
-	alarm(5 * CHILD_SECONDS);
+	stress_begin(3);
+	alarm(10 * CHILD_SECONDS);
 	before = mallinfo2().uordblks;
 	for (i = 0; i < NR_NOISY; i++)
 		thread[i] = thread_start(noisy, (void *)i);
@@ -138,7 +138,6 @@ int main(void)
 	for (i = 0; i < NR_NOISY; i++)
 		pthread_join(thread[i], NULL);
 	is_int(children, NR_FORKERS * scaled(150), "every child was forked, and the parent goes on");
-	is_int(stuck, 0, "no child is stuck");
 	is_int(broken, 0, "every child finds what it inherited, and ends well");
 	if (!ok(mallinfo2().uordblks < before + 256 * KIB, "nothing is left in use"))
 		diag("%zu bytes before, %zu after", before, mallinfo2().uordblks);

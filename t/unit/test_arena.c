@@ -66,7 +66,8 @@ static void take_range(struct range *r, unsigned int id)
 
 	r->nr = 1 + rnd(rnd(4) ? 6 : 40);
 	r->pb = arena_alloc(r->nr, align, rnd(2) ? PB_HUGE : PB_ZONE, 0, &clean);
-	must(r->pb && is_aligned(r->pb, align), "%lu for %lu", r->pb, align);
+	must(r->pb && is_aligned((uintptr_t)block_to_addr(r->pb), align << PAGEBLOCK_SHIFT), "%lu for %lu", r->pb,
+	     align);
 	claim(r->pb, r->nr, id);
 	for (unsigned long i = 0; clean && i < r->nr; i++)
 		must(!*word_at(r->pb + i, 0) && !*word_at(r->pb + i, PAGEBLOCK_SIZE - 8), "said to be clean");
@@ -168,7 +169,8 @@ static void best_fit(void)
 	must(arena_alloc(2, 1, PB_HUGE, 0, &clean) == pb[4], "two from the four");
 	must(arena_alloc(2, 1, PB_HUGE, 0, &clean) == pb[4] + 2, "two from its rest");
 	got = arena_alloc(8, 8, PB_HUGE, 0, &clean);
-	must(is_aligned(got, 8) && got >= pb[6] && got < pb[7], "eight aligned from the forty");
+	must(is_aligned((uintptr_t)block_to_addr(got), 8 * PAGEBLOCK_SIZE) && got >= pb[6] && got < pb[7],
+	     "eight aligned from the forty");
 	must(!arena_extend(pb[4] + 2, 2, 3), "what is behind is in use");
 	more = arena_stats.used;
 	must(arena_extend(got, 8, 10) && arena_stats.used == more + 2);

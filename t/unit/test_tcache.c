@@ -15,10 +15,7 @@
 static void start(void)
 {
 	must(heap_init());
-	fake_os_install();
-#ifdef BM_VALGRIND
-	annotate_listening = false;
-#endif
+	model_native();
 }
 
 static void *take(unsigned int class)
@@ -275,7 +272,7 @@ static void *exchange(void *arg)
 		void **box;
 
 		state = state * 6364136223846793005 + 1442695040888963407;
-		class = 2 + (state >> 40) % 30;
+		class = 2 + (unsigned int)(state >> 40) % 30;
 		p = take(class);
 		p[0] = class;
 		p[1] = ~(unsigned long)class;

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Huge blocks: sizes, alignment, resizing, moving; and the heap above all layers over a system that fails at every call
+ * in turn, where each NULL comes with ENOMEM and no block loses its contents.
+ */
+#include <errno.h>
+
+#include "base/tunables.h"
+#include "malloc/block.h"
+#include "malloc/heap.h"
+#include "malloc/huge.h"
+#include "slab/run.h"
+#include "model.h"
+
+static void start(void)
+{
+	must(heap_init());
+	model_native();
+}
+
+static struct page *page_of(const void *p)
+{
+	return pfn_to_page(addr_to_pfn(p));
+}
+
+static void sizes(void)
+{
+	static const size_t size[] = { MiB + 1, 2 * MiB, 2 * MiB + 1, 7 * MiB - 100, 33 * MiB };
+	unsigned long used = arena_stats.used;
+	bool zeroed;
+
+	start();
+	for (unsigned int i = 0; i < ARRAY_SIZE(size); i++) {
+		unsigned long blocks = (size[i] + PAGEBLOCK_SIZE - 1) / PAGEBLOCK_SIZE;
+		char *p = huge_alloc(size[i], 0, &zeroed);
+		struct block b = block_of(p);
+
+		must(p && is_aligned((uintptr_t)p, PAGEBLOCK_SIZE));
+		must(b.kind == BLOCK_HUGE && b.start == p && b.size == align_up(size[i], PAGE_SIZE));
+		must(arena_stats.huge == blocks && arena_stats.used == used + blocks);
+		must(!zeroed || (all_zero(p, PAGE_SIZE) && all_zero(p + b.size - PAGE_SIZE, PAGE_SIZE)));
+		memset(p, 1, b.size);
+		huge_free(b.page);
+		must(!arena_stats.huge && arena_stats.used == used && block_of(p).kind == BLOCK_FOREIGN);
+		check_arena();
+	}
+	must(!huge_alloc((size_t)PTRDIFF_MAX, 0, &zeroed) && !huge_alloc(1UL << 45, 0, &zeroed));
+	must(!huge_alloc(2 * MiB, 1UL << 46, &zeroed));
+	check_arena();
+}
+
+static void alignment(void)
+{
+	size_t align;
+	bool zeroed;
+
+	start();
+	for (align = MiB; align <= 128 * MiB; align *= 2) {
+		char *p = huge_alloc(5 * MiB, align, &zeroed);
+
+		must(p && is_aligned((uintptr_t)p, align), "%zu", align);
+		p[0] = p[5 * MiB - 1] = 1;
+	}
+	check_arena();
+}
+
+static void fill(uint64_t *p, size_t bytes, uint64_t with)
+{
+	for (size_t i = 0; i < bytes / 8; i += 64)
+		p[i] = with + i;
+}
+
+static void verify(const uint64_t *p, size_t bytes, uint64_t with)
+{
+	for (size_t i = 0; i < bytes / 8; i += 64)
+		must(p[i] == with + i, "at %zu of %zu", i * 8, bytes);
+}
+
+static void resizing(void)
+{
+	unsigned long used;
+	bool zeroed;
+	void *p, *next;
+
+	start();
+	tunables.dirty_max = GiB;
+	p = huge_alloc(20 * MiB, 0, &zeroed);
+	fill(p, 20 * MiB, 5);
+	used = arena_stats.used;
+	must(huge_resize(page_of(p), 9 * MiB) && arena_stats.used == used - 5 && arena_stats.huge == 5);
+	verify(p, 9 * MiB, 5);
+	must(block_of(p).size == 9 * MiB);
+	must(huge_resize(page_of(p), 20 * MiB), "what was given back is free");
+	verify(p, 9 * MiB, 5);
+	must(arena_stats.used == used);
+	must(huge_resize(page_of(p), 19 * MiB + 5) && arena_stats.used == used);
+	must(block_of(p).size == 19 * MiB + PAGE_SIZE);
+	must(huge_resize(page_of(p), 8 * MiB));
+	next = huge_alloc(2 * MiB, 0, &zeroed);
+	if ((char *)next == (char *)p + 8 * MiB)
+		must(!huge_resize(page_of(p), 9 * MiB), "a neighbour is in the way");
+	verify(p, 8 * MiB, 5);
+	check_arena();
+	huge_free(page_of(p));
+	huge_free(page_of(next));
+	check_arena();
+	must(!arena_stats.huge);
+}
+
+static void moving(void)
+{
+	size_t size = 5 * MiB + 3 * PAGE_SIZE;
+	bool zeroed;
+	void *p, *moved;
+
+	start();
+	tunables.dirty_max = GiB;
+	p = huge_alloc(size, 0, &zeroed);
+	fill(p, size, 9);
+	moved = huge_move(page_of(p), 40 * MiB);
+	must(moved && moved != p && arena_stats.huge == 20);
+	verify(moved, size, 9);
+	must(block_of(p).kind == BLOCK_FOREIGN && block_of(moved).size == 40 * MiB);
+	fill(moved, 40 * MiB, 1);
+	check_arena();
+	/* The old place is good for others, all of it. */
+	p = huge_alloc(6 * MiB, 0, &zeroed);
+	must(!zeroed || all_zero(p, 6 * MiB));
+	fill(p, 6 * MiB, 2);
+	verify(moved, 40 * MiB, 1);
+	/* A refused move changes nothing. */
+	fake_os_fail(FAKE_MREMAP, 1, true, ENOMEM);
+	must(!huge_move(page_of(p), 10 * MiB));
+	verify(p, 6 * MiB, 2);
+	must(arena_stats.huge == 23);
+	must(!huge_move(page_of(p), 1UL << 45));
+	check_arena();
+	huge_free(page_of(p));
+	huge_free(page_of(moved));
+	must(!arena_stats.huge);
+}
+
+/* Parts were advised to be hugepages and parts not: the system's mappings differ along the block. */
+static void moving_advised(void)
+{
+	size_t size = 9 * MiB;
+	void *p, *q;
+
+	start();
+	tunables.thp_threshold = 0;
+	p = heap_malloc(size);
+	fill(p, size, 3);
+	for (unsigned int i = 0; i < 8; i++) {
+		q = heap_realloc(p, size * 2);
+		must(q);
+		verify(q, size, 3);
+		fill(q, size * 2, 3);
+		p = q;
+		heap_malloc(MiB + 1);
+		q = heap_realloc(p, size);
+		must(q);
+		p = q;
+	}
+	check_arena();
+}
+
+#define NR_ITEMS 60
+
+static struct {
+	unsigned char *p;
+	size_t size;
+	unsigned char fill;
+} items[NR_ITEMS];
+
+static size_t random_size(void)
+{
+	switch (rnd(8)) {
+	case 0:
+	case 1:
+	case 2:
+		return MiB + rnd(6 * MiB);
+	case 3:
+	case 4:
+		return 32 * KiB + rnd(MiB);
+	default:
+		return 1 + rnd(40 * KiB);
+	}
+}
+
+static void check_item(unsigned int i, size_t size)
+{
+	must(items[i].p[0] == items[i].fill, "the first of %zu bytes", size);
+	must(size < items[i].size || items[i].p[size - 1] == items[i].fill, "the last of %zu bytes", size);
+	must(items[i].p[min_ul(size, items[i].size) / 2] == items[i].fill, "in the middle of %zu bytes", size);
+}
+
+static void fill_item(unsigned int i)
+{
+	items[i].fill = (unsigned char)(1 + rnd(255));
+	items[i].p[0] = items[i].p[items[i].size - 1] = items[i].p[items[i].size / 2] = items[i].fill;
+	if (items[i].size > 4 * PAGE_SIZE)
+		return;
+	memset(items[i].p, items[i].fill, items[i].size);
+}
+
+static void change_item(unsigned int i, bool all_must_work)
+{
+	size_t size = random_size(), align = 16UL << rnd(18);
+	void *p;
+
+	errno = 0;
+	if (items[i].p && rnd(2)) {
+		heap_free(items[i].p);
+		items[i].p = NULL;
+		must(errno == 0);
+		return;
+	}
+	if (items[i].p) {
+		memset(items[i].p, items[i].fill, min_ul(items[i].size, 4 * PAGE_SIZE));
+		items[i].p[min_ul(size, items[i].size) / 2] = items[i].p[min_ul(size, items[i].size) - 1] = items[i].fill;
+		p = heap_realloc(items[i].p, size);
+		items[i].size = p ? min_ul(size, items[i].size) : items[i].size;
+		items[i].p = p ? p : items[i].p;
+		check_item(i, items[i].size);
+		items[i].size = p ? size : items[i].size;
+	} else {
+		unsigned int how = rnd(3);
+
+		p = how == 0 ? heap_malloc(size) : how == 1 ? heap_calloc(1, size) : heap_memalign(align, size);
+		must(!p || how != 1 || (!((char *)p)[0] && !((char *)p)[size - 1] && !((char *)p)[size / 2]));
+		must(how != 2 || is_aligned((uintptr_t)p, align));
+		items[i].p = p;
+		items[i].size = size;
+	}
+	must(p || errno == ENOMEM, "errno %d", errno);
+	must(p || !all_must_work);
+	if (items[i].p)
+		fill_item(i);
+}
+
+static void workload(bool all_must_work)
+{
+	unsigned int i, n;
+
+	for (n = 0; n < 250; n++)
+		change_item(rnd(NR_ITEMS), all_must_work);
+	heap_trim(0);
+	for (i = 0; i < NR_ITEMS; i++)
+		if (items[i].p) {
+			check_item(i, items[i].size);
+			must(heap_usable_size(items[i].p) >= items[i].size);
+		}
+	check_arena();
+	check_zone(&NODE_DATA(0)->node_zones[ZONE_NORMAL]);
+}
+
+static enum fake_op failing;
+static long nth;
+static bool forever;
+
+#define NOT_REACHED 42
+
+static void fail_nth(void)
+{
+	bool reached;
+
+	start();
+	tunables.dirty_max = 4 * MiB;
+	tunables.thp_threshold = 16 * MiB;
+	fake_os_fail(failing, nth, forever, ENOMEM);
+	workload(false);
+	reached = fake_os_calls(failing) >= (unsigned long)nth;
+	fake_os_reset();
+	workload(true);
+	for (unsigned int i = 0; i < NR_ITEMS; i++)
+		heap_free(items[i].p);
+	heap_trim(0);
+	must(!run_stats.nr && !run_stats.pages && !arena_stats.huge && !arena_stats.used, "%lu runs, %lu huge, %lu used",
+	     run_stats.nr, arena_stats.huge, arena_stats.used);
+	if (!reached)
+		_exit(NOT_REACHED);
+}
+
+static void fail_each(enum fake_op op, const char *name)
+{
+	char said[1024] = "";
+	int status = 0, scale = (int)(30000 / steps(30000));
+	long runs = 0;
+
+	failing = op;
+	for (nth = 1; status == 0; nth += forever || nth > 12 ? nth / 4 + scale : scale) {
+		status = fake_os_child(fail_nth, said, sizeof(said));
+		runs++;
+	}
+	if (!ok(WIFEXITED(status) && WEXITSTATUS(status) == NOT_REACHED && runs > 1 && !*said, "%s fails %s", name,
+		forever ? "from the nth call on" : "at the nth call"))
+		diag("run %ld: status %#x, said: %s", runs, (unsigned int)status, said);
+}
+
+int main(void)
+{
+	model_init();
+	run_case("sizes", sizes);
+	run_case("alignment", alignment);
+	run_case("resizing in place", resizing);
+	run_case("moving", moving);
+	run_case("moving what is partly advised", moving_advised);
+	for (int i = 0; i < 2; i++) {
+		forever = i;
+		fail_each(FAKE_MMAP, "mmap");
+		fail_each(FAKE_MADVISE, "madvise");
+		fail_each(FAKE_MREMAP, "mremap");
+		fail_each(FAKE_ANY, "any call");
+	}
+	return done_testing();
+}

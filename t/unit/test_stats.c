@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The figures: they add up with what was allocated, and the reports have the format of /proc.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/message.h"
+#include "malloc/family.h"
+#include "malloc/heap.h"
+#include "malloc/stats.h"
+#include "mm/vmstat.h"
+#include "slab/run.h"
+#include "model.h"
+
+static void start(void)
+{
+	must(heap_init());
+	model_native();
+}
+
+static void check_sums(const struct heap_stats *s)
+{
+	must(s->in_use + s->free == s->held || s->in_use > s->held, "in use %zu free %zu held %zu", s->in_use, s->free,
+	     s->held);
+	must(s->held <= s->mapped && s->mapped <= s->mapped_peak && s->held <= s->held_peak);
+	must(s->huge_blocks <= s->in_use && s->dirty <= s->mapped);
+}
+
+static void figures(void)
+{
+	enum { N = 1000 };
+	static void *p[N];
+	struct heap_stats before, s;
+	void *run, *huge;
+	unsigned int i;
+
+	start();
+	heap_stats_read(&before);
+	check_sums(&before);
+	for (i = 0; i < N; i++)
+		p[i] = memset(heap_malloc(100), 1, 100);
+	run = heap_malloc(100000);
+	huge = heap_malloc(5 * MiB);
+	memset(huge, 1, 5 * MiB);
+	heap_stats_read(&s);
+	check_sums(&s);
+	must(s.in_use - before.in_use == N * 112 + class_size(size_to_class(100000)) + 6 * MiB,
+	     "%zu", s.in_use - before.in_use);
+	must(s.nr_runs == before.nr_runs + 1 && s.huge_blocks == 6 * MiB && s.nr_slabs > before.nr_slabs);
+	must(s.nr_threads == 1 && s.held >= 6 * MiB);
+	for (i = 0; i < N; i++)
+		heap_free(p[i]);
+	heap_stats_read(&s);
+	check_sums(&s);
+	must(s.in_use - before.in_use == class_size(size_to_class(100000)) + 6 * MiB, "blocks in lists are not in use");
+	must(s.cached > 0);
+	heap_free(run);
+	heap_free(huge);
+	heap_trim(0);
+	heap_stats_read(&s);
+	check_sums(&s);
+	must(s.in_use == before.in_use && s.cached == 0 && !s.huge_blocks && s.nr_runs == before.nr_runs);
+	must(s.dirty == 0, "nothing is dirty after a trim: %zu", s.dirty);
+	must(s.held_peak >= 6 * MiB && s.mapped_peak >= 6 * MiB);
+}
+
+/* "Node 0, zone   Normal   n0 n1 ... n10 ": each figure is the zone's. */
+static void buddyinfo(void)
+{
+	struct zone *zone = &NODE_DATA(0)->node_zones[ZONE_NORMAL];
+	struct out o;
+	char name[20];
+	unsigned long nr;
+	int nid, at, n;
+
+	start();
+	heap_malloc(100000);
+	out_init(&o, -1);
+	print_buddyinfo(&o);
+	must(sscanf(o.buf, "Node %d, zone %19s%n", &nid, name, &at) == 2, "%s", o.buf);
+	must(nid == 0 && !strcmp(name, "Normal"));
+	must(!strncmp(o.buf, "Node 0, zone   Normal ", 22), "the columns of the kernel: %s", o.buf);
+	for (unsigned int order = 0; order < MAX_ORDER; order++, at += n) {
+		must(sscanf(o.buf + at, " %lu%n", &nr, &n) == 1, "order %u", order);
+		must(nr == zone->free_area[order].nr_free && n >= 7);
+	}
+	must(!strcmp(o.buf + at, " \n") || zone->nr_free_pages == 0, "the line ends: '%s'", o.buf + at);
+}
+
+static void prints(void)
+{
+	char text[4096] = "";
+	int fd[2];
+	ssize_t got;
+
+	start();
+	must(!pipe(fd));
+	must(bm_stats_print(fd[1], NULL) == -EINVAL && bm_stats_print(fd[1], "nonsense") == -EINVAL);
+	must(bm_stats_print(fd[1], "summary") == 0);
+	close(fd[1]);
+	got = read(fd[0], text, sizeof(text) - 1);
+	must(got > 0);
+	must(strstr(text, "summary\n") && strstr(text, "\nheld ") && strstr(text, "\narenas ") &&
+	     strstr(text, "\nhugepages ") && strstr(text, "\nslabs ") && strstr(text, "\nNode 0, zone   Normal "));
+	must(bm_version() && *bm_version() && strstr(text, bm_version()));
+}
+
+static void mallinfo_adds_up(void)
+{
+	struct mallinfo2 m;
+	struct heap_stats s;
+	void *p;
+
+	start();
+	p = heap_malloc(3 * MiB);
+	m = family_mallinfo();
+	heap_stats_read(&s);
+	must(m.uordblks == s.in_use && m.fordblks == s.free && m.hblkhd == s.huge_blocks && m.hblkhd == 4 * MiB);
+	must(m.arena + m.hblkhd == s.mapped && m.hblks == 2 && m.fsmblks == s.cached && m.keepcost == s.dirty);
+	must((size_t)family_mallinfo_int().uordblks == m.uordblks);
+	heap_free(p);
+}
+
+int main(void)
+{
+	run_case("the figures add up", figures);
+	run_case("buddyinfo is as in /proc", buddyinfo);
+	run_case("reports", prints);
+	run_case("mallinfo says the same", mallinfo_adds_up);
+	return done_testing();
+}
