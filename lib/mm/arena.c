@@ -93,7 +93,7 @@ static void dirty_add(unsigned long pb)
 	else
 		arena.oldest = (uint32_t)pb;
 	arena.newest = (uint32_t)pb;
-	arena_stats.dirty++;
+	ADD_ONCE(arena_stats.dirty, 1);
 }
 
 static void dirty_del(unsigned long pb)
@@ -108,7 +108,7 @@ static void dirty_del(unsigned long pb)
 		block_at(b->newer)->older = b->older;
 	else
 		arena.newest = b->older;
-	arena_stats.dirty--;
+	ADD_ONCE(arena_stats.dirty, -1);
 }
 
 /* May two neighbouring pageblocks be in one free range? */
@@ -231,10 +231,10 @@ static int range_commit(unsigned long pb, unsigned long nr, int nid)
 		block_at(i)->flags = PBF_MAPPED;
 		block_at(i)->nid = (uint8_t)nid;
 	}
-	arena_stats.grown++;
-	arena_stats.mapped += nr;
+	ADD_ONCE(arena_stats.grown, 1);
+	ADD_ONCE(arena_stats.mapped, nr);
 	if (arena_stats.mapped > arena_stats.mapped_peak)
-		arena_stats.mapped_peak = arena_stats.mapped;
+		WRITE_ONCE(arena_stats.mapped_peak, arena_stats.mapped);
 	return 0;
 }
 
@@ -290,11 +290,11 @@ static bool arena_grow(unsigned long nr, unsigned long align, int nid)
 
 static void count_used(unsigned long nr, enum pageblock_state state)
 {
-	arena_stats.used += nr;
+	ADD_ONCE(arena_stats.used, nr);
 	if (arena_stats.used > arena_stats.used_peak)
-		arena_stats.used_peak = arena_stats.used;
+		WRITE_ONCE(arena_stats.used_peak, arena_stats.used);
 	if (state == PB_HUGE)
-		arena_stats.huge += nr;
+		ADD_ONCE(arena_stats.huge, nr);
 }
 
 /* Addresses that are somebody else's, or may be: never again. */
@@ -422,8 +422,8 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 
 	mutex_lock(&arena.lock);
 	if (block_at(pb)->state == PB_HUGE)
-		arena_stats.huge -= nr;
-	arena_stats.used -= nr;
+		ADD_ONCE(arena_stats.huge, -nr);
+	ADD_ONCE(arena_stats.used, -nr);
 	for (i = pb; i < pb + nr; i++) {
 		struct pageblock *b = block_at(i);
 
@@ -466,10 +466,10 @@ static void set_unmapped(unsigned long pb, unsigned long nr)
 
 	for (i = pb; i < pb + nr; i++) {
 		if (block_at(i)->flags & PBF_THP)
-			arena_stats.thp--;
+			ADD_ONCE(arena_stats.thp, -1);
 		block_at(i)->flags = 0;
 	}
-	arena_stats.mapped -= nr;
+	ADD_ONCE(arena_stats.mapped, -nr);
 }
 
 /* Fill a hole that moving left in a range in use; if there is no memory the range has none behind it any more. */
@@ -505,7 +505,7 @@ bool arena_move(unsigned long dst, unsigned long src, unsigned long nr, size_t b
 		uint8_t thp = block_at(src + i)->flags & PBF_THP;
 
 		if (block_at(dst + i)->flags & PBF_THP)
-			arena_stats.thp--;
+			ADD_ONCE(arena_stats.thp, -1);
 		block_at(dst + i)->flags = (uint8_t)((block_at(dst + i)->flags & ~PBF_THP) | thp);
 		block_at(src + i)->flags &= (uint8_t)~PBF_THP;
 	}
@@ -577,7 +577,7 @@ unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
 		range_insert(pb, nr);
 		done += ok ? nr : 0;
 	}
-	arena_stats.given_back += done;
+	ADD_ONCE(arena_stats.given_back, done);
 	mutex_unlock(&arena.lock);
 	return done;
 }

@@ -13,12 +13,12 @@ static void add_to_free_list(struct zone *zone, unsigned long pfn, unsigned int 
 	page->order = (uint8_t)order;
 	page->flags = dirty ? PG_DIRTY : 0;
 	page_list_add(&zone->free_area[order].free_list[mt], page);
-	zone->free_area[order].nr_free++;
-	zone->nr_free_pages += 1UL << order;
-	zone->nr_dirty += dirty ? 1UL << order : 0;
+	ADD_ONCE(zone->free_area[order].nr_free, 1);
+	ADD_ONCE(zone->nr_free_pages, 1UL << order);
+	ADD_ONCE(zone->nr_dirty, dirty ? 1UL << order : 0);
 	pfn_to_block(pfn)->nr_free += 1U << order;
 	if (order >= PAGEBLOCK_ORDER)
-		zone->nr_free_blocks += 1UL << (order - PAGEBLOCK_ORDER);
+		ADD_ONCE(zone->nr_free_blocks, 1UL << (order - PAGEBLOCK_ORDER));
 }
 
 void del_page_from_free_list(struct zone *zone, struct page *page)
@@ -28,12 +28,12 @@ void del_page_from_free_list(struct zone *zone, struct page *page)
 
 	page_list_del(&area->free_list[get_pageblock_migratetype(page_to_pfn(page))], page);
 	page->type = PAGE_NONE;
-	area->nr_free--;
-	zone->nr_free_pages -= 1UL << order;
-	zone->nr_dirty -= page->flags & PG_DIRTY ? 1UL << order : 0;
+	ADD_ONCE(area->nr_free, -1);
+	ADD_ONCE(zone->nr_free_pages, -(1UL << order));
+	ADD_ONCE(zone->nr_dirty, -(page->flags & PG_DIRTY ? 1UL << order : 0));
 	pfn_to_block(page_to_pfn(page))->nr_free -= 1U << order;
 	if (order >= PAGEBLOCK_ORDER)
-		zone->nr_free_blocks -= 1UL << (order - PAGEBLOCK_ORDER);
+		ADD_ONCE(zone->nr_free_blocks, -(1UL << (order - PAGEBLOCK_ORDER)));
 }
 
 /* The free buddy of a block, or NULL. Only at the pageblock's own order may it lie outside the zone. */

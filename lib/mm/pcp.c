@@ -24,14 +24,14 @@ static void pcp_add(struct per_cpu_pages *pcp, struct page *page, unsigned int o
 	page->order = (uint8_t)order;
 	page->cache = (uint8_t)mt;
 	page_list_add(&pcp->lists[order_to_pindex(mt, order)], page);
-	pcp->count += 1 << order;
+	ADD_ONCE(pcp->count, 1 << order);
 }
 
 static void pcp_del(struct per_cpu_pages *pcp, struct page *page)
 {
 	page_list_del(&pcp->lists[order_to_pindex((enum migratetype)page->cache, page->order)], page);
 	page->type = PAGE_NONE;
-	pcp->count -= 1 << page->order;
+	ADD_ONCE(pcp->count, -(1 << page->order));
 }
 
 /* Fetch a batch from the zone. */

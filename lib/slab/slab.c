@@ -162,7 +162,7 @@ static unsigned int slab_take(struct kmem_cache *cache, struct page *slab, unsig
 	unsigned int n = 0;
 
 	if (!slab->refcount)
-		cache->nr_empty--;
+		ADD_ONCE(cache->nr_empty, -1);
 	while (n < nr && slab->freelist) {
 		struct object *obj = slab->freelist;
 
@@ -195,13 +195,13 @@ unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct o
 		if (!slab)
 			return 0;
 		mutex_lock(&cache->lock);
-		cache->nr_slabs++;
-		cache->nr_pages += 1UL << slab->order;
-		cache->nr_empty++;
+		ADD_ONCE(cache->nr_slabs, 1);
+		ADD_ONCE(cache->nr_pages, 1UL << slab->order);
+		ADD_ONCE(cache->nr_empty, 1);
 		partial_add_tail(cache, slab);
 	}
 	n = slab_take(cache, pfn_to_page(cache->partial_head), nr, &tail);
-	cache->nr_active += n;
+	ADD_ONCE(cache->nr_active, n);
 	mutex_unlock(&cache->lock);
 	*tail = NULL;
 	return n;
@@ -241,18 +241,18 @@ static struct page *free_object(struct kmem_cache *cache, struct object *obj)
 	object_link(obj, slab->freelist);
 	slab->freelist = obj;
 	slab->refcount--;
-	cache->nr_active--;
+	ADD_ONCE(cache->nr_active, -1);
 	if (!(slab->flags & PG_PARTIAL))
 		partial_add_tail(cache, slab);
 	if (slab->refcount)
 		return NULL;
 	if (cache->nr_empty < SLAB_KEEP_EMPTY) {
-		cache->nr_empty++;
+		ADD_ONCE(cache->nr_empty, 1);
 		return NULL;
 	}
 	partial_del(cache, slab);
-	cache->nr_slabs--;
-	cache->nr_pages -= 1UL << slab->order;
+	ADD_ONCE(cache->nr_slabs, -1);
+	ADD_ONCE(cache->nr_pages, -(1UL << slab->order));
 	return slab;
 }
 
@@ -295,7 +295,7 @@ static struct object *magazine_pop(struct kmem_cache *cache, unsigned int *nr)
 		return NULL;
 	*nr = (unsigned int)(chain->magazine >> MAGAZINE_COUNT_SHIFT);
 	WRITE_ONCE(cache->magazines, (struct object *)(chain->magazine & ((1UL << MAGAZINE_COUNT_SHIFT) - 1)));
-	cache->nr_magazine_objects -= *nr;
+	ADD_ONCE(cache->nr_magazine_objects, -*nr);
 	if (cache->magazine_low > cache->nr_magazine_objects)
 		cache->magazine_low = cache->nr_magazine_objects;
 	return chain;
@@ -345,7 +345,7 @@ bool magazine_put(struct kmem_cache *cache, const void *self, struct object *cha
 	if (room) {
 		chain->magazine = (uintptr_t)cache->magazines | (uintptr_t)nr << MAGAZINE_COUNT_SHIFT;
 		WRITE_ONCE(cache->magazines, chain);
-		cache->nr_magazine_objects += nr;
+		ADD_ONCE(cache->nr_magazine_objects, nr);
 	}
 	mutex_unlock(&cache->lock);
 	if (!room)
@@ -395,9 +395,9 @@ static void shrink_cache(struct kmem_cache *cache)
 		if (slab->refcount)
 			continue;
 		partial_del(cache, slab);
-		cache->nr_empty--;
-		cache->nr_slabs--;
-		cache->nr_pages -= 1UL << slab->order;
+		ADD_ONCE(cache->nr_empty, -1);
+		ADD_ONCE(cache->nr_slabs, -1);
+		ADD_ONCE(cache->nr_pages, -(1UL << slab->order));
 		slab->next = empty;
 		empty = pfn;
 	}

@@ -115,7 +115,7 @@ static void register_thread(struct tcache *tc)
 	if (tc->next)
 		tc->next->prev = tc;
 	registry.threads = tc;
-	registry.nr++;
+	ADD_ONCE(registry.nr, 1);
 	mutex_unlock(&registry.lock);
 	if (registry.have_key)
 		pthread_setspecific(registry.key, tc);
@@ -130,7 +130,7 @@ static void unregister_thread(struct tcache *tc)
 		registry.threads = tc->next;
 	if (tc->next)
 		tc->next->prev = tc->prev;
-	registry.nr--;
+	ADD_ONCE(registry.nr, -1);
 	mutex_unlock(&registry.lock);
 }
 

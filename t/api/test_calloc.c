@@ -113,8 +113,8 @@ static void test_overflow(void)
 		errno = 0;
 		want(!calloc(n, size) && errno == ENOMEM, "calloc(%#zx, %#zx): errno %d", n, size, errno);
 		errno = 0;
-		want(!reallocarray(NULL, n, size) && errno == ENOMEM, "reallocarray(NULL, %#zx, %#zx): errno %d", n, size,
-		     errno);
+		want(!reallocarray(NULL, n, size) && errno == ENOMEM, "reallocarray(NULL, %#zx, %#zx): errno %d", n,
+		     size, errno);
 		errno = 0;
 		p = reallocarray(keep, n, size);
 		want(!p && errno == ENOMEM, "reallocarray(p, %#zx, %#zx): errno %d", n, size, errno);

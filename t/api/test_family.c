@@ -52,8 +52,8 @@ static void test_mallopt(void)
 /* What is so of the figures at any time. */
 static void want_sound(struct mallinfo2 m, const char *when)
 {
-	want(m.uordblks + m.fordblks <= m.arena + m.hblkhd, "%s: %zu in use and %zu free of %zu and %zu", when, m.uordblks,
-	     m.fordblks, m.arena, m.hblkhd);
+	want(m.uordblks + m.fordblks <= m.arena + m.hblkhd, "%s: %zu in use and %zu free of %zu and %zu", when,
+	     m.uordblks, m.fordblks, m.arena, m.hblkhd);
 	want(m.fsmblks <= m.fordblks, "%s: %zu cached of %zu free", when, m.fsmblks, m.fordblks);
 	want(m.hblkhd <= m.uordblks, "%s: %zu in huge blocks of %zu in use", when, m.hblkhd, m.uordblks);
 }

@@ -71,8 +71,8 @@ static void test_walk(void)
 		q = realloc(p, to);
 		if (!want(q, "step %zu: realloc from %zu to %zu", step, size, to))
 			break;
-		want(pattern_damage(q, was, size, less(size, to)) < 0, "step %zu: from %zu to %zu lost contents", step, size,
-		     to);
+		want(pattern_damage(q, was, size, less(size, to)) < 0, "step %zu: from %zu to %zu lost contents", step,
+		     size, to);
 		p = q;
 		size = to;
 		pattern_fill(p, size);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What random-operation tests share: numbers from a seed that is printed and can be given again (SEED), the number of
- * steps (divided by T_SCALE, and by 20 under valgrind), and cases, each a child that starts the allocator afresh.
+ * steps (divided by T_SCALE, by 20 under valgrind and by 5 under sanitizers), and cases, each a child that starts the
+ * allocator afresh.
  */
 #ifndef T_UNIT_MODEL_H
 #define T_UNIT_MODEL_H
@@ -78,7 +79,7 @@ TAP_UNUSED unsigned long steps(unsigned long n)
 	const char *scale = getenv("T_SCALE");
 	unsigned long by = scale && atol(scale) > 0 ? (unsigned long)atol(scale) : 1;
 
-	by *= on_valgrind() ? 20 : 1;
+	by *= on_valgrind() ? 20 : CAN_PLAN ? 1 : 5;
 	return max_ul(n / by, 1);
 }
 

@@ -38,7 +38,7 @@ static void again(void)
 /* Started with this variable it says all of the words (ends with NULL) and none of the last one. */
 static void check(const char *var, const char *val, const char *words, const char *more, const char *not)
 {
-	char said[8192];
+	static char said[8192];
 	int status;
 
 	variable = var;

@@ -50,7 +50,7 @@ static void check_pcp(const struct per_cpu_pages *pcp)
 static void batches(void)
 {
 	struct per_cpu_pages *pcp = start();
-	struct page *page[NR_PAGES];
+	static struct page *page[NR_PAGES];
 	int i, high = pcp->high, batch = pcp->batch;
 	unsigned long free_pages_before;
 

@@ -90,7 +90,7 @@ static void buddyinfo(void)
 
 static void prints(void)
 {
-	char text[4096] = "";
+	static char text[4096];
 	int fd[2];
 	ssize_t got;
 
