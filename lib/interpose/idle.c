@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that defines malloc itself keeps it. Its definition comes first in the loader's search, so the addresses
- * of malloc and its kin as seen from here are the program's; if they are, whatever still calls us is sent there.
+ * A program that defines malloc itself keeps it; whatever still calls us is sent there. Who serves malloc is found out
+ * by calling it: its address says nothing, for in a program at a fixed address that is a stub of the program's own.
  */
 #include <malloc.h>
 #include <stdlib.h>
@@ -10,19 +10,32 @@
 #include "malloc/heap.h"
 
 #ifndef BM_PREFIX
-extern __typeof__(malloc) __libc_malloc;
-extern __typeof__(memalign) __libc_memalign;
+extern void __libc_free(void *addr);
+
+static bool is_ours(const void *p)
+{
+	return pfn_valid(addr_to_pfn(p));
+}
 
 __attribute__((constructor)) static void stay_idle_if_not_wanted(void)
 {
 	static struct heap_forward forward;
+	void *p = malloc(1);
+	bool ours = !p || is_ours(p);
 
-	if (&malloc == &__libc_malloc)
+	free(p);
+	if (ours)
 		return;
 	forward.malloc = malloc;
 	forward.realloc = realloc;
 	forward.free = free;
-	forward.memalign = &memalign == &__libc_memalign ? NULL : memalign;
+	p = memalign(2 * MALLOC_ALIGN, 1);
+	if (p && is_ours(p)) {
+		__libc_free(p); /* free is the program's */
+	} else if (p) {
+		forward.memalign = memalign;
+		free(p);
+	}
 	heap_forward = &forward;
 }
 #endif

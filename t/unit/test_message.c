@@ -152,8 +152,8 @@ static void test_odd_formats(void)
 static void test_collect(void)
 {
 	out_init(&got, -1);
-	for (int i = 0; i < 600; i++)
-		out_printf(&got, "%c", 'a' + i % 26);
+	for (size_t i = 0; i < sizeof(got.buf) + 100; i++)
+		out_printf(&got, "%c", 'a' + (int)(i % 26));
 	is_int(got.len, sizeof(got.buf) - 1, "what does not fit is dropped");
 	is_int(strlen(got.buf), sizeof(got.buf) - 1, "and the text is terminated");
 	out_flush(&got);
@@ -225,7 +225,7 @@ static bool warn_three(int n)
 
 static void test_warn(void)
 {
-	char text[700];
+	char text[sizeof(got.buf) + 200];
 	const char *said;
 
 	catch_stderr();
