@@ -7,6 +7,18 @@
 
 #define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+/*
+ * A load that may race, where an old value is as good as the new one and a second load in place of the first does no
+ * harm. Unlike READ_ONCE it may become an operand of the comparison that it is for.
+ */
+#ifndef __has_feature /* clang's way to ask */
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define data_race(x) READ_ONCE(x)
+#else
+#define data_race(x) (x)
+#endif
 /* For a word that is changed under its lock only, and read without it. */
 #define ADD_ONCE(x, n) WRITE_ONCE(x, (x) + (n))
 #define smp_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)

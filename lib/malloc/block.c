@@ -21,18 +21,18 @@ struct block block_of(const void *addr)
 		b.page = page;
 		b.size = kmem_caches[page->cache].size;
 		b.start = (char *)addr - offset;
-		if (!offset && index < page->carved)
+		if (!offset && index < READ_ONCE(page->carved))
 			b.kind = BLOCK_SLAB;
 		return b;
 	}
 	page = pfn_to_page(pfn);
-	if (page->type != PAGE_RUN && page->type != PAGE_HUGE)
+	if (page_type(page) != PAGE_RUN && page_type(page) != PAGE_HUGE)
 		return b;
 	b.page = page;
 	b.start = pfn_to_addr(pfn);
 	b.size = page->nr_pages << PAGE_SHIFT;
 	if (b.start == addr)
-		b.kind = page->type == PAGE_RUN ? BLOCK_RUN : BLOCK_HUGE;
+		b.kind = page_type(page) == PAGE_RUN ? BLOCK_RUN : BLOCK_HUGE;
 	return b;
 }
 

@@ -19,7 +19,7 @@ struct mallinfo2 family_mallinfo(void)
 	return (struct mallinfo2){
 		.arena = s.mapped - s.huge_blocks,
 		.ordblks = s.nr_free_blocks,
-		.hblks = s.huge_blocks >> PAGEBLOCK_SHIFT,
+		.hblks = s.nr_huge,
 		.hblkhd = s.huge_blocks,
 		.fsmblks = s.cached,
 		.uordblks = s.in_use,
@@ -53,7 +53,7 @@ int family_mallopt(int param, int value)
 {
 	switch (param) {
 	case M_TRIM_THRESHOLD:
-		tunables.dirty_max = value < 0 ? ULONG_MAX >> 1 : (unsigned long)value;
+		WRITE_ONCE(tunables.dirty_max, value < 0 ? ULONG_MAX >> 1 : (unsigned long)value);
 		return 1;
 	case M_MXFAST:
 	case M_TOP_PAD:
@@ -106,8 +106,8 @@ int family_malloc_info(int options, FILE *stream)
 		print_class(stream, &kmem_caches[class]);
 	fprintf(stream,
 		"</classes>\n<total type=\"rest\" count=\"%lu\" size=\"%zu\"/>\n"
-		"<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n"
+		"<total type=\"mmap\" count=\"%lu\" size=\"%zu\"/>\n"
 		"<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n</malloc>\n",
-		s.nr_free_blocks, s.free, s.huge_blocks >> PAGEBLOCK_SHIFT, s.huge_blocks, s.mapped, s.mapped_peak);
+		s.nr_free_blocks, s.free, s.nr_huge, s.huge_blocks, s.mapped, s.mapped_peak);
 	return 0;
 }

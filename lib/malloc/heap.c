@@ -225,6 +225,7 @@ static bool resize_in_place(const struct block *b, size_t size)
 
 static void *realloc_move(const struct block *b, size_t size)
 {
+	int saved = errno;
 	void *p = NULL;
 
 	if (b->kind == BLOCK_HUGE && size > RUN_SIZE_MAX)
@@ -232,8 +233,12 @@ static void *realloc_move(const struct block *b, size_t size)
 	if (p)
 		return p;
 	p = heap_malloc(size);
-	if (unlikely(!p)) /* a block that is to shrink may stay as it is */
-		return size <= b->size ? b->start : NULL;
+	if (unlikely(!p)) {
+		if (size > b->size)
+			return NULL;
+		errno = saved; /* a block that is to shrink may stay as it is */
+		return b->start;
+	}
 	memcpy(p, b->start, min_ul(size, b->size));
 	heap_free(b->start);
 	return p;

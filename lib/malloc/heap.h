@@ -42,7 +42,7 @@ static always_inline void heap_free(void *addr)
 	unsigned long pfn = addr_to_pfn(addr);
 	unsigned long class;
 
-	if (unlikely(pfn >= vmemmap.nr_pages)) {
+	if (unlikely(pfn >= data_race(vmemmap.nr_pages))) { /* grows only: what has a block in it stays below */
 		heap_free_foreign(addr);
 		return;
 	}

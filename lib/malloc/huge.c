@@ -10,6 +10,8 @@
 /* Hugepages behind a block of fewer would make its unused tail resident for nothing. */
 #define THP_BLOCKS_MIN 4UL
 
+struct huge_stats huge_stats;
+
 static unsigned long blocks_for_pages(unsigned long pages)
 {
 	return (pages + PAGEBLOCK_PAGES - 1) >> PAGEBLOCK_ORDER;
@@ -36,13 +38,15 @@ void *huge_alloc(size_t size, size_t align, bool *zeroed)
 	page->nr_pages = pages;
 	page->order = 0;
 	page->owner = 0;
-	page->type = PAGE_HUGE;
+	set_page_type(page, PAGE_HUGE);
+	atomic_add_return(&huge_stats.nr, 1);
 	return page_to_addr(page);
 }
 
 void huge_free(struct page *page)
 {
-	page->type = PAGE_NONE;
+	set_page_type(page, PAGE_NONE);
+	atomic_sub_return(&huge_stats.nr, 1);
 	arena_free(page_block(page), blocks_for_pages(page->nr_pages), true);
 }
 
@@ -71,8 +75,7 @@ void *huge_move(struct page *page, size_t size)
 		huge_free(pfn_to_page(addr_to_pfn(p)));
 		return NULL;
 	}
-	page->type = PAGE_NONE;
-	/* The pages behind the block's end may have been used before it was shortened. */
-	arena_free(page_block(page), nr, true);
+	/* The pages behind the block's end may have been used before it was shortened: all of it is dirty. */
+	huge_free(page);
 	return p;
 }

@@ -7,6 +7,11 @@
 
 #include "mm/page.h"
 
+struct huge_stats {
+	unsigned long nr;
+};
+extern struct huge_stats huge_stats;
+
 /* size is at most HEAP_SIZE_MAX; align a power of two. NULL when out of memory. *zeroed: it reads as zero. */
 void *huge_alloc(size_t size, size_t align, bool *zeroed);
 void huge_free(struct page *page);

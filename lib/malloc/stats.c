@@ -10,6 +10,7 @@
 
 #include "base/message.h"
 #include "base/tunables.h"
+#include "malloc/huge.h"
 #include "mm/arena.h"
 #include "mm/page_alloc.h"
 #include "mm/vmstat.h"
@@ -80,6 +81,7 @@ void heap_stats_read(struct heap_stats *s)
 		s->held_peak = s->held;
 	s->huge_blocks = blocks_to_bytes(READ_ONCE(arena_stats.huge));
 	s->nr_runs = READ_ONCE(run_stats.nr);
+	s->nr_huge = READ_ONCE(huge_stats.nr);
 	s->nr_threads = tcache_threads();
 	read_classes(s);
 	s->free = s->held > s->in_use ? s->held - s->in_use : 0;
@@ -98,7 +100,8 @@ static void print_summary(struct out *o)
 		   s.mapped >> 10, mapped, s.mapped_peak >> 10, READ_ONCE(arena_stats.grown),
 		   READ_ONCE(arena_stats.given_back));
 	out_printf(o, "hugepages  %10lu pageblocks of %lu, %lu %%\n", thp, mapped, mapped ? thp * 100 / mapped : 0);
-	out_printf(o, "slabs      %10lu, runs %lu, huge blocks %zu KiB\n", s.nr_slabs, s.nr_runs, s.huge_blocks >> 10);
+	out_printf(o, "slabs      %10lu, runs %lu, huge blocks %lu of %zu KiB\n", s.nr_slabs, s.nr_runs,
+		   s.nr_huge, s.huge_blocks >> 10);
 	out_printf(o, "caches     %10zu KiB in %lu threads' lists and magazines\n", s.cached >> 10, s.nr_threads);
 	out_printf(o, "dirty      %10zu KiB free, but not given back\n", s.dirty >> 10);
 	print_buddyinfo(o);

@@ -18,7 +18,7 @@ struct heap_stats {
 	size_t free;                /* held, and in no block */
 	size_t huge_blocks;         /* in huge blocks */
 	size_t dirty;               /* free, but maybe resident */
-	unsigned long nr_slabs, nr_runs, nr_free_blocks, nr_threads;
+	unsigned long nr_slabs, nr_runs, nr_huge, nr_free_blocks, nr_threads;
 };
 void heap_stats_read(struct heap_stats *s);
 

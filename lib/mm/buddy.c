@@ -9,7 +9,7 @@ static void add_to_free_list(struct zone *zone, unsigned long pfn, unsigned int 
 {
 	struct page *page = pfn_to_page(pfn);
 
-	page->type = PAGE_BUDDY;
+	set_page_type(page, PAGE_BUDDY);
 	page->order = (uint8_t)order;
 	page->flags = dirty ? PG_DIRTY : 0;
 	page_list_add(&zone->free_area[order].free_list[mt], page);
@@ -27,7 +27,7 @@ void del_page_from_free_list(struct zone *zone, struct page *page)
 	struct free_area *area = &zone->free_area[order];
 
 	page_list_del(&area->free_list[get_pageblock_migratetype(page_to_pfn(page))], page);
-	page->type = PAGE_NONE;
+	set_page_type(page, PAGE_NONE);
 	ADD_ONCE(area->nr_free, -1);
 	ADD_ONCE(zone->nr_free_pages, -(1UL << order));
 	ADD_ONCE(zone->nr_dirty, -(page->flags & PG_DIRTY ? 1UL << order : 0));
@@ -36,7 +36,8 @@ void del_page_from_free_list(struct zone *zone, struct page *page)
 		ADD_ONCE(zone->nr_free_blocks, -(1UL << (order - PAGEBLOCK_ORDER)));
 }
 
-/* The free buddy of a block, or NULL. Only at the pageblock's own order may it lie outside the zone. */
+/* The free buddy of a block, or NULL. Only at the pageblock's own order may it lie outside the zone: in no zone, which
+ * its type tells, or on another node. */
 static struct page *find_buddy_page(const struct zone *zone, unsigned long pfn, unsigned int order)
 {
 	unsigned long buddy_pfn = pfn ^ (1UL << order);
@@ -48,10 +49,10 @@ static struct page *find_buddy_page(const struct zone *zone, unsigned long pfn, 
 		if (!pfn_valid(buddy_pfn))
 			return NULL;
 		block = pfn_to_block(buddy_pfn);
-		if (block->state != PB_ZONE || block->nid != zone->nid)
+		if (READ_ONCE(block->state) != PB_ZONE || READ_ONCE(block->nid) != zone->nid)
 			return NULL;
 	}
-	return buddy->type == PAGE_BUDDY && buddy->order == order ? buddy : NULL;
+	return page_type(buddy) == PAGE_BUDDY && buddy->order == order ? buddy : NULL;
 }
 
 void free_one_page(struct zone *zone, unsigned long pfn, unsigned int order, bool dirty)
@@ -60,12 +61,12 @@ void free_one_page(struct zone *zone, unsigned long pfn, unsigned int order, boo
 	struct page *buddy;
 
 	VM_BUG_ON(!is_aligned(pfn, 1UL << order));
-	pfn_to_page(pfn)->type = PAGE_NONE;
+	set_page_type(pfn_to_page(pfn), PAGE_NONE);
 	while (order < MAX_ORDER - 1 && (buddy = find_buddy_page(zone, pfn, order))) {
 		del_page_from_free_list(zone, buddy);
 		dirty |= !!(buddy->flags & PG_DIRTY);
 		if (order >= PAGEBLOCK_ORDER)
-			pfn_to_block(page_to_pfn(buddy))->migratetype = (uint8_t)mt;
+			set_pageblock_migratetype(page_to_pfn(buddy), mt);
 		pfn &= page_to_pfn(buddy);
 		order++;
 	}
@@ -148,7 +149,7 @@ bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr)
 	if ((pfn >> PAGEBLOCK_ORDER) != ((end - 1) >> PAGEBLOCK_ORDER))
 		return false;
 	for (at = pfn; at < end; at += 1UL << pfn_to_page(at)->order)
-		if (pfn_to_page(at)->type != PAGE_BUDDY)
+		if (page_type(pfn_to_page(at)) != PAGE_BUDDY)
 			return false;
 	for (at = pfn; at < end;) {
 		struct page *page = pfn_to_page(at);

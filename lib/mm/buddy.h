@@ -15,7 +15,12 @@ static always_inline struct zone *pfn_to_zone(unsigned long pfn)
 }
 static always_inline enum migratetype get_pageblock_migratetype(unsigned long pfn)
 {
-	return (enum migratetype)pfn_to_block(pfn)->migratetype;
+	return (enum migratetype)READ_ONCE(pfn_to_block(pfn)->migratetype);
+}
+/* Under the zone lock; read without it, where an old one does no harm. */
+static always_inline void set_pageblock_migratetype(unsigned long pfn, enum migratetype mt)
+{
+	WRITE_ONCE(pfn_to_block(pfn)->migratetype, (uint8_t)mt);
 }
 
 /* Free a block: join it with its free buddies as far as they go. dirty: it may have been written to. */

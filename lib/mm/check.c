@@ -13,9 +13,9 @@ static void check_block(struct zone *zone, unsigned long pfn, unsigned int order
 	const struct page *page = pfn_to_page(pfn);
 	unsigned long buddy_pfn = pfn ^ (1UL << order);
 
-	if (page->type != PAGE_BUDDY || page->order != order)
+	if (page_type(page) != PAGE_BUDDY || page->order != order)
 		bm_fatal("check_zone: page %lu on list %u of order %u has type %u order %u", pfn, mt, order,
-			 page->type, page->order);
+			 page_type(page), page->order);
 	if (!is_aligned(pfn, 1UL << order))
 		bm_fatal("check_zone: page %lu is not aligned to its order %u", pfn, order);
 	if (pfn_to_block(pfn)->state != PB_ZONE || pfn_to_zone(pfn) != zone)
@@ -23,9 +23,12 @@ static void check_block(struct zone *zone, unsigned long pfn, unsigned int order
 	if (pfn_to_block(pfn)->migratetype != mt)
 		bm_fatal("check_zone: page %lu on list %u, its pageblock has %u", pfn, mt,
 			 pfn_to_block(pfn)->migratetype);
-	if (order == MAX_ORDER - 1 || !pfn_valid(buddy_pfn) || pfn_to_block(buddy_pfn)->state != PB_ZONE)
+	if (order == MAX_ORDER - 1 || !pfn_valid(buddy_pfn))
 		return;
-	if (pfn_to_page(buddy_pfn)->type == PAGE_BUDDY && pfn_to_page(buddy_pfn)->order == order)
+	if (READ_ONCE(pfn_to_block(buddy_pfn)->state) != PB_ZONE ||
+	    READ_ONCE(pfn_to_block(buddy_pfn)->nid) != READ_ONCE(pfn_to_block(pfn)->nid))
+		return;
+	if (page_type(pfn_to_page(buddy_pfn)) == PAGE_BUDDY && pfn_to_page(buddy_pfn)->order == order)
 		bm_fatal("check_zone: pages %lu and %lu are free buddies of order %u", pfn, buddy_pfn, order);
 }
 

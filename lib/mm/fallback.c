@@ -22,14 +22,14 @@ unsigned long move_freepages_block(struct zone *zone, unsigned long pfn, enum mi
 		struct page *page = pfn_to_page(at);
 
 		step = 1;
-		if (page->type != PAGE_BUDDY)
+		if (page_type(page) != PAGE_BUDDY)
 			continue;
 		step = 1UL << page->order;
 		page_list_del(&zone->free_area[page->order].free_list[old], page);
 		page_list_add(&zone->free_area[page->order].free_list[mt], page);
 		moved += step;
 	}
-	pfn_to_block(start)->migratetype = (uint8_t)mt;
+	set_pageblock_migratetype(start, mt);
 	return moved;
 }
 
@@ -64,11 +64,11 @@ static void steal_suitable_fallback(struct zone *zone, unsigned long pfn, unsign
 		page_list_del(&lists[get_pageblock_migratetype(pfn)], page);
 		page_list_add(&lists[mt], page);
 		for (; at < end; at += PAGEBLOCK_PAGES)
-			pfn_to_block(at)->migratetype = (uint8_t)mt;
+			set_pageblock_migratetype(at, mt);
 	} else {
 		move_freepages_block(zone, pfn, mt);
 	}
-	zone->nr_stolen++;
+	ADD_ONCE(zone->nr_stolen, 1);
 }
 
 bool rmqueue_fallback(struct zone *zone, unsigned int order, enum migratetype mt)
@@ -80,7 +80,7 @@ bool rmqueue_fallback(struct zone *zone, unsigned int order, enum migratetype mt
 
 		if (from == MIGRATE_TYPES)
 			continue;
-		zone->nr_fallback++;
+		ADD_ONCE(zone->nr_fallback, 1);
 		if (!can_steal_fallback((unsigned int)current_order, mt))
 			continue;
 		steal_suitable_fallback(zone, zone->free_area[current_order].free_list[from],

@@ -27,6 +27,13 @@ enum migratetype {
 	MIGRATE_TYPES
 };
 
+/*
+ * Free buddies are found by looking at the type of a page that may be anybody's, and that is right without asking its
+ * owner: PAGE_BUDDY is written, and overwritten, under the zone lock alone. Who looks holds that lock, so what says
+ * PAGE_BUDDY stays so, and its order was written under the lock too; whatever else is read, torn between two owners or
+ * stale, is not PAGE_BUDDY, and nothing more is asked. All accesses that may meet go through page_type and
+ * set_page_type.
+ */
 enum page_type {
 	PAGE_NONE,  /* not in use, or inside a larger free block */
 	PAGE_BUDDY, /* first page of a free block in a zone's free area */
@@ -57,6 +64,15 @@ struct page {
 };
 BUILD_BUG_ON(sizeof(struct page) != 32);
 
+static always_inline enum page_type page_type(const struct page *page)
+{
+	return (enum page_type)READ_ONCE(page->type);
+}
+static always_inline void set_page_type(struct page *page, enum page_type type)
+{
+	WRITE_ONCE(page->type, (uint8_t)type);
+}
+
 enum pageblock_state {
 	PB_HOLE, /* outside the heap */
 	PB_FREE, /* in the arenas' free ranges */
@@ -69,7 +85,7 @@ enum pageblock_state {
 #define PBF_DIRTY 0x02  /* may be resident */
 #define PBF_THP 0x04    /* hugepages were asked for */
 #define PBF_GIVEN 0x08  /* was given back, at the time of its stamp */
-#define PBF_LOST 0x08   /* in use, but its addresses may be somebody else's by now */
+#define PBF_LOST 0x10   /* in use, but its addresses may be somebody else's by now */
 
 struct pageblock {
 	uint32_t next, prev; /* free ranges of one size; arena lock */

@@ -57,10 +57,10 @@ static bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt
 		return false;
 	arena_advise_huge(pb, nr);
 	mutex_lock(&zone->lock);
-	zone->managed_pages += nr << PAGEBLOCK_ORDER;
-	zone->nr_grown += nr;
+	ADD_ONCE(zone->managed_pages, nr << PAGEBLOCK_ORDER);
+	ADD_ONCE(zone->nr_grown, nr);
 	for (i = pb; i < pb + nr; i++) {
-		vmemmap.blocks[i].migratetype = (uint8_t)mt;
+		set_pageblock_migratetype(i << PAGEBLOCK_ORDER, mt);
 		free_one_page(zone, i << PAGEBLOCK_ORDER, PAGEBLOCK_ORDER, !clean);
 	}
 	mutex_unlock(&zone->lock);
@@ -84,7 +84,7 @@ static struct page *rmqueue(struct zone *zone, unsigned int order, enum migratet
 
 static void prep_new_page(struct page *page, unsigned int order)
 {
-	page->type = PAGE_HEAD;
+	set_page_type(page, PAGE_HEAD);
 	page->order = (uint8_t)order;
 	page->refcount = 1;
 	page->owner = 0;
@@ -145,7 +145,7 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 /* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, and a share of what is in use. */
 static unsigned long zone_dirty_limit(const struct zone *zone)
 {
-	return (tunables.dirty_max >> PAGE_SHIFT) +
+	return (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) +
 	       (READ_ONCE(zone->managed_pages) - READ_ONCE(zone->nr_free_pages)) / ZONE_DIRTY_SHARE;
 }
 
@@ -167,7 +167,7 @@ void free_pages(struct page *page, unsigned int order)
 	unsigned long pfn = page_to_pfn(page);
 	struct zone *zone = pfn_to_zone(pfn);
 
-	VM_BUG_ON(page->type == PAGE_BUDDY || page->type == PAGE_PCP);
+	VM_BUG_ON(page_type(page) == PAGE_BUDDY || page_type(page) == PAGE_PCP);
 	if (order > PCP_MAX_ORDER || !free_pcp_page(zone, page, order)) {
 		mutex_lock(&zone->lock);
 		free_one_page(zone, pfn, order, true);
@@ -250,8 +250,8 @@ static unsigned int offline_free_block(struct zone *zone, unsigned long keep, un
 		*pfn = zone->free_area[o].free_list[mt];
 		*dirty = pfn_to_page(*pfn)->flags & PG_DIRTY;
 		del_page_from_free_list(zone, pfn_to_page(*pfn));
-		zone->managed_pages -= 1UL << o;
-		zone->nr_given_back += 1UL << (o - PAGEBLOCK_ORDER);
+		ADD_ONCE(zone->managed_pages, -(1UL << o));
+		ADD_ONCE(zone->nr_given_back, 1UL << (o - PAGEBLOCK_ORDER));
 	}
 	mutex_unlock(&zone->lock);
 	return order;

@@ -20,7 +20,7 @@ static struct per_cpu_pages *this_cpu_pcp(struct zone *zone)
 
 static void pcp_add(struct per_cpu_pages *pcp, struct page *page, unsigned int order, enum migratetype mt)
 {
-	page->type = PAGE_PCP;
+	set_page_type(page, PAGE_PCP);
 	page->order = (uint8_t)order;
 	page->cache = (uint8_t)mt;
 	page_list_add(&pcp->lists[order_to_pindex(mt, order)], page);
@@ -30,7 +30,7 @@ static void pcp_add(struct per_cpu_pages *pcp, struct page *page, unsigned int o
 static void pcp_del(struct per_cpu_pages *pcp, struct page *page)
 {
 	page_list_del(&pcp->lists[order_to_pindex((enum migratetype)page->cache, page->order)], page);
-	page->type = PAGE_NONE;
+	set_page_type(page, PAGE_NONE);
 	ADD_ONCE(pcp->count, -(1 << page->order));
 }
 

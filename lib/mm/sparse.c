@@ -52,13 +52,11 @@ static struct {
 
 struct vmemmap vmemmap;
 
-static int commit_range(uintptr_t addr, size_t len)
+/* Map exactly there, over nothing that is there already. */
+static int map_fresh(uintptr_t addr, size_t len, int prot)
 {
-	long ret;
+	long ret = os->mmap((void *)addr, len, prot, MAP_FIXED_NOREPLACE);
 
-	if (sparse.reserved)
-		return (int)os->mprotect((void *)addr, len, PROT_READ | PROT_WRITE);
-	ret = os->mmap((void *)addr, len, PROT_READ | PROT_WRITE, MAP_FIXED_NOREPLACE);
 	if (os_is_error(ret))
 		return (int)ret;
 	if ((uintptr_t)ret != addr) { /* a kernel that takes the flag for a hint */
@@ -66,6 +64,13 @@ static int commit_range(uintptr_t addr, size_t len)
 		return -EEXIST;
 	}
 	return 0;
+}
+
+static int commit_range(uintptr_t addr, size_t len)
+{
+	if (sparse.reserved)
+		return (int)os->mprotect((void *)addr, len, PROT_READ | PROT_WRITE);
+	return map_fresh(addr, len, PROT_READ | PROT_WRITE);
 }
 
 static int area_extend(struct descriptor_area *area, size_t need)
@@ -172,16 +177,35 @@ int sparse_commit(unsigned long pb, unsigned long nr)
 	return commit_range((uintptr_t)block_to_addr(pb), nr << PAGEBLOCK_SHIFT);
 }
 
-int sparse_decommit(unsigned long pb, unsigned long nr)
+static int decommit_range(void *addr, size_t len)
 {
-	void *addr = block_to_addr(pb);
-	size_t len = nr << PAGEBLOCK_SHIFT;
 	long ret;
 
 	if (!sparse.reserved)
 		return (int)os->munmap(addr, len);
 	ret = os->mmap(addr, len, PROT_NONE, MAP_FIXED);
 	return os_is_error(ret) ? (int)ret : 0;
+}
+
+int sparse_decommit(unsigned long pb, unsigned long nr)
+{
+	return decommit_range(block_to_addr(pb), nr << PAGEBLOCK_SHIFT);
+}
+
+int sparse_fill_hole(unsigned long pb, size_t bytes)
+{
+	return map_fresh((uintptr_t)block_to_addr(pb), bytes, PROT_READ | PROT_WRITE);
+}
+
+int sparse_give_up_hole(unsigned long pb, unsigned long nr, size_t bytes)
+{
+	size_t rest = (nr << PAGEBLOCK_SHIFT) - bytes;
+	int err = rest ? decommit_range((char *)block_to_addr(pb) + bytes, rest) : 0;
+
+	/* Without a reservation the next commit finds out whether somebody is there. */
+	if (err || !sparse.reserved)
+		return err;
+	return map_fresh((uintptr_t)block_to_addr(pb), bytes, PROT_NONE);
 }
 
 unsigned long sparse_end_block(void)

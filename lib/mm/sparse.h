@@ -15,6 +15,12 @@ int sparse_extend(unsigned long pb);
 int sparse_commit(unsigned long pb, unsigned long nr);
 /* Take memory and address space away again; 0 or -errno. */
 int sparse_decommit(unsigned long pb, unsigned long nr);
+/* Put memory into a hole of bytes at the start of a committed range; 0 or -errno: nothing changed, -EEXIST if it is
+ * no hole any more. */
+int sparse_fill_hole(unsigned long pb, size_t bytes);
+/* Decommit a range of nr pageblocks that begins with such a hole, touching nothing that may lie in it by now; 0 or
+ * -errno: the addresses can never be used again. */
+int sparse_give_up_hole(unsigned long pb, unsigned long nr, size_t bytes);
 /* First pageblock past the window. */
 unsigned long sparse_end_block(void);
 /* Bytes of descriptors that are mapped (not all of them are touched). */

@@ -91,9 +91,11 @@ static long linux_munmap(void *addr, size_t len)
 	return SYSCALL(SYS_munmap, addr, len);
 }
 
-static long linux_mremap(void *addr, size_t old_len, size_t new_len, void *dst)
+static long linux_mremap(void *addr, size_t old_len, size_t new_len, void *dst, int flags)
 {
-	return SYSCALL(SYS_mremap, addr, old_len, new_len, dst ? MREMAP_MAYMOVE | MREMAP_FIXED : 0, dst);
+	if (dst)
+		flags |= MREMAP_MAYMOVE | MREMAP_FIXED;
+	return SYSCALL(SYS_mremap, addr, old_len, new_len, flags, dst);
 }
 
 static long linux_mprotect(void *addr, size_t len, int prot)

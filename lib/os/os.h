@@ -12,8 +12,9 @@ struct os_ops {
 	/* Anonymous private memory. flags are MAP_* beyond PRIVATE|ANONYMOUS|NORESERVE. Address or -errno. */
 	long (*mmap)(void *addr, size_t len, int prot, int flags);
 	long (*munmap)(void *addr, size_t len);
-	/* Move to exactly dst (MREMAP_MAYMOVE|MREMAP_FIXED), or resize in place when dst is NULL. Address or -errno. */
-	long (*mremap)(void *addr, size_t old_len, size_t new_len, void *dst);
+	/* Move to exactly dst, or resize in place when dst is NULL. flags are MREMAP_* beyond MAYMOVE|FIXED, which a
+	 * dst means. Address or -errno. */
+	long (*mremap)(void *addr, size_t old_len, size_t new_len, void *dst, int flags);
 	long (*mprotect)(void *addr, size_t len, int prot);
 	long (*madvise)(void *addr, size_t len, int advice);
 	/* Bind a range to the nodes of mask (MPOL_* mode). */

@@ -31,7 +31,7 @@ void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
 	if (!page)
 		return NULL;
 	*zeroed = !(page->flags & PG_DIRTY);
-	page->type = PAGE_RUN;
+	set_page_type(page, PAGE_RUN);
 	set_class(page, class);
 	atomic_add_return(&run_stats.nr, 1);
 	atomic_add_return(&run_stats.pages, nr);
@@ -47,7 +47,7 @@ void run_free(void *addr)
 		return;
 	}
 	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], NO_CLASS);
-	page->type = PAGE_HEAD;
+	set_page_type(page, PAGE_HEAD);
 	atomic_sub_return(&run_stats.nr, 1);
 	atomic_sub_return(&run_stats.pages, page->nr_pages);
 	free_pages_exact(page, page->nr_pages);

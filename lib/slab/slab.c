@@ -14,9 +14,6 @@
 #define SLAB_MIN_OBJECTS 16
 #define SLAB_MAX_ORDER 6
 #define SLAB_KEEP_EMPTY 1U /* wholly free slabs a class keeps */
-#define MAGAZINES_MIN_BYTES (32 * KiB)
-#define MAGAZINES_MAX_BYTES (512 * KiB)
-#define MAGAZINE_COUNT_SHIFT 48
 
 #define PG_PARTIAL 0x80 /* on its cache's partial list */
 
@@ -107,14 +104,14 @@ static struct page *new_slab(const struct kmem_cache *cache)
 	if (!slab)
 		return NULL;
 	pfn = page_to_pfn(slab);
-	slab->type = PAGE_SLAB;
+	set_page_type(slab, PAGE_SLAB);
 	slab->flags = 0;
 	slab->cache = cache->class;
 	slab->refcount = 0;
 	slab->carved = 0;
 	slab->freelist = NULL;
 	for (i = 1; i < 1UL << slab->order; i++) {
-		slab[i].type = PAGE_TAIL;
+		set_page_type(&slab[i], PAGE_TAIL);
 		slab[i].head = pfn;
 	}
 	if (annotate_listening) /* free() must look at every block, to tell memcheck */
@@ -129,7 +126,7 @@ static void free_slab(struct page *slab)
 	unsigned long pfn = page_to_pfn(slab);
 
 	memset(&vmemmap.class[pfn], NO_CLASS, 1UL << slab->order);
-	slab->type = PAGE_HEAD;
+	set_page_type(slab, PAGE_HEAD);
 	free_pages(slab, slab->order);
 }
 
@@ -152,7 +149,7 @@ static unsigned int carve(struct kmem_cache *cache, struct page *slab, unsigned 
 		at += cache->size;
 		n++;
 	}
-	slab->carved += n;
+	ADD_ONCE(slab->carved, n); /* block_of reads it without the lock */
 	return n;
 }
 
@@ -211,7 +208,7 @@ static struct page *head_of(unsigned long pfn)
 {
 	struct page *page = pfn_to_page(pfn);
 
-	return page->type == PAGE_TAIL ? pfn_to_page(page->head) : page;
+	return page_type(page) == PAGE_TAIL ? pfn_to_page(page->head) : page;
 }
 
 /* A pointer into the middle of an object gets this far before anyone looks where the object begins. */
@@ -286,102 +283,6 @@ void slab_free_bulk(struct kmem_cache *cache, struct object *chain)
 	free_slab_list(empty);
 }
 
-/* Unlink the first magazine; the lock is held. */
-static struct object *magazine_pop(struct kmem_cache *cache, unsigned int *nr)
-{
-	struct object *chain = cache->magazines;
-
-	if (!chain)
-		return NULL;
-	*nr = (unsigned int)(chain->magazine >> MAGAZINE_COUNT_SHIFT);
-	WRITE_ONCE(cache->magazines, (struct object *)(chain->magazine & ((1UL << MAGAZINE_COUNT_SHIFT) - 1)));
-	ADD_ONCE(cache->nr_magazine_objects, -*nr);
-	if (cache->magazine_low > cache->nr_magazine_objects)
-		cache->magazine_low = cache->nr_magazine_objects;
-	return chain;
-}
-
-struct object *magazine_get(struct kmem_cache *cache, const void *self, unsigned int *nr)
-{
-	struct object *chain;
-
-	if (!READ_ONCE(cache->magazines)) {
-		const void *putter = READ_ONCE(cache->magazine_putter);
-
-		if (putter && putter != self)
-			WRITE_ONCE(cache->magazine_missed, true);
-		return NULL;
-	}
-	mutex_lock(&cache->lock);
-	chain = magazine_pop(cache, nr);
-	cache->magazine_taken |= cache->magazine_putter != self;
-	mutex_unlock(&cache->lock);
-	return chain;
-}
-
-/* Room for nr more objects? Where others asked in vain the limit grows. */
-static bool magazine_room(struct kmem_cache *cache, unsigned int nr)
-{
-	uint32_t most = MAGAZINES_MAX_BYTES / cache->size;
-
-	if (READ_ONCE(cache->magazine_missed) && cache->nr_magazine_objects + nr > cache->magazine_limit) {
-		WRITE_ONCE(cache->magazine_missed, false);
-		cache->magazine_limit = max_ul(2 * cache->magazine_limit, MAGAZINES_MIN_BYTES / cache->size);
-		if (cache->magazine_limit > most)
-			cache->magazine_limit = most;
-	}
-	return cache->nr_magazine_objects + nr <= cache->magazine_limit;
-}
-
-bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr)
-{
-	bool room, wanted;
-
-	mutex_lock(&cache->lock);
-	wanted = cache->magazine_taken;
-	cache->magazine_taken = false;
-	WRITE_ONCE(cache->magazine_putter, self);
-	room = magazine_room(cache, nr);
-	if (room) {
-		chain->magazine = (uintptr_t)cache->magazines | (uintptr_t)nr << MAGAZINE_COUNT_SHIFT;
-		WRITE_ONCE(cache->magazines, chain);
-		ADD_ONCE(cache->nr_magazine_objects, nr);
-	}
-	mutex_unlock(&cache->lock);
-	if (!room)
-		slab_free_bulk(cache, chain);
-	return wanted;
-}
-
-static void age_magazines(struct kmem_cache *cache)
-{
-	struct object *chain;
-	unsigned int nr;
-
-	mutex_lock(&cache->lock);
-	if (cache->magazine_low)
-		cache->magazine_limit /= 2;
-	while (cache->magazine_low && (chain = magazine_pop(cache, &nr))) {
-		uint32_t low = cache->magazine_low;
-
-		mutex_unlock(&cache->lock);
-		slab_free_bulk(cache, chain);
-		mutex_lock(&cache->lock);
-		cache->magazine_low = low > nr ? low - nr : 0;
-	}
-	cache->magazine_low = cache->nr_magazine_objects;
-	mutex_unlock(&cache->lock);
-}
-
-void magazines_age(void)
-{
-	unsigned int class;
-
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
-		if (READ_ONCE(kmem_caches[class].magazines))
-			age_magazines(&kmem_caches[class]);
-}
-
 /* Free the empty slabs that a class keeps. */
 static void shrink_cache(struct kmem_cache *cache)
 {
@@ -428,7 +329,7 @@ struct page *slab_of(const void *addr, unsigned long *index, size_t *offset)
 		return NULL;
 	slab = head_of(pfn);
 	/* A stale tail may point anywhere: believe only a slab that reaches this far. */
-	if (slab->type != PAGE_SLAB || pfn - page_to_pfn(slab) >= 1UL << slab->order)
+	if (page_type(slab) != PAGE_SLAB || pfn - page_to_pfn(slab) >= 1UL << slab->order)
 		return NULL;
 	at = (size_t)((const char *)addr - (const char *)page_to_addr(slab));
 	*index = at / kmem_caches[slab->cache].size;
@@ -471,7 +372,7 @@ static void check_slab(struct kmem_cache *cache, struct page *slab)
 		if (++nr > objects)
 			bm_fatal("check_cache: free list of slab %p loops", page_to_addr(slab));
 	}
-	if (slab->type != PAGE_SLAB || slab->cache != cache->class)
+	if (page_type(slab) != PAGE_SLAB || slab->cache != cache->class)
 		bm_fatal("check_cache: page %p is not a slab of class %u", page_to_addr(slab), cache->class);
 	if (slab->carved > objects || slab->refcount + nr != slab->carved)
 		bm_fatal("check_cache: slab %p: %u carved, %u in use, %lu free", page_to_addr(slab), slab->carved,

@@ -53,11 +53,11 @@ static long fake_munmap(void *addr, size_t len)
 	return err ? err : os_linux.munmap(addr, len);
 }
 
-static long fake_mremap(void *addr, size_t old_len, size_t new_len, void *dst)
+static long fake_mremap(void *addr, size_t old_len, size_t new_len, void *dst, int flags)
 {
 	long err = fail(FAKE_MREMAP);
 
-	return err ? err : os_linux.mremap(addr, old_len, new_len, dst);
+	return err ? err : os_linux.mremap(addr, old_len, new_len, dst, flags);
 }
 
 static long fake_mprotect(void *addr, size_t len, int prot)

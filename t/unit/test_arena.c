@@ -4,6 +4,7 @@
  * than wanted, giving back by number and by age, and moves by page tables.
  */
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "base/tunables.h"
 #include "model.h"
@@ -174,6 +175,12 @@ static void best_fit(void)
 	must(!arena_extend(pb[4] + 2, 2, 3), "what is behind is in use");
 	more = arena_stats.used;
 	must(arena_extend(got, 8, 10) && arena_stats.used == more + 2);
+	/* What was given back, and then taken by lengthening, is as good as any. */
+	more = arena_stats.dirty;
+	must(arena_purge(0, ~0U, false) == more);
+	must(arena_extend(got, 10, 20));
+	arena_free(got, 20, true);
+	must(arena_alloc(20, 8, PB_HUGE, 0, &clean) == got, "the same twenty again");
 	/* Neighbours join on both sides. */
 	arena_free(pb[1], 1, true);
 	must(arena_alloc(6, 1, PB_HUGE, 0, &clean) == pb[0], "five and one are six");
@@ -365,22 +372,34 @@ static void move_several_mappings(void)
 }
 
 /* The system refuses; before it does, it may have unmapped the target already (Linux did, until 6.17). */
-static long unmapping_mremap(void *addr, size_t old_len, size_t new_len, void *to)
+static long unmapping_mremap(void *addr, size_t old_len, size_t new_len, void *to, int flags)
 {
-	(void)addr, (void)old_len;
+	(void)addr, (void)old_len, (void)flags;
 	os_linux.munmap(to, new_len);
 	return -EFAULT;
 }
 
-static void move_refused(void)
+static long refusing_mremap(void *addr, size_t old_len, size_t new_len, void *to, int flags)
 {
-	struct os_ops ops;
+	(void)addr, (void)old_len, (void)new_len, (void)to, (void)flags;
+	return -ENOMEM;
+}
 
-	prepare_move();
+static void use_mremap(long (*mremap_op)(void *, size_t, size_t, void *, int))
+{
+	static struct os_ops ops;
+
 	ops = *os;
-	ops.mremap = unmapping_mremap;
+	ops.mremap = mremap_op;
 	os = &ops;
+}
+
+static void check_refused(void)
+{
+	unsigned long mmaps = fake_os_calls(FAKE_MMAP);
+
 	must(!arena_move(dst, src, MOVED, MOVED * PAGEBLOCK_SIZE));
+	must(os->mremap != refusing_mremap || fake_os_calls(FAKE_MMAP) == mmaps, "nothing is missing");
 	must(*word_at(src, 0) == 1 && *word_at(src + MOVED - 1, PAGEBLOCK_SIZE - 8) == 2);
 	memset(block_to_addr(dst), 5, 2 * MOVED * PAGEBLOCK_SIZE);
 	check_arena();
@@ -389,11 +408,103 @@ static void move_refused(void)
 	check_arena();
 }
 
+static void move_refused(void)
+{
+	prepare_move();
+	use_mremap(unmapping_mremap);
+	check_refused();
+}
+
+static void move_refused_early(void)
+{
+	prepare_move();
+	use_mremap(refusing_mremap);
+	check_refused();
+}
+
+/* The place that the refused move unmapped is somebody else's before it can be mapped again. */
+static long losing_mremap(void *addr, size_t old_len, size_t new_len, void *to, int flags)
+{
+	unmapping_mremap(addr, old_len, new_len, to, flags);
+	must(os_linux.mmap((char *)to + PAGEBLOCK_SIZE, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_FIXED) > 0);
+	((char *)to)[PAGEBLOCK_SIZE] = 42;
+	return -EFAULT;
+}
+
+static void check_not_ours(unsigned long foreign)
+{
+	bool clean;
+
+	must(*(char *)block_to_addr(foreign) == 42, "it was mapped over");
+	arena_free(dst, 2 * MOVED, true);
+	arena_free(src, MOVED, true);
+	check_arena();
+	for (unsigned long i = 0; i < 8 * MOVED; i++) {
+		unsigned long pb = arena_alloc(1, 1, PB_HUGE, 0, &clean);
+
+		must(pb && pb != foreign);
+		must(!clean || all_zero(block_to_addr(pb), PAGEBLOCK_SIZE));
+		memset(block_to_addr(pb), 6, PAGEBLOCK_SIZE);
+	}
+	arena_purge(0, 0, true);
+	must(*(char *)block_to_addr(foreign) == 42);
+	check_arena();
+}
+
+static void move_target_lost(void)
+{
+	prepare_move();
+	use_mremap(losing_mremap);
+	must(!arena_move(dst, src, MOVED, MOVED * PAGEBLOCK_SIZE - PAGE_SIZE));
+	must(*word_at(src, 0) == 1 && *word_at(src + MOVED - 1, PAGEBLOCK_SIZE - 8) == 2);
+	check_not_ours(dst + 1);
+}
+
+/* Linux before 5.7 can only leave a hole. */
+static long old_mremap(void *addr, size_t old_len, size_t new_len, void *to, int flags)
+{
+	return flags ? -EINVAL : os_linux.mremap(addr, old_len, new_len, to, flags);
+}
+
+static void move_with_hole(void)
+{
+	prepare_move();
+	use_mremap(old_mremap);
+	must(arena_move(dst, src, MOVED, MOVED * PAGEBLOCK_SIZE));
+	must(all_zero(block_to_addr(src), MOVED * PAGEBLOCK_SIZE));
+	memset(block_to_addr(src), 4, MOVED * PAGEBLOCK_SIZE);
+	check_moved();
+	arena_free(src, MOVED, true);
+	arena_free(dst, 2 * MOVED, true);
+	check_arena();
+}
+
+static long hole_mremap(void *addr, size_t old_len, size_t new_len, void *to, int flags)
+{
+	long ret = old_mremap(addr, old_len, new_len, to, flags);
+
+	if (ret > 0) {
+		must(os_linux.mmap((char *)addr + PAGEBLOCK_SIZE, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_FIXED) > 0);
+		((char *)addr)[PAGEBLOCK_SIZE] = 42;
+	}
+	return ret;
+}
+
+static void move_hole_lost(void)
+{
+	prepare_move();
+	use_mremap(hole_mremap);
+	must(arena_move(dst, src, MOVED, MOVED * PAGEBLOCK_SIZE));
+	check_moved();
+	check_not_ours(src + 1);
+}
+
 /* The memory has moved, but there is none to fill the hole. */
 static void check_without_refill(void)
 {
 	bool clean;
 
+	use_mremap(old_mremap);
 	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
 	must(arena_move(dst, src, MOVED, MOVED * PAGEBLOCK_SIZE));
 	check_moved();
@@ -420,12 +531,29 @@ static void move_without_refill(void)
 }
 
 /* Without its reservation the hole may be taken by others: it must not be used again. */
-static void move_without_refill_reserved(void)
+static void reserve(void)
 {
 	fake_os_install();
 	if (CAN_PLAN)
 		fake_os_fail(FAKE_MMAP, 1, false, EEXIST);
 	must(!mm_init() && window_reserved());
+}
+
+static void move_hole_lost_reserved(void)
+{
+	reserve();
+	move_hole_lost();
+}
+
+static void move_target_lost_reserved(void)
+{
+	reserve();
+	move_target_lost();
+}
+
+static void move_without_refill_reserved(void)
+{
+	reserve();
 	prepare_move();
 	check_without_refill();
 	must(vmemmap.blocks[src].state == PB_HOLE && vmemmap.blocks[src + MOVED - 1].state == PB_HOLE);
@@ -447,6 +575,12 @@ int main(void)
 	run_case("a move by page tables", move);
 	run_case("a move from several mappings", move_several_mappings);
 	run_case("a refused move leaves source and target usable", move_refused);
+	run_case("so does one that is refused at once", move_refused_early);
+	run_case("a target that was lost in a refused move is left alone", move_target_lost);
+	run_case("the same in a reserved window", move_target_lost_reserved);
+	run_case("a move that leaves a hole", move_with_hole);
+	run_case("a hole that was taken by others is left alone", move_hole_lost);
+	run_case("the same in a reserved window", move_hole_lost_reserved);
 	run_case("a move with no memory for the hole", move_without_refill);
 	run_case("the same in a reserved window", move_without_refill_reserved);
 	run_case("random operations against the model", random_operations);

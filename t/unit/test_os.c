@@ -47,11 +47,11 @@ static void test_memory(void)
 	p[page] = 8;
 	is_int(os->mmap(p + page, page, PROT_READ | PROT_WRITE, MAP_FIXED), (long)(p + page), "flags of mmap arrive");
 	ok(p[page] == 0 && p[2 * page] == 7, "and a fixed mapping replaces what was there alone");
-	is_int(os->mremap(p, len, len, q), (long)q, "mremap moves to where it is told");
+	is_int(os->mremap(p, len, len, q, 0), (long)q, "mremap moves to where it is told");
 	is_int(q[2 * page], 7, "with the contents");
 	is_int(os->mprotect(p, page, PROT_READ), -ENOMEM, "and leaves nothing behind");
-	is_int(os->mremap(q, len, 2 * len, NULL), -ENOMEM, "it does not grow over a neighbour");
-	is_int(os->mremap(q, len, page, NULL), (long)q, "it shrinks in place");
+	is_int(os->mremap(q, len, 2 * len, NULL, 0), -ENOMEM, "it does not grow over a neighbour");
+	is_int(os->mremap(q, len, page, NULL, 0), (long)q, "it shrinks in place");
 	is_int(os->mprotect(q, page, PROT_NONE), 0, "mprotect is done");
 	sealed = q;
 	ok(fake_os_child(read_sealed, said, sizeof(said)), "a read is a fault then");
@@ -89,7 +89,7 @@ static void test_errors(void)
 	is_int(os->munmap((void *)1, 4096), -EINVAL, "munmap of half a page");
 	is_int(os->mprotect((void *)1, 4096, PROT_READ), -EINVAL, "mprotect of half a page");
 	is_int(os->madvise((void *)1, 4096, MADV_DONTNEED), -EINVAL, "madvise of half a page");
-	ok(os_is_error(os->mremap((void *)1, 4096, 4096, NULL)), "mremap of half a page");
+	ok(os_is_error(os->mremap((void *)1, 4096, 4096, NULL, 0)), "mremap of half a page");
 	ok(os_is_error(os->mbind((void *)1, 4096, MPOL_BIND, 1)), "mbind of half a page");
 	is_int(os_open_append("/no/such/directory"), -ENOENT, "no such directory");
 	os_close(-1);
@@ -410,7 +410,7 @@ static long call_all(void)
 
 	failed += os_is_error(os->mprotect(at, page, PROT_READ));
 	failed += os_is_error(os->madvise(at, page, MADV_DONTNEED));
-	failed += os_is_error(os->mremap(at, page, page, NULL));
+	failed += os_is_error(os->mremap(at, page, page, NULL, 0));
 	os->mbind(at, page, MPOL_DEFAULT, 0);
 	failed += os_is_error(os->munmap(at, page));
 	return failed;

@@ -263,10 +263,26 @@ static void change(struct item *it)
 	mark(it);
 }
 
+/* The random steps may move nothing at all. */
+static void move_once(void)
+{
+	bool zeroed;
+	uint64_t *p = huge_alloc(3 * MiB, 0, &zeroed), *moved;
+
+	if (!p)
+		return;
+	*p = 42;
+	moved = huge_move(pfn_to_page(addr_to_pfn(p)), 5 * MiB);
+	p = moved ? moved : p;
+	must(*p == 42);
+	huge_free(pfn_to_page(addr_to_pfn(p)));
+}
+
 static void workload(bool all_must_work)
 {
 	unsigned int i;
 
+	move_once();
 	for (i = 0; i < 150; i++) {
 		struct item *it = &items[rnd(ARRAY_SIZE(items))];
 		enum kind kind = 1 + rnd(NR_KINDS - 1);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Free ranges of pageblocks: best fit over bins of one length each, with lengths kept at both ends of a range so that
+ * neighbours join in constant time; and dirty pageblocks linked by age. A data structure only: it makes no system
+ * call, and everything here is called with the arena lock held.
+ */
+#ifndef MM_RANGE_H
+#define MM_RANGE_H
+
+#include "base/compiler.h"
+#include "mm/page.h"
+
+#define FIRST_BLOCK 2UL /* block 0 would hold page frame 0; 2 keeps order 10 aligned */
+
+static always_inline struct pageblock *block_at(unsigned long pb)
+{
+	return &vmemmap.blocks[pb];
+}
+
+/* May two neighbouring pageblocks be in one free range? */
+static always_inline bool same_kind(const struct pageblock *a, const struct pageblock *b)
+{
+	return a->state == PB_FREE && b->state == PB_FREE && a->nid == b->nid &&
+	       !((a->flags ^ b->flags) & PBF_MAPPED);
+}
+
+/* The first pageblock that was never taken from the window. */
+unsigned long range_top(void);
+/* The window's next nr pageblocks are taken; the caller inserts them, or leaves them holes. */
+void range_raise_top(unsigned long nr);
+
+/* Pageblocks that are in no range, and whose nid, flags and stamp are set, become a free range, joined with its
+ * neighbours. All are of one kind. */
+void range_insert(unsigned long pb, unsigned long nr);
+/* The same where a part may have lost its memory, or its addresses: those are never used again. */
+void range_insert_pieces(unsigned long pb, unsigned long nr);
+/* Addresses that are somebody else's, or may be: never again. */
+void range_forget(unsigned long pb, unsigned long nr);
+
+/* The best range for nr pageblocks whose address is a multiple of align of them: the shortest that has memory of node
+ * nid behind it, else one without memory. Its first pageblock, 0: none. */
+unsigned long range_find(unsigned long nr, unsigned long align, int nid);
+/* Where in the free range at pb would nr aligned pageblocks begin? 0: it does not fit. */
+unsigned long range_fit(unsigned long pb, unsigned long nr, unsigned long align);
+/* The first pageblock from pb on whose address is a multiple of align pageblocks: the window's base may not be one. */
+unsigned long align_block(unsigned long pb, unsigned long align);
+/* Cut nr pageblocks from start on out of the free range at pb, for state; the rest stays free. */
+void range_take(unsigned long pb, unsigned long start, unsigned long nr, enum pageblock_state state);
+
+/* The pageblock that has been dirty for longest, 0: none is. */
+unsigned long range_oldest(void);
+/* Take that, and dirty neighbours behind it, at most max and *nr of them, out of the free ranges as PB_BUSY. */
+unsigned long range_take_oldest(unsigned long max, unsigned long *nr);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Magazines: whole chains of free objects that one thread leaves and another takes, linked through the objects
+ * themselves. How many a class may hold grows while threads ask in vain for what others bring home, and shrinks as
+ * magazines age unused. The cache's lock protects all of it; the two hints are read and written without.
+ */
+#include "slab/slab.h"
+
+#define MAGAZINES_MIN_BYTES (32 * KiB)
+#define MAGAZINES_MAX_BYTES (512 * KiB)
+#define MAGAZINE_COUNT_SHIFT 48
+
+/* Unlink the first magazine; the lock is held. */
+static struct object *magazine_pop(struct kmem_cache *cache, unsigned int *nr)
+{
+	struct object *chain = cache->magazines;
+
+	if (!chain)
+		return NULL;
+	*nr = (unsigned int)(chain->magazine >> MAGAZINE_COUNT_SHIFT);
+	WRITE_ONCE(cache->magazines, (struct object *)(chain->magazine & ((1UL << MAGAZINE_COUNT_SHIFT) - 1)));
+	ADD_ONCE(cache->nr_magazine_objects, -*nr);
+	if (cache->magazine_low > cache->nr_magazine_objects)
+		cache->magazine_low = cache->nr_magazine_objects;
+	return chain;
+}
+
+struct object *magazine_get(struct kmem_cache *cache, const void *self, unsigned int *nr)
+{
+	struct object *chain;
+
+	if (!READ_ONCE(cache->magazines)) {
+		const void *putter = READ_ONCE(cache->magazine_putter);
+
+		if (putter && putter != self)
+			WRITE_ONCE(cache->magazine_missed, true);
+		return NULL;
+	}
+	mutex_lock(&cache->lock);
+	chain = magazine_pop(cache, nr);
+	cache->magazine_taken |= cache->magazine_putter != self;
+	mutex_unlock(&cache->lock);
+	return chain;
+}
+
+/* Room for nr more objects? Where others asked in vain the limit grows. */
+static bool magazine_room(struct kmem_cache *cache, unsigned int nr)
+{
+	uint32_t most = MAGAZINES_MAX_BYTES / cache->size;
+
+	if (READ_ONCE(cache->magazine_missed) && cache->nr_magazine_objects + nr > cache->magazine_limit) {
+		WRITE_ONCE(cache->magazine_missed, false);
+		cache->magazine_limit = max_ul(2 * cache->magazine_limit, MAGAZINES_MIN_BYTES / cache->size);
+		if (cache->magazine_limit > most)
+			cache->magazine_limit = most;
+	}
+	return cache->nr_magazine_objects + nr <= cache->magazine_limit;
+}
+
+bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr)
+{
+	bool room, wanted;
+
+	mutex_lock(&cache->lock);
+	wanted = cache->magazine_taken;
+	cache->magazine_taken = false;
+	WRITE_ONCE(cache->magazine_putter, self);
+	room = magazine_room(cache, nr);
+	if (room) {
+		chain->magazine = (uintptr_t)cache->magazines | (uintptr_t)nr << MAGAZINE_COUNT_SHIFT;
+		WRITE_ONCE(cache->magazines, chain);
+		ADD_ONCE(cache->nr_magazine_objects, nr);
+	}
+	mutex_unlock(&cache->lock);
+	if (!room)
+		slab_free_bulk(cache, chain);
+	return wanted;
+}
+
+static void age_magazines(struct kmem_cache *cache)
+{
+	struct object *chain;
+	unsigned int nr;
+
+	mutex_lock(&cache->lock);
+	if (cache->magazine_low)
+		cache->magazine_limit /= 2;
+	while (cache->magazine_low && (chain = magazine_pop(cache, &nr))) {
+		uint32_t low = cache->magazine_low;
+
+		mutex_unlock(&cache->lock);
+		slab_free_bulk(cache, chain);
+		mutex_lock(&cache->lock);
+		cache->magazine_low = low > nr ? low - nr : 0;
+	}
+	cache->magazine_low = cache->nr_magazine_objects;
+	mutex_unlock(&cache->lock);
+}
+
+void magazines_age(void)
+{
+	unsigned int class;
+
+	for (class = 1; class < FIRST_RUN_CLASS; class++)
+		if (READ_ONCE(kmem_caches[class].magazines))
+			age_magazines(&kmem_caches[class]);
+}
