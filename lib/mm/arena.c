@@ -16,6 +16,7 @@
 #include "base/tunables.h"
 #include "mm/range.h"
 #include "mm/sparse.h"
+#include "mm/thp.h"
 #include "os/os.h"
 #include "os/topology.h"
 
@@ -354,19 +355,23 @@ bool arena_move(unsigned long dst, unsigned long src, unsigned long nr, size_t b
 
 void arena_advise_huge(unsigned long pb, unsigned long nr)
 {
-	unsigned long i, without = 0;
+	size_t mapped = READ_ONCE(arena_stats.mapped) << PAGEBLOCK_SHIFT;
+	bool want = thp_wanted(mapped);
+	unsigned long i, have = 0;
 
-	if (tunables.thp != THP_AUTO || READ_ONCE(arena_stats.mapped) << PAGEBLOCK_SHIFT < tunables.thp_threshold)
-		return;
 	for (i = pb; i < pb + nr; i++)
-		without += !(block_at(i)->flags & PBF_THP);
-	if (!without || os->madvise(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, MADV_HUGEPAGE) < 0)
+		have += !!(block_at(i)->flags & PBF_THP);
+	if (have == (want ? nr : 0))
+		return;
+	if (os->madvise(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, want ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) < 0)
 		return;
 	mutex_lock(&arena.lock);
 	for (i = pb; i < pb + nr; i++)
-		block_at(i)->flags |= PBF_THP;
-	ADD_ONCE(arena_stats.thp, without);
+		block_at(i)->flags = (uint8_t)((block_at(i)->flags & ~PBF_THP) | (want ? PBF_THP : 0));
+	ADD_ONCE(arena_stats.thp, (want ? nr : 0) - have);
 	mutex_unlock(&arena.lock);
+	if (want && !(block_at(pb)->flags & PBF_DIRTY))
+		thp_probe(block_to_addr(pb));
 }
 
 static bool give_back(unsigned long pb, unsigned long nr, bool unmap)

@@ -45,6 +45,7 @@ struct zone {
 	unsigned long managed_pages;   /* in pageblocks given to the zone */
 	unsigned long nr_free_blocks;  /* wholly free pageblocks */
 	unsigned long nr_dirty;        /* pages of free blocks marked dirty */
+	unsigned long dirty_floor;     /* what the last giving back could not get below; no lock */
 	struct free_area free_area[MAX_ORDER];
 	struct per_cpu_pages *pageset; /* one per possible CPU */
 	int nid;

@@ -19,8 +19,8 @@
 /* Wholly free pageblocks that a zone keeps, so that a slab coming and going does not reach the arenas. */
 #define ZONE_KEEP_BLOCKS 1UL
 
-/* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call. */
-#define ZONE_DIRTY_SHARE 2
+/* Dirty free pages may be as many as those in use; smaller blocks than this order are not worth a system call. */
+#define ZONE_DIRTY_SHARE 1
 #define ZONE_PURGE_ORDER 5
 
 struct alloc_context {
@@ -153,10 +153,16 @@ static unsigned long zone_dirty_limit(const struct zone *zone)
  * the system, to well below it, so that the next free is not again over. */
 static void balance_zone(struct zone *zone)
 {
+	unsigned long limit;
+
 	if (unlikely(READ_ONCE(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
 		zone_trim(zone, ZONE_KEEP_BLOCKS);
-	if (unlikely(READ_ONCE(zone->nr_dirty) > zone_dirty_limit(zone)))
-		zone_purge(zone, ZONE_PURGE_ORDER, zone_dirty_limit(zone) * 3 / 4);
+	limit = zone_dirty_limit(zone);
+	if (unlikely(READ_ONCE(zone->nr_dirty) > limit + READ_ONCE(zone->dirty_floor))) {
+		zone_purge(zone, ZONE_PURGE_ORDER, limit * 3 / 4);
+		/* What is left lies in small blocks: to look at them at every free would be in vain. */
+		WRITE_ONCE(zone->dirty_floor, max_ul(READ_ONCE(zone->nr_dirty), limit * 3 / 4) - limit * 3 / 4);
+	}
 #ifdef BM_DEBUG
 	check_zone(zone);
 #endif
@@ -267,38 +273,49 @@ void zone_trim(struct zone *zone, unsigned long keep)
 		arena_free(pfn >> PAGEBLOCK_ORDER, 1UL << (order - PAGEBLOCK_ORDER), dirty);
 }
 
-/* The first dirty free block of the order, off its list; NULL: none. */
-static struct page *take_dirty_block(struct zone *zone, unsigned int order)
+/* Dirty free blocks of the order, nr pages or a little more if there are as many, off their lists: a chain. */
+static uint32_t take_dirty_blocks(struct zone *zone, unsigned int order, unsigned long nr)
 {
+	uint32_t chain = NO_PFN, pfn, next;
+	unsigned long taken = 0;
 	unsigned int mt;
-	uint32_t pfn;
 
 	for (mt = 0; mt < MIGRATE_TYPES; mt++)
-		for (pfn = zone->free_area[order].free_list[mt]; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next)
-			if (pfn_to_page(pfn)->flags & PG_DIRTY) {
-				del_page_from_free_list(zone, pfn_to_page(pfn));
-				return pfn_to_page(pfn);
-			}
-	return NULL;
+		for (pfn = zone->free_area[order].free_list[mt]; pfn != NO_PFN && taken < nr; pfn = next) {
+			struct page *page = pfn_to_page(pfn);
+
+			next = page->next;
+			if (!(page->flags & PG_DIRTY))
+				continue;
+			del_page_from_free_list(zone, page);
+			page->next = chain;
+			chain = pfn;
+			taken += 1UL << order;
+		}
+	return chain;
 }
 
 unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned long keep)
 {
 	unsigned long purged = 0;
 	unsigned int order;
-	struct page *page;
 	bool ok = true;
 
 	for (order = MAX_ORDER; ok && order-- > min_order;) {
+		uint32_t chain = NO_PFN, pfn;
+
 		mutex_lock(&zone->lock);
-		while (ok && zone->nr_dirty > keep && (page = take_dirty_block(zone, order))) {
-			mutex_unlock(&zone->lock);
-			ok = os->madvise(page_to_addr(page), PAGE_SIZE << order, MADV_DONTNEED) >= 0;
-			mutex_lock(&zone->lock);
-			free_one_page(zone, page_to_pfn(page), order, !ok);
-			purged += ok ? PAGE_SIZE << order : 0;
-		}
+		if (zone->nr_dirty > keep)
+			chain = take_dirty_blocks(zone, order, zone->nr_dirty - keep);
 		mutex_unlock(&zone->lock);
+		while ((pfn = chain) != NO_PFN) {
+			chain = pfn_to_page(pfn)->next;
+			ok = os->madvise(pfn_to_addr(pfn), PAGE_SIZE << order, MADV_DONTNEED) >= 0;
+			purged += ok ? PAGE_SIZE << order : 0;
+			mutex_lock(&zone->lock);
+			free_one_page(zone, pfn, order, !ok);
+			mutex_unlock(&zone->lock);
+		}
 	}
 	return purged;
 }

@@ -153,13 +153,28 @@ static unsigned int carve(struct kmem_cache *cache, struct page *slab, unsigned 
 	return n;
 }
 
-/* Take up to nr objects of one slab onto the chain's tail. */
+/* A page's worth of free objects goes as it is, even if it is more than nr: whoever gets an object is then the first to
+ * load it into his cache, where cutting the list at nr would load them one after the other. */
+static bool takes_all(const struct kmem_cache *cache, const struct page *slab, unsigned int nr)
+{
+	unsigned int free = slab->carved - slab->refcount;
+
+	return free <= nr || (nr > 1 && free * cache->size <= PAGE_SIZE);
+}
+
+/* Take up to nr objects of one slab onto the chain's tail; a tail of NULL afterwards: the chain is ended already. */
 static unsigned int slab_take(struct kmem_cache *cache, struct page *slab, unsigned int nr, struct object ***tail)
 {
 	unsigned int n = 0;
 
 	if (!slab->refcount)
 		ADD_ONCE(cache->nr_empty, -1);
+	if (!annotate_listening && slab->freelist && takes_all(cache, slab, nr)) {
+		n = slab->carved - slab->refcount;
+		**tail = slab->freelist;
+		*tail = NULL;
+		slab->freelist = NULL;
+	}
 	while (n < nr && slab->freelist) {
 		struct object *obj = slab->freelist;
 
@@ -200,7 +215,8 @@ unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct o
 	n = slab_take(cache, pfn_to_page(cache->partial_head), nr, &tail);
 	ADD_ONCE(cache->nr_active, n);
 	mutex_unlock(&cache->lock);
-	*tail = NULL;
+	if (tail)
+		*tail = NULL;
 	return n;
 }
 

@@ -41,7 +41,8 @@ extern struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
 void slab_init(void);
 
 /*
- * Take up to nr objects, at least one, as a chain that ends in NULL; the number taken, 0 when out of memory.
+ * Take about nr objects, at least one, as a chain that ends in NULL; the number taken, 0 when out of memory. More than
+ * nr, where nr is more than one, only if they are within one page's worth.
  * Fresh objects come from at most one page, so that a page is touched only when it is needed.
  */
 unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct object **chain);

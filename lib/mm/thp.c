@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A hugepage is the cheapest memory there is when the system has one at hand, and the dearest when it must first be
+ * made: by compaction, or, in a virtual machine, by the host, which may have taken it away. Small pages do not pay
+ * that. So pageblocks that are advised are touched once with a look at the clock; when that took longer than their
+ * small pages would have, no more are asked for during a while, which doubles each time.
+ */
+#include "mm/thp.h"
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/tunables.h"
+#include "os/os.h"
+
+#define THP_SLOW_NS 1000000UL /* 512 faults of small pages take 0.6 to 0.8 ms */
+#define THP_BACKOFF_MIN_MS 1000U
+#define THP_BACKOFF_MAX_MS 64000U
+
+/* Changed without a lock: a lost update costs a probe. */
+static struct {
+	uint32_t backoff; /* ms; 0: the last probe was fast */
+	uint32_t since;   /* when the last slow one was */
+} thp;
+
+bool thp_wanted(size_t mapped)
+{
+	uint32_t backoff = READ_ONCE(thp.backoff);
+
+	if (tunables.thp != THP_AUTO || mapped < tunables.thp_threshold)
+		return false;
+	return !backoff || (uint32_t)os_clock_ms() - READ_ONCE(thp.since) >= backoff;
+}
+
+void thp_probe(volatile char *addr)
+{
+	uint32_t backoff = READ_ONCE(thp.backoff);
+	uint64_t begin = os_clock_ns();
+
+	*addr = 0;
+	if (os_clock_ns() - begin <= THP_SLOW_NS) {
+		WRITE_ONCE(thp.backoff, 0);
+		return;
+	}
+	backoff = backoff ? (uint32_t)min_ul(2UL * backoff, THP_BACKOFF_MAX_MS) : THP_BACKOFF_MIN_MS;
+	WRITE_ONCE(thp.since, (uint32_t)os_clock_ms());
+	WRITE_ONCE(thp.backoff, backoff);
+}
