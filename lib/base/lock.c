@@ -6,6 +6,9 @@
 #include "base/host.h"
 #include "base/message.h"
 
+bool fork_in_progress;
+thread_local_var bool forking_here;
+
 /* Looks at a held lock before sleeping: less than what a sleep and a wake cost. */
 #define SPIN_LOOKS 100
 

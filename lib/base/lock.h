@@ -47,8 +47,27 @@ static always_inline void lock_rank_release(const struct mutex *m)
 }
 #endif
 
+/*
+ * While a thread forks it holds every lock, and handlers of others that run then may allocate: for it all locks are
+ * open. fork_in_progress is what everyone looks at; forking_here is true in the thread that forks.
+ */
+extern bool fork_in_progress;
+extern thread_local_var bool forking_here;
+
+static always_inline bool mutex_held_for_fork(void)
+{
+	return unlikely(READ_ONCE(fork_in_progress)) && forking_here;
+}
+static inline void mutex_hold_for_fork(bool held)
+{
+	forking_here = held;
+	WRITE_ONCE(fork_in_progress, held);
+}
+
 static always_inline void mutex_lock(struct mutex *m)
 {
+	if (mutex_held_for_fork())
+		return;
 	lock_rank_acquire(m, false);
 	if (unlikely(!try_cmpxchg(&m->state, 0U, 1U)))
 		mutex_lock_slow(m);
@@ -56,6 +75,8 @@ static always_inline void mutex_lock(struct mutex *m)
 
 static always_inline bool mutex_trylock(struct mutex *m)
 {
+	if (mutex_held_for_fork())
+		return true;
 	if (!try_cmpxchg(&m->state, 0U, 1U))
 		return false;
 	lock_rank_acquire(m, true);
@@ -64,6 +85,8 @@ static always_inline bool mutex_trylock(struct mutex *m)
 
 static always_inline void mutex_unlock(struct mutex *m)
 {
+	if (mutex_held_for_fork())
+		return;
 	lock_rank_release(m);
 	if (unlikely(xchg(&m->state, 0U) == 2U))
 		mutex_unlock_slow(m);

@@ -10,6 +10,10 @@
 #include "malloc/heap.h"
 
 #ifndef BM_PREFIX
+/* By which libc tells one library's fork handlers from another's; start files would define it. */
+extern void *__dso_handle __attribute__((__visibility__("hidden")));
+void *__dso_handle = &__dso_handle;
+
 extern void __libc_free(void *addr);
 
 static bool is_ours(const void *p)

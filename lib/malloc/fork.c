@@ -5,10 +5,17 @@
  */
 #include "malloc/fork.h"
 
+#include <pthread.h>
+
 #include "mm/arena.h"
 #include "mm/mmzone.h"
 #include "slab/slab.h"
 #include "slab/tcache.h"
+
+void fork_handlers_register(void)
+{
+	pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
 
 void fork_prepare(void)
 {
@@ -16,10 +23,12 @@ void fork_prepare(void)
 	slab_lock_all();
 	zones_lock_all();
 	arena_lock_all();
+	mutex_hold_for_fork(true);
 }
 
 void fork_parent(void)
 {
+	mutex_hold_for_fork(false);
 	arena_unlock_all();
 	zones_unlock_all();
 	slab_unlock_all();
@@ -28,6 +37,7 @@ void fork_parent(void)
 
 void fork_child(void)
 {
+	mutex_hold_for_fork(false);
 	arena_reinit_after_fork();
 	zones_reinit_after_fork();
 	slab_reinit_after_fork();

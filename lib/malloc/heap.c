@@ -120,6 +120,7 @@ void heap_free_slow(void *addr, unsigned long class)
 		tcache_free_slow(addr, (unsigned int)class);
 		return;
 	}
+	tcache_enter();
 	if (unlikely(annotate_listening)) {
 		memcheck_free(addr);
 		return;
@@ -259,6 +260,7 @@ void *heap_realloc(void *addr, size_t size)
 	}
 	if (size > HEAP_SIZE_MAX)
 		return out_of_memory();
+	tcache_enter();
 	if (unlikely(annotate_listening)) {
 		p = memcheck_realloc(addr, size);
 		return p ? p : out_of_memory();
@@ -273,6 +275,8 @@ void *heap_realloc(void *addr, size_t size)
 
 int heap_trim(size_t pad)
 {
+	if (heap_forward || !heap_init())
+		return 0;
 	tcache_flush();
 	slab_reclaim();
 	return mm_trim(pad) > 0;

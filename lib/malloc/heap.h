@@ -73,7 +73,8 @@ struct heap_forward {
 };
 extern const struct heap_forward *heap_forward;
 
-/* Once; called by whatever comes first. False: the system gives us nothing at all. */
+/* Before anything else on every slow path: the heap is made by whatever comes first, and the thread made known. False:
+ * the system gives us nothing at all. */
 bool heap_init(void);
 
 #endif

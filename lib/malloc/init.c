@@ -5,7 +5,6 @@
  * constructor is given the environment.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,8 +30,7 @@ static bool ready;
 
 static cold bool heap_init_slow(void)
 {
-	static bool handlers;
-	bool ok, add_handlers;
+	bool ok;
 
 	mutex_lock(&init_lock);
 	ok = READ_ONCE(ready);
@@ -42,29 +40,28 @@ static cold bool heap_init_slow(void)
 	}
 	if (ok && !ready) {
 		slab_init();
-		tcache_init();
+		tcache_init(fork_handlers_register);
 		smp_store_release(&ready, true);
 	}
-	add_handlers = ok && !handlers;
-	handlers |= add_handlers;
 	mutex_unlock(&init_lock);
-	/* Early, so that other libraries' handlers run while our locks are free. It may allocate. */
-	if (add_handlers)
-		pthread_atfork(fork_prepare, fork_parent, fork_child);
 	return ok;
 }
 
 bool heap_init(void)
 {
-	return likely(smp_load_acquire(&ready)) || heap_init_slow();
+	if (unlikely(!smp_load_acquire(&ready)) && !heap_init_slow())
+		return false;
+	tcache_enter();
+	return true;
 }
 
 /* The value of KEY in an environment string, or NULL. */
 static const char *env_value(const char *env, const char *key)
 {
-	size_t len = strlen(key);
-
-	return !strncmp(env, key, len) && env[len] == '=' ? env + len + 1 : NULL;
+	for (; *key; key++, env++)
+		if (*env != *key)
+			return NULL;
+	return *env == '=' ? env + 1 : NULL;
 }
 
 static bool is_on(const char *value)
@@ -116,6 +113,8 @@ __attribute__((constructor)) static void configure(int argc, char **argv, char *
 	read_conf_file();
 	if (envp && !os_secure())
 		read_environment(envp);
+	if (tunables.show_stats)
+		stats_keep_stderr();
 	if (tunables.verbose)
 		say_hello();
 }

@@ -124,19 +124,29 @@ int bm_stats_print(int fd, const char *what)
 	return 0;
 }
 
+static int report_fd = 2;
+
+void stats_keep_stderr(void)
+{
+	int fd = os_dup(2);
+
+	if (fd >= 0)
+		report_fd = fd;
+}
+
 void stats_report(void)
 {
-	int fd = 2;
+	int fd = report_fd;
 
 	if (tunables.stats_file[0]) {
 		fd = os_open_append(tunables.stats_file);
 		if (fd < 0) {
 			bm_warn("cannot open stats_file %s: error %d; the summary goes to stderr",
 				tunables.stats_file, -fd);
-			fd = 2;
+			fd = report_fd;
 		}
 	}
 	bm_stats_print(fd, "summary");
-	if (fd != 2)
+	if (fd != report_fd)
 		os_close(fd);
 }

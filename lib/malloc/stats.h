@@ -22,6 +22,8 @@ struct heap_stats {
 };
 void heap_stats_read(struct heap_stats *s);
 
+/* Many programs close stderr as they exit: keep one for the summary. Once, at start. */
+void stats_keep_stderr(void);
 /* The summary, to the file or descriptor that the configuration names. */
 void stats_report(void);
 

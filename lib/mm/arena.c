@@ -129,13 +129,17 @@ static void count_used(unsigned long nr, enum pageblock_state state)
  */
 static void regret(unsigned long pb, unsigned long nr)
 {
-	uint32_t now = (uint32_t)os_clock_ms();
 	unsigned long i, soon = 0;
+	uint32_t now = 0;
 
 	for (i = pb; i < pb + nr; i++) {
 		struct pageblock *b = block_at(i);
 
-		soon += (b->flags & PBF_GIVEN) && now - b->stamp < tunables.dirty_decay;
+		if (!(b->flags & PBF_GIVEN))
+			continue;
+		if (!now)
+			now = (uint32_t)os_clock_ms();
+		soon += now - b->stamp < tunables.dirty_decay;
 		b->flags &= (uint8_t)~PBF_GIVEN;
 	}
 	if (!soon)

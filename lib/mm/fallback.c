@@ -5,6 +5,8 @@
  */
 #include "mm/buddy.h"
 
+#include "base/trace.h"
+
 static const enum migratetype fallbacks[MIGRATE_TYPES][MIGRATE_TYPES - 1] = {
 	[MIGRATE_UNMOVABLE] = { MIGRATE_RECLAIMABLE, MIGRATE_MOVABLE },
 	[MIGRATE_MOVABLE] = { MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE },
@@ -83,6 +85,7 @@ bool rmqueue_fallback(struct zone *zone, unsigned int order, enum migratetype mt
 		ADD_ONCE(zone->nr_fallback, 1);
 		if (!can_steal_fallback((unsigned int)current_order, mt))
 			continue;
+		trace_mm_page_alloc_extfrag(zone->free_area[current_order].free_list[from], order, current_order, mt, from);
 		steal_suitable_fallback(zone, zone->free_area[current_order].free_list[from],
 					(unsigned int)current_order, mt);
 		return true;

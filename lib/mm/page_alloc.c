@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "base/trace.h"
 #include "base/tunables.h"
 #include "mm/arena.h"
 #include "mm/buddy.h"
@@ -135,6 +136,7 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 	page = get_page_from_freelist(order, ALLOC_WMARK_LOW | ALLOC_NOFRAGMENT, &ac);
 	if (unlikely(!page))
 		page = alloc_pages_slowpath(gfp, order, &ac);
+	trace_mm_page_alloc(page ? page_to_pfn(page) : 0, order, gfp, ac.migratetype);
 #ifdef BM_DEBUG
 	if (page)
 		check_zone(pfn_to_zone(page_to_pfn(page)));
@@ -174,6 +176,7 @@ void free_pages(struct page *page, unsigned int order)
 	struct zone *zone = pfn_to_zone(pfn);
 
 	VM_BUG_ON(page_type(page) == PAGE_BUDDY || page_type(page) == PAGE_PCP);
+	trace_mm_page_free(pfn, order);
 	if (order > PCP_MAX_ORDER || !free_pcp_page(zone, page, order)) {
 		mutex_lock(&zone->lock);
 		free_one_page(zone, pfn, order, true);
@@ -195,6 +198,7 @@ struct page *alloc_pages_exact(gfp_t gfp, unsigned long nr, unsigned int order)
 		mutex_unlock(&zone->lock);
 		if (page) {
 			prep_new_page(page, whole);
+			trace_mm_page_alloc(page_to_pfn(page), whole, gfp, gfp_migratetype(gfp));
 			return page;
 		}
 	}
@@ -217,6 +221,7 @@ void free_pages_exact(struct page *page, unsigned long nr)
 	unsigned long pfn = page_to_pfn(page);
 	struct zone *zone = pfn_to_zone(pfn);
 
+	trace_mm_page_free(pfn, order_for_pages(nr));
 	mutex_lock(&zone->lock);
 	free_page_range(zone, pfn, nr, true);
 	mutex_unlock(&zone->lock);

@@ -4,6 +4,7 @@
  * that of the CPU the thread runs on as rseq tells it; a thread that is moved meanwhile does no harm, for the lock is
  * taken. It is only ever tried: whoever finds it held goes to the zone.
  */
+#include "base/trace.h"
 #include "mm/buddy.h"
 #include "mm/page_alloc.h"
 #include "os/os.h"
@@ -61,6 +62,7 @@ static unsigned long free_pcppages_bulk(struct zone *zone, struct per_cpu_pages 
 		while (pcp->lists[i] != NO_PFN && pcp->count > floor) {
 			struct page *page = pfn_to_page(pcp->lists[i]);
 
+			trace_mm_page_pcpu_drain(page_to_pfn(page), page->order, page->cache);
 			pcp_del(pcp, page);
 			free_one_page(zone, page_to_pfn(page), page->order, page->flags & PG_DIRTY);
 		}

@@ -7,6 +7,7 @@
  */
 #include "mm/thp.h"
 
+#include "base/annotate.h"
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/tunables.h"
@@ -26,7 +27,7 @@ bool thp_wanted(size_t mapped)
 {
 	uint32_t backoff = READ_ONCE(thp.backoff);
 
-	if (tunables.thp != THP_AUTO || mapped < tunables.thp_threshold)
+	if (tunables.thp != THP_AUTO || mapped < tunables.thp_threshold || annotate_listening)
 		return false;
 	return !backoff || (uint32_t)os_clock_ms() - READ_ONCE(thp.since) >= backoff;
 }

@@ -74,6 +74,7 @@ static always_inline char *thread_pointer(void)
 #endif
 
 /* SYSCALL(number, up to six arguments): the result or -errno. */
+#define FIRST_HIGH_FD 200
 #define SYSCALL(...) SYSCALL_PADDED(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 #define SYSCALL_PADDED(nr, a, b, c, d, e, f, ...)                                                             \
 	raw_syscall((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
@@ -382,6 +383,11 @@ long os_read_file(const char *path, char *buf, size_t len)
 int os_open_append(const char *path)
 {
 	return (int)SYSCALL(SYS_openat, AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+}
+
+int os_dup(int fd)
+{
+	return (int)SYSCALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, FIRST_HIGH_FD);
 }
 
 void os_close(int fd)

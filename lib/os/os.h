@@ -43,6 +43,8 @@ unsigned long os_rlimit_data(void);
 long os_read_file(const char *path, char *buf, size_t len);
 /* Open for appending (O_CLOEXEC|O_CREAT); a descriptor or -errno. */
 int os_open_append(const char *path);
+/* The same file under a high number (O_CLOEXEC), out of the program's way; a descriptor or -errno. */
+int os_dup(int fd);
 void os_close(int fd);
 
 #endif

@@ -24,7 +24,7 @@
 #define FIRST_CAP_BYTES 1024UL
 #define TICKS_PER_LOOK 512
 #define AGE_MS 100
-#define QUIESCE_MS 20
+#define QUIESCE_NS 1000000UL
 
 thread_local_var struct tcache tcache;
 
@@ -32,6 +32,8 @@ static struct {
 	struct mutex lock;
 	struct tcache *threads;
 	unsigned long nr;
+	unsigned long seen;         /* threads that ever came */
+	void (*on_second)(void);    /* called when a second one does */
 	pthread_key_t key;
 	bool have_key;
 } registry = { .lock = MUTEX_INIT(RANK_THREADS) };
@@ -107,7 +109,14 @@ static void flush_idle(struct tcache *tc)
 	}
 }
 
-static void register_thread(struct tcache *tc)
+static void thread_destructor(void *arg)
+{
+	(void)arg;
+	tcache_exit();
+}
+
+/* Put the cache on the list; from the second thread on there is a key whose destructor takes it off again. */
+static void register_thread(struct tcache *tc, bool threaded)
 {
 	mutex_lock(&registry.lock);
 	tc->prev = NULL;
@@ -116,8 +125,10 @@ static void register_thread(struct tcache *tc)
 		tc->next->prev = tc;
 	registry.threads = tc;
 	ADD_ONCE(registry.nr, 1);
+	if (threaded && !registry.have_key)
+		registry.have_key = !pthread_key_create(&registry.key, thread_destructor);
 	mutex_unlock(&registry.lock);
-	if (registry.have_key)
+	if (threaded && registry.have_key)
 		pthread_setspecific(registry.key, tc);
 }
 
@@ -135,18 +146,22 @@ static void unregister_thread(struct tcache *tc)
 }
 
 /*
- * The last thread but one ends: what threads exchanged, and what they used, is not needed any more. Not more often
- * than every QUIESCE_MS, for the next ones may be about to start.
+ * The last thread but one ends: what threads exchanged, and what they used, is not needed any more. But the next ones
+ * may be about to start, so that this takes a fifth of the time at most.
  */
 static void quiesce(void)
 {
-	static uint32_t last;
-	uint32_t now = (uint32_t)os_clock_ms(), then = READ_ONCE(last);
+	static uint64_t next;
+	uint64_t now, due = READ_ONCE(next);
 
-	if (READ_ONCE(registry.nr) > 2 || now - then < QUIESCE_MS || !try_cmpxchg(&last, then, now))
+	if (READ_ONCE(registry.nr) > 2)
+		return;
+	now = os_clock_ns();
+	if (now < due || !try_cmpxchg(&next, due, now + QUIESCE_NS))
 		return;
 	slab_reclaim();
 	mm_trim(0);
+	WRITE_ONCE(next, now + max_ul(QUIESCE_NS, 5 * (os_clock_ns() - now)));
 }
 
 void tcache_exit(void)
@@ -162,33 +177,38 @@ void tcache_exit(void)
 	unregister_thread(&tcache);
 }
 
-static void thread_destructor(void *arg)
+void tcache_init(void (*on_second_thread)(void))
 {
-	(void)arg;
-	tcache_exit();
+	registry.on_second = on_second_thread;
 }
 
-void tcache_init(void)
+/*
+ * What only a process of several threads needs is made when the second one comes: a process of one is spared the pages
+ * of libc that it takes. The first thread's cache so lives as long as the process.
+ */
+cold void tcache_enter_slow(void)
 {
-	registry.have_key = !pthread_key_create(&registry.key, thread_destructor);
-}
-
-/* First use by a thread; false if it must do without lists. */
-static bool tcache_ready(struct tcache *tc)
-{
+	struct tcache *tc = &tcache;
+	unsigned long seen = atomic_add_return(&registry.seen, 1);
 	unsigned int class;
 
-	if (likely(tc->state == TCACHE_ACTIVE))
-		return true;
-	if (tc->state == TCACHE_OFF || annotate_listening)
-		return false;
-	tc->state = TCACHE_ACTIVE; /* before anything that might allocate */
+	tc->state = annotate_listening ? TCACHE_OFF : TCACHE_ACTIVE; /* before anything that might allocate */
+	if (seen == 2 && registry.on_second) /* before this thread takes a lock: it is about forks */
+		registry.on_second();
+	if (tc->state == TCACHE_OFF)
+		return;
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		tc->cap[class] = (uint16_t)first_cap(class);
 		tc->room[class] = tc->cap[class];
 	}
-	register_thread(tc);
-	return true;
+	register_thread(tc, seen >= 2);
+}
+
+/* False if this thread must do without lists. */
+static bool tcache_ready(struct tcache *tc)
+{
+	tcache_enter();
+	return likely(tc->state == TCACHE_ACTIVE);
 }
 
 /* Magazines are nobody's: whichever thread first sees that it is time ages them. */
@@ -338,7 +358,8 @@ __attribute__((__no_sanitize_thread__)) unsigned long tcache_cached(unsigned int
 	const struct tcache *tc;
 	unsigned long nr = 0;
 
-	mutex_lock(&registry.lock);
+	if (!mutex_trylock(&registry.lock)) /* a report may be asked for in a signal handler */
+		return 0;
 	for (tc = registry.threads; tc; tc = tc->next) {
 		int in_list = (int)READ_ONCE(tc->cap[class]) - READ_ONCE(tc->room[class]);
 

@@ -75,7 +75,17 @@ static always_inline void tcache_undo_free(unsigned long class)
 	tcache.room[class]++;
 }
 
-void tcache_init(void);
+/* The heap is ready: on_second_thread, which may be NULL, is called when a second thread comes to use it. */
+void tcache_init(void (*on_second_thread)(void));
+
+/* Each thread calls it before it takes any lock of the heap. */
+void tcache_enter_slow(void);
+static always_inline void tcache_enter(void)
+{
+	if (unlikely(tcache.state == TCACHE_NEW))
+		tcache_enter_slow();
+}
+
 /* Bring everything this thread caches home. */
 void tcache_flush(void);
 /* The same, for good: the thread ends. */
