@@ -325,6 +325,29 @@ unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned lon
 	return purged;
 }
 
+size_t mm_dirty_bytes(void)
+{
+	size_t bytes = READ_ONCE(arena_stats.dirty) << PAGEBLOCK_SHIFT;
+	int nid;
+
+	for_each_online_node(nid) {
+		const struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
+
+		bytes += (READ_ONCE(zone->nr_dirty) + nr_pcp_pages(zone)) << PAGE_SHIFT;
+	}
+	return bytes;
+}
+
+size_t mm_used_bytes(void)
+{
+	size_t bytes = READ_ONCE(arena_stats.used) << PAGEBLOCK_SHIFT;
+	int nid;
+
+	for_each_online_node(nid)
+		bytes -= READ_ONCE(NODE_DATA(nid)->node_zones[ZONE_NORMAL].nr_free_pages) << PAGE_SHIFT;
+	return bytes;
+}
+
 unsigned long mm_trim(size_t keep)
 {
 	unsigned long bytes = 0;

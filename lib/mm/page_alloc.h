@@ -41,6 +41,9 @@ void zone_trim(struct zone *zone, unsigned long keep);
 /* Give free blocks of at least the order back to the system, the largest first, until at most keep pages of the zone
  * are dirty; bytes given back. */
 unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned long keep);
+/* Bytes that giving back could free, and bytes that are in use; torn. */
+size_t mm_dirty_bytes(void);
+size_t mm_used_bytes(void);
 /* All that can be given back, as malloc_trim(3) wants: keep at most keep bytes dirty. Bytes given back. */
 unsigned long mm_trim(size_t keep);
 

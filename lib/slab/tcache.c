@@ -25,6 +25,7 @@
 #define TICKS_PER_LOOK 512
 #define AGE_MS 100
 #define QUIESCE_NS 1000000UL
+#define QUIESCE_MIN (128 * KiB)
 
 thread_local_var struct tcache tcache;
 
@@ -132,8 +133,11 @@ static void register_thread(struct tcache *tc, bool threaded)
 		pthread_setspecific(registry.key, tc);
 }
 
-static void unregister_thread(struct tcache *tc)
+/* Caches that are left. */
+static unsigned long unregister_thread(struct tcache *tc)
 {
+	unsigned long left;
+
 	mutex_lock(&registry.lock);
 	if (tc->prev)
 		tc->prev->next = tc->next;
@@ -142,26 +146,26 @@ static void unregister_thread(struct tcache *tc)
 	if (tc->next)
 		tc->next->prev = tc->prev;
 	ADD_ONCE(registry.nr, -1);
+	left = registry.nr;
 	mutex_unlock(&registry.lock);
+	return left;
 }
 
 /*
  * The last thread but one ends: what threads exchanged, and what they used, is not needed any more. But the next ones
- * may be about to start, so that this takes a fifth of the time at most.
+ * may be about to start, so that it is not done for little, nor again at once.
  */
 static void quiesce(void)
 {
 	static uint64_t next;
-	uint64_t now, due = READ_ONCE(next);
+	uint64_t now = os_clock_ns(), due = READ_ONCE(next);
 
-	if (READ_ONCE(registry.nr) > 2)
-		return;
-	now = os_clock_ns();
-	if (now < due || !try_cmpxchg(&next, due, now + QUIESCE_NS))
+	if (now < due || mm_dirty_bytes() < QUIESCE_MIN + mm_used_bytes() / 32 ||
+	    !try_cmpxchg(&next, due, now + QUIESCE_NS))
 		return;
 	slab_reclaim();
 	mm_trim(0);
-	WRITE_ONCE(next, now + max_ul(QUIESCE_NS, 5 * (os_clock_ns() - now)));
+	WRITE_ONCE(next, os_clock_ns() + QUIESCE_NS);
 }
 
 void tcache_exit(void)
@@ -169,12 +173,12 @@ void tcache_exit(void)
 	if (tcache.state != TCACHE_ACTIVE)
 		return;
 	tcache_flush();
-	quiesce();
 	/* What later destructors allocate and free passes by: room 0 and empty lists. */
 	tcache.state = TCACHE_OFF;
 	__builtin_memset(tcache.room, 0, sizeof(tcache.room));
 	__builtin_memset(tcache.cap, 0, sizeof(tcache.cap));
-	unregister_thread(&tcache);
+	if (unregister_thread(&tcache) <= 1)
+		quiesce();
 }
 
 void tcache_init(void (*on_second_thread)(void))
