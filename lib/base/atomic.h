@@ -29,10 +29,10 @@
 #define atomic_sub_return(p, v) __atomic_sub_fetch((p), (v), __ATOMIC_RELAXED)
 
 /* True if *p was old and is now new; acquire and release. */
-#define try_cmpxchg(p, old, new)                                                                              \
-	__extension__({                                                                                       \
-		__typeof__(*(p)) expected_ = (old);                                                           \
-		__atomic_compare_exchange_n((p), &expected_, (new), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);   \
+#define try_cmpxchg(p, old, new)                                                                            \
+	__extension__({                                                                                     \
+		__typeof__(*(p)) expected_ = (old);                                                         \
+		__atomic_compare_exchange_n((p), &expected_, (new), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE); \
 	})
 #define xchg(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 

@@ -73,8 +73,8 @@ static void check_order(const struct mutex *m)
 {
 	for (unsigned int rank = m->rank + 1U; rank < NR_LOCK_RANKS; rank++) {
 		if (held[rank].count)
-			bm_fatal("BUG: lock %p of rank %d taken while one of rank %u is held", (const void *)m,
-				 m->rank, rank);
+			bm_fatal("BUG: lock %p of rank %d taken while one of rank %u is held", (const void *)m, m->rank,
+				 rank);
 	}
 	if (held[m->rank].count && held[m->rank].highest >= (uintptr_t)m)
 		bm_fatal("BUG: lock %p of rank %d taken after the one at 0x%lx", (const void *)m, m->rank,

@@ -24,7 +24,10 @@ struct mutex {
 	uint8_t rank;
 };
 
-#define MUTEX_INIT(r) { .state = 0, .rank = (r) }
+#define MUTEX_INIT(r)                   \
+	{                               \
+		.state = 0, .rank = (r) \
+	}
 
 void mutex_init(struct mutex *m, enum lock_rank rank);
 void mutex_lock_slow(struct mutex *m);

@@ -30,21 +30,21 @@ void bm_warn(const char *fmt, ...) printf_like(1, 2);
 _Noreturn void bm_fatal(const char *fmt, ...) printf_like(1, 2);
 
 /* Warn once per place. */
-#define WARN_ONCE(cond, ...)                                                                                  \
-	__extension__({                                                                                       \
-		static uint8_t warned_;                                                                       \
-		bool c_ = (cond);                                                                             \
-		if (unlikely(c_) && !__atomic_exchange_n(&warned_, 1, __ATOMIC_RELAXED))                      \
-			bm_warn(__VA_ARGS__);                                                                 \
-		c_;                                                                                           \
+#define WARN_ONCE(cond, ...)                                                             \
+	__extension__({                                                                  \
+		static uint8_t warned_;                                                  \
+		bool c_ = (cond);                                                        \
+		if (unlikely(c_) && !__atomic_exchange_n(&warned_, 1, __ATOMIC_RELAXED)) \
+			bm_warn(__VA_ARGS__);                                            \
+		c_;                                                                      \
 	})
 
 /* Assertions of debug builds: the kernel's VM_BUG_ON. */
 #ifdef BM_DEBUG
-#define VM_BUG_ON(cond)                                                                                       \
-	do {                                                                                                  \
-		if (unlikely(cond))                                                                           \
-			bm_fatal("BUG: %s at %s:%d", #cond, __FILE__, __LINE__);                              \
+#define VM_BUG_ON(cond)                                                          \
+	do {                                                                     \
+		if (unlikely(cond))                                              \
+			bm_fatal("BUG: %s at %s:%d", #cond, __FILE__, __LINE__); \
 	} while (0)
 #else
 #define VM_BUG_ON(cond) ((void)sizeof(cond))

@@ -11,7 +11,7 @@
 
 #define trace_mm_page_alloc(pfn, order, gfp, mt) DTRACE_PROBE4(buddymalloc, mm_page_alloc, pfn, order, gfp, mt)
 #define trace_mm_page_free(pfn, order) DTRACE_PROBE2(buddymalloc, mm_page_free, pfn, order)
-#define trace_mm_page_alloc_extfrag(pfn, order, fallback_order, mt, fallback_mt)                                       \
+#define trace_mm_page_alloc_extfrag(pfn, order, fallback_order, mt, fallback_mt) \
 	DTRACE_PROBE5(buddymalloc, mm_page_alloc_extfrag, pfn, order, fallback_order, mt, fallback_mt)
 #define trace_mm_page_pcpu_drain(pfn, order, mt) DTRACE_PROBE3(buddymalloc, mm_page_pcpu_drain, pfn, order, mt)
 #else

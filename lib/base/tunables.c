@@ -46,8 +46,14 @@ struct row {
 #define BOOL_CHOICES "false|true|0|1|no|yes|off|on"
 
 static const struct row rows[] = {
-#define ROW(n, k, d, lo, hi, c, h)                                                                            \
-	{ .key = #n, .choices = (c), .help = (h), .dflt = (d), .min = (lo), .max = (hi), .kind = (k),         \
+#define ROW(n, k, d, lo, hi, c, h) \
+	{ .key = #n,               \
+	  .choices = (c),          \
+	  .help = (h),             \
+	  .dflt = (d),             \
+	  .min = (lo),             \
+	  .max = (hi),             \
+	  .kind = (k),             \
 	  .offset = offsetof(struct tunables, n) },
 #define TUNABLE_BOOL(name, dflt, help) ROW(name, KIND_BOOL, dflt, 0, 1, BOOL_CHOICES, help)
 #define TUNABLE_SIZE(name, dflt, min, max, help) ROW(name, KIND_SIZE, dflt, min, max, NULL, help)

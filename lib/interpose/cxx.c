@@ -121,11 +121,11 @@ NEW(_ZnamSt11align_val_tRKSt9nothrow_t)(size_t size, size_t align, const void *n
 }
 
 /* delete and delete[]: plain, nothrow, sized, aligned, aligned nothrow, sized aligned. All are free(). */
-#define DELETE(name, ...)                                                                                     \
-	EXPORT void NAME(name)(void *addr, ##__VA_ARGS__);                                                    \
-	void NAME(name)(void *addr, ##__VA_ARGS__)                                                            \
-	{                                                                                                     \
-		heap_free(addr);                                                                              \
+#define DELETE(name, ...)                                  \
+	EXPORT void NAME(name)(void *addr, ##__VA_ARGS__); \
+	void NAME(name)(void *addr, ##__VA_ARGS__)         \
+	{                                                  \
+		heap_free(addr);                           \
 	}
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"

@@ -17,8 +17,8 @@ enum block_kind {
 struct block {
 	enum block_kind kind;
 	struct page *page; /* first page of the slab, run or range */
-	void *start;       /* where the block begins; for BLOCK_FOREIGN the block it points into, or NULL */
-	size_t size;       /* usable bytes from start on */
+	void *start;	   /* where the block begins; for BLOCK_FOREIGN the block it points into, or NULL */
+	size_t size;	   /* usable bytes from start on */
 };
 
 /* Look an address up; reads descriptors only. Whether the block is free already is not known here. */

@@ -100,9 +100,10 @@ int family_malloc_info(int options, FILE *stream)
 		return EINVAL;
 	heap_stats_read(&s);
 	fprintf(stream, "<malloc version=\"1\" library=\"buddymalloc %s\">\n", bm_version());
-	for_each_online_node(nid) print_zone(stream, &NODE_DATA(nid)->node_zones[ZONE_NORMAL]);
+	for_each_online_node (nid)
+		print_zone(stream, &NODE_DATA(nid)->node_zones[ZONE_NORMAL]);
 	fputs("<classes>\n", stream);
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
+	for (class = 1; class < FIRST_RUN_CLASS; class ++)
 		print_class(stream, &kmem_caches[class]);
 	fprintf(stream,
 		"</classes>\n<total type=\"rest\" count=\"%lu\" size=\"%zu\"/>\n"

@@ -190,7 +190,7 @@ void *heap_memalign(size_t align, size_t size)
 			p = run_alloc(class, order_for_pages(size_to_pages(align)), &zeroed);
 	} else {
 		/* Slabs begin on a page: a class whose size is a multiple of align has its objects aligned. */
-		for (class = size_to_class(size); class_size(class) % align; class++)
+		for (class = size_to_class(size); class_size(class) % align; class ++)
 			;
 		p = alloc_class(class);
 	}

@@ -98,7 +98,9 @@ static void say_hello(void)
 {
 	bm_warn("%s serves malloc: %u CPUs, %u node%s, thp:%s, dirty_max:%lu KiB", bm_version(), topology.nr_cpus,
 		topology.nr_nodes, topology.nr_nodes == 1 ? "" : "s",
-		tunables.thp == THP_AUTO ? "auto" : tunables.thp == THP_ALWAYS ? "always" : "never",
+		tunables.thp == THP_AUTO     ? "auto"
+		: tunables.thp == THP_ALWAYS ? "always"
+					     : "never",
 		tunables.dirty_max >> 10);
 }
 

@@ -39,7 +39,7 @@ static void read_classes(struct heap_stats *s)
 {
 	unsigned int class;
 
-	for (class = 1; class < NR_CLASSES; class++) {
+	for (class = 1; class < NR_CLASSES; class ++) {
 		size_t size = class_size(class), cached = tcache_cached(class) * size;
 
 		if (class < FIRST_RUN_CLASS) {
@@ -62,8 +62,7 @@ void heap_stats_read(struct heap_stats *s)
 	int nid;
 
 	memset(s, 0, sizeof(*s));
-	for_each_online_node(nid)
-	{
+	for_each_online_node (nid) {
 		const struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
 		unsigned int order;
 
@@ -100,8 +99,8 @@ static void print_summary(struct out *o)
 		   s.mapped >> 10, mapped, s.mapped_peak >> 10, READ_ONCE(arena_stats.grown),
 		   READ_ONCE(arena_stats.given_back));
 	out_printf(o, "hugepages  %10lu pageblocks of %lu, %lu %%\n", thp, mapped, mapped ? thp * 100 / mapped : 0);
-	out_printf(o, "slabs      %10lu, runs %lu, huge blocks %lu of %zu KiB\n", s.nr_slabs, s.nr_runs,
-		   s.nr_huge, s.huge_blocks >> 10);
+	out_printf(o, "slabs      %10lu, runs %lu, huge blocks %lu of %zu KiB\n", s.nr_slabs, s.nr_runs, s.nr_huge,
+		   s.huge_blocks >> 10);
 	out_printf(o, "caches     %10zu KiB in %lu threads' lists and magazines\n", s.cached >> 10, s.nr_threads);
 	out_printf(o, "dirty      %10zu KiB free, but not given back\n", s.dirty >> 10);
 	print_buddyinfo(o);
@@ -141,8 +140,8 @@ void stats_report(void)
 	if (tunables.stats_file[0]) {
 		fd = os_open_append(tunables.stats_file);
 		if (fd < 0) {
-			bm_warn("cannot open stats_file %s: error %d; the summary goes to stderr",
-				tunables.stats_file, -fd);
+			bm_warn("cannot open stats_file %s: error %d; the summary goes to stderr", tunables.stats_file,
+				-fd);
 			fd = report_fd;
 		}
 	}

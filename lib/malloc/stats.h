@@ -12,12 +12,12 @@
 /* Bytes. Torn: threads go on while it is read. */
 struct heap_stats {
 	size_t mapped, mapped_peak; /* address space with memory behind it */
-	size_t held, held_peak;     /* of it, used by zones and huge blocks, or free but not given back */
-	size_t in_use;              /* in blocks that the program has, each rounded up to its class */
-	size_t cached;              /* in threads' lists and magazines */
-	size_t free;                /* held, and in no block */
-	size_t huge_blocks;         /* in huge blocks */
-	size_t dirty;               /* free, but maybe resident */
+	size_t held, held_peak;	    /* of it, used by zones and huge blocks, or free but not given back */
+	size_t in_use;		    /* in blocks that the program has, each rounded up to its class */
+	size_t cached;		    /* in threads' lists and magazines */
+	size_t free;		    /* held, and in no block */
+	size_t huge_blocks;	    /* in huge blocks */
+	size_t dirty;		    /* free, but maybe resident */
 	unsigned long nr_slabs, nr_runs, nr_huge, nr_free_blocks, nr_threads;
 };
 void heap_stats_read(struct heap_stats *s);

@@ -217,7 +217,8 @@ unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_
 
 unsigned long arena_dirty_limit(void)
 {
-	return (READ_ONCE(tunables.dirty_max) >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8 + READ_ONCE(arena.slack);
+	return (READ_ONCE(tunables.dirty_max) >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8 +
+	       READ_ONCE(arena.slack);
 }
 
 void arena_free(unsigned long pb, unsigned long nr, bool dirty)
@@ -254,9 +255,8 @@ bool arena_extend(unsigned long pb, unsigned long nr, unsigned long new_nr)
 	bool done = false;
 
 	mutex_lock(&arena.lock);
-	if (behind < range_top() && same_kind(block_at(behind), block_at(behind)) &&
-	    block_at(behind)->nr >= more && (block_at(behind)->flags & PBF_MAPPED) &&
-	    block_at(behind)->nid == block_at(pb)->nid) {
+	if (behind < range_top() && same_kind(block_at(behind), block_at(behind)) && block_at(behind)->nr >= more &&
+	    (block_at(behind)->flags & PBF_MAPPED) && block_at(behind)->nid == block_at(pb)->nid) {
 		enum pageblock_state state = (enum pageblock_state)block_at(pb)->state;
 
 		range_take(behind, behind, more, state);

@@ -12,15 +12,15 @@
 
 /* All figures in pageblocks. */
 struct arena_stats {
-	unsigned long mapped;      /* has memory behind it */
+	unsigned long mapped; /* has memory behind it */
 	unsigned long mapped_peak;
-	unsigned long used;        /* in zones or huge */
+	unsigned long used; /* in zones or huge */
 	unsigned long used_peak;
-	unsigned long huge;        /* serving one malloc by themselves */
-	unsigned long dirty;       /* free, but maybe resident */
-	unsigned long thp;         /* advised to be a hugepage */
-	unsigned long grown;       /* times memory was mapped */
-	unsigned long given_back;  /* pageblocks given back to the system, ever */
+	unsigned long huge;	  /* serving one malloc by themselves */
+	unsigned long dirty;	  /* free, but maybe resident */
+	unsigned long thp;	  /* advised to be a hugepage */
+	unsigned long grown;	  /* times memory was mapped */
+	unsigned long given_back; /* pageblocks given back to the system, ever */
 };
 extern struct arena_stats arena_stats;
 

@@ -10,8 +10,8 @@
 
 typedef unsigned int gfp_t;
 
-#define GFP_MOVABLE 0x0008u        /* the block's user can move it */
-#define GFP_RECLAIMABLE 0x0010u    /* a shrinker can free it */
+#define GFP_MOVABLE 0x0008u	   /* the block's user can move it */
+#define GFP_RECLAIMABLE 0x0010u	   /* a shrinker can free it */
 #define GFP_DIRECT_RECLAIM 0x0400u /* may reclaim before failing */
 #define GFP_USER GFP_DIRECT_RECLAIM
 

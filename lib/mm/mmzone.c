@@ -47,12 +47,13 @@ static void build_zonelist(int nid)
 	unsigned int n = 0;
 	int other;
 
-	for_each_online_node(other) left |= 1UL << other;
+	for_each_online_node (other)
+		left |= 1UL << other;
 	while (left) {
 		int best = -1;
 		unsigned int z;
 
-		for_each_online_node(other)
+		for_each_online_node (other)
 			if ((left & (1UL << other)) &&
 			    (best < 0 || topology.distance[nid][other] < topology.distance[nid][best]))
 				best = other;
@@ -79,7 +80,8 @@ int free_area_init(void)
 			if (zone_init(&node_data[nid]->node_zones[z], (int)nid, (enum zone_type)z))
 				return -ENOMEM;
 	}
-	for_each_online_node(online) build_zonelist(online);
+	for_each_online_node (online)
+		build_zonelist(online);
 	return 0;
 }
 
@@ -87,7 +89,7 @@ static int nearest_node_with_memory(int nid)
 {
 	int other, best = -1;
 
-	for_each_online_node(other)
+	for_each_online_node (other)
 		if (best < 0 || topology.distance[nid][other] < topology.distance[nid][best])
 			best = other;
 	return best;
@@ -111,9 +113,11 @@ void zones_lock_all(void)
 	unsigned int cpu;
 	int nid;
 
-	for_each_online_node(nid) for (cpu = 0; cpu < topology.nr_cpus; cpu++)
-		mutex_lock(&NODE_DATA(nid)->node_zones[ZONE_NORMAL].pageset[cpu].lock);
-	for_each_online_node(nid) mutex_lock(&NODE_DATA(nid)->node_zones[ZONE_NORMAL].lock);
+	for_each_online_node (nid)
+		for (cpu = 0; cpu < topology.nr_cpus; cpu++)
+			mutex_lock(&NODE_DATA(nid)->node_zones[ZONE_NORMAL].pageset[cpu].lock);
+	for_each_online_node (nid)
+		mutex_lock(&NODE_DATA(nid)->node_zones[ZONE_NORMAL].lock);
 }
 
 static void zones_release_all(void (*release)(struct mutex *))
@@ -121,9 +125,11 @@ static void zones_release_all(void (*release)(struct mutex *))
 	unsigned int cpu;
 	int nid;
 
-	for_each_online_node(nid) release(&NODE_DATA(nid)->node_zones[ZONE_NORMAL].lock);
-	for_each_online_node(nid) for (cpu = 0; cpu < topology.nr_cpus; cpu++)
-		release(&NODE_DATA(nid)->node_zones[ZONE_NORMAL].pageset[cpu].lock);
+	for_each_online_node (nid)
+		release(&NODE_DATA(nid)->node_zones[ZONE_NORMAL].lock);
+	for_each_online_node (nid)
+		for (cpu = 0; cpu < topology.nr_cpus; cpu++)
+			release(&NODE_DATA(nid)->node_zones[ZONE_NORMAL].pageset[cpu].lock);
 }
 
 void zones_unlock_all(void)

@@ -20,12 +20,7 @@
 /* Page frame 0 never exists, so it ends lists and says "none". */
 #define NO_PFN 0U
 
-enum migratetype {
-	MIGRATE_UNMOVABLE,
-	MIGRATE_MOVABLE,
-	MIGRATE_RECLAIMABLE,
-	MIGRATE_TYPES
-};
+enum migratetype { MIGRATE_UNMOVABLE, MIGRATE_MOVABLE, MIGRATE_RECLAIMABLE, MIGRATE_TYPES };
 
 /*
  * Free buddies are found by looking at the type of a page that may be anybody's, and that is right without asking its
@@ -49,17 +44,17 @@ enum page_type {
 
 struct page {
 	uint32_t next, prev; /* free list or partial list; zone or cache lock */
-	uint8_t type;        /* enum page_type */
-	uint8_t order;       /* of a free or allocated block */
-	uint8_t flags;       /* PG_* */
-	uint8_t cache;       /* slab, run: the size class; PCP: the migratetype */
+	uint8_t type;	     /* enum page_type */
+	uint8_t order;	     /* of a free or allocated block */
+	uint8_t flags;	     /* PG_* */
+	uint8_t cache;	     /* slab, run: the size class; PCP: the migratetype */
 	uint32_t refcount;   /* PAGE_HEAD: references; slab: objects not in the slab's own free list */
 	uint32_t carved;     /* slab: objects ever taken from the untouched end */
-	uint32_t owner;      /* who is charged; 0: the process */
+	uint32_t owner;	     /* who is charged; 0: the process */
 	union {
-		void *freelist;         /* slab: free objects, linked through their first word */
+		void *freelist;		/* slab: free objects, linked through their first word */
 		unsigned long nr_pages; /* run, huge: length */
-		unsigned long head;     /* tail: page frame number of the slab's first page */
+		unsigned long head;	/* tail: page frame number of the slab's first page */
 	};
 };
 BUILD_BUG_ON(sizeof(struct page) != 32);
@@ -82,21 +77,21 @@ enum pageblock_state {
 };
 
 #define PBF_MAPPED 0x01 /* has memory behind it */
-#define PBF_DIRTY 0x02  /* may be resident */
-#define PBF_THP 0x04    /* hugepages were asked for */
-#define PBF_GIVEN 0x08  /* was given back, at the time of its stamp */
-#define PBF_LOST 0x10   /* in use, but its addresses may be somebody else's by now */
+#define PBF_DIRTY 0x02	/* may be resident */
+#define PBF_THP 0x04	/* hugepages were asked for */
+#define PBF_GIVEN 0x08	/* was given back, at the time of its stamp */
+#define PBF_LOST 0x10	/* in use, but its addresses may be somebody else's by now */
 
 struct pageblock {
-	uint32_t next, prev; /* free ranges of one size; arena lock */
+	uint32_t next, prev;   /* free ranges of one size; arena lock */
 	uint32_t older, newer; /* dirty pageblocks by age; arena lock */
-	uint32_t nr;         /* length of the free range, at its first and last pageblock */
-	uint8_t state;       /* enum pageblock_state */
-	uint8_t flags;       /* PBF_* */
-	uint8_t migratetype; /* zone lock */
-	uint8_t nid;         /* the node it is bound to */
-	uint32_t stamp;      /* dirty: when it became free; given back: when that was; in ms */
-	uint32_t nr_free;    /* PB_ZONE: free pages in it; zone lock */
+	uint32_t nr;	       /* length of the free range, at its first and last pageblock */
+	uint8_t state;	       /* enum pageblock_state */
+	uint8_t flags;	       /* PBF_* */
+	uint8_t migratetype;   /* zone lock */
+	uint8_t nid;	       /* the node it is bound to */
+	uint32_t stamp;	       /* dirty: when it became free; given back: when that was; in ms */
+	uint32_t nr_free;      /* PB_ZONE: free pages in it; zone lock */
 };
 BUILD_BUG_ON(sizeof(struct pageblock) != 32);
 
@@ -105,9 +100,9 @@ BUILD_BUG_ON(sizeof(struct pageblock) != 32);
  * address can be looked up by one comparison. Grows only; written under the arena lock.
  */
 struct vmemmap {
-	uintptr_t base;         /* address of page frame 0 */
+	uintptr_t base;		/* address of page frame 0 */
 	unsigned long nr_pages; /* page frames that have descriptors */
-	uint8_t *class;         /* size class whose objects may begin in the page; 0: free() must look closer */
+	uint8_t *class;		/* size class whose objects may begin in the page; 0: free() must look closer */
 	struct page *map;
 	struct pageblock *blocks;
 };

@@ -91,8 +91,7 @@ static void prep_new_page(struct page *page, unsigned int order)
 	page->owner = 0;
 }
 
-static struct page *get_page_from_freelist(unsigned int order, unsigned int alloc_flags,
-					   const struct alloc_context *ac)
+static struct page *get_page_from_freelist(unsigned int order, unsigned int alloc_flags, const struct alloc_context *ac)
 {
 	struct zone **z;
 
@@ -330,7 +329,7 @@ size_t mm_dirty_bytes(void)
 	size_t bytes = READ_ONCE(arena_stats.dirty) << PAGEBLOCK_SHIFT;
 	int nid;
 
-	for_each_online_node(nid) {
+	for_each_online_node (nid) {
 		const struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
 
 		bytes += (READ_ONCE(zone->nr_dirty) + nr_pcp_pages(zone)) << PAGE_SHIFT;
@@ -343,7 +342,7 @@ size_t mm_used_bytes(void)
 	size_t bytes = READ_ONCE(arena_stats.used) << PAGEBLOCK_SHIFT;
 	int nid;
 
-	for_each_online_node(nid)
+	for_each_online_node (nid)
 		bytes -= READ_ONCE(NODE_DATA(nid)->node_zones[ZONE_NORMAL].nr_free_pages) << PAGE_SHIFT;
 	return bytes;
 }
@@ -354,10 +353,11 @@ unsigned long mm_trim(size_t keep)
 	int nid;
 
 	drain_all_pages();
-	for_each_online_node(nid) zone_trim(&NODE_DATA(nid)->node_zones[ZONE_NORMAL], 0);
+	for_each_online_node (nid)
+		zone_trim(&NODE_DATA(nid)->node_zones[ZONE_NORMAL], 0);
 	bytes += arena_purge(keep >> PAGEBLOCK_SHIFT, ~0U, false) << PAGEBLOCK_SHIFT;
 	if (keep < PAGEBLOCK_SIZE)
-		for_each_online_node(nid)
+		for_each_online_node (nid)
 			bytes += zone_purge(&NODE_DATA(nid)->node_zones[ZONE_NORMAL], 0, 0);
 	return bytes;
 }

@@ -109,8 +109,7 @@ unsigned long drain_all_pages(void)
 	unsigned int cpu;
 	int nid;
 
-	for_each_online_node(nid)
-	{
+	for_each_online_node (nid) {
 		struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
 
 		for (cpu = 0; cpu < topology.nr_cpus; cpu++) {

@@ -20,7 +20,7 @@
 /* Changed without a lock: a lost update costs a probe. */
 static struct {
 	uint32_t backoff; /* ms; 0: the last probe was fast */
-	uint32_t since;   /* when the last slow one was */
+	uint32_t since;	  /* when the last slow one was */
 } thp;
 
 bool thp_wanted(size_t mapped)

@@ -12,8 +12,7 @@ void print_buddyinfo(struct out *o)
 	unsigned int order;
 	int nid;
 
-	for_each_online_node(nid)
-	{
+	for_each_online_node (nid) {
 		const struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
 
 		out_printf(o, "Node %d, zone %8s ", nid, zone_name(zone));

@@ -55,10 +55,7 @@ static always_inline long raw_syscall(long nr, long a, long b, long c, long d, l
 	register long x4 __asm__("x4") = e;
 	register long x5 __asm__("x5") = f;
 
-	__asm__ volatile("svc #0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-			 : "memory");
+	__asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
 	return x0;
 }
 
@@ -76,7 +73,7 @@ static always_inline char *thread_pointer(void)
 /* SYSCALL(number, up to six arguments): the result or -errno. */
 #define FIRST_HIGH_FD 200
 #define SYSCALL(...) SYSCALL_PADDED(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
-#define SYSCALL_PADDED(nr, a, b, c, d, e, f, ...)                                                             \
+#define SYSCALL_PADDED(nr, a, b, c, d, e, f, ...) \
 	raw_syscall((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* The kernel's own signal set, one word for 64 signals. */

@@ -21,21 +21,21 @@ struct os_ops {
 	long (*mbind)(void *addr, size_t len, int mode, unsigned long mask);
 };
 
-extern const struct os_ops *os;       /* what everyone calls: os->mmap(...) */
-extern const struct os_ops os_linux;  /* the real one */
+extern const struct os_ops *os;	     /* what everyone calls: os->mmap(...) */
+extern const struct os_ops os_linux; /* the real one */
 
 /* Calls that no test needs to fail. */
-bool os_is_error(long ret);           /* -4095 .. -1 */
-uint64_t os_clock_ms(void);           /* coarse monotonic clock */
+bool os_is_error(long ret); /* -4095 .. -1 */
+uint64_t os_clock_ms(void); /* coarse monotonic clock */
 uint64_t os_clock_ns(void);
 int os_gettid(void);
 int os_getpid(void);
 /* This CPU's number from glibc's registered rseq area, else getcpu; never above os_nr_cpus() - 1. */
 unsigned int os_cpu_id(void);
-unsigned int os_nr_cpus(void);        /* possible CPUs, 1 to MAX_CPUS; read once */
-size_t os_page_size(void);            /* the machine's page size, from the auxiliary vector */
-bool os_secure(void);                 /* AT_SECURE: take no configuration from the environment */
-uint64_t os_random(void);             /* from AT_RANDOM, another value on each call */
+unsigned int os_nr_cpus(void); /* possible CPUs, 1 to MAX_CPUS; read once */
+size_t os_page_size(void);     /* the machine's page size, from the auxiliary vector */
+bool os_secure(void);	       /* AT_SECURE: take no configuration from the environment */
+uint64_t os_random(void);      /* from AT_RANDOM, another value on each call */
 /* Soft limits in bytes, ~0UL for none. */
 unsigned long os_rlimit_as(void);
 unsigned long os_rlimit_data(void);

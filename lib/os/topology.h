@@ -12,9 +12,9 @@
 #define MAX_CPUS 1024
 
 struct topology {
-	unsigned int nr_nodes;                 /* highest node id + 1, at least 1 */
-	unsigned int nr_cpus;                  /* possible CPUs, at least 1 */
-	uint64_t node_has_memory;              /* bit per node */
+	unsigned int nr_nodes;	  /* highest node id + 1, at least 1 */
+	unsigned int nr_cpus;	  /* possible CPUs, at least 1 */
+	uint64_t node_has_memory; /* bit per node */
 	uint64_t node_has_cpu;
 	uint8_t cpu_to_node[MAX_CPUS];
 	uint8_t distance[MAX_NUMNODES][MAX_NUMNODES];

@@ -17,7 +17,7 @@ static unsigned long class_pages(unsigned int class)
 
 static void set_class(struct page *page, unsigned int class)
 {
-	page->cache = (uint8_t)class;
+	page->cache = (uint8_t) class;
 	page->nr_pages = class_pages(class);
 	/* Under memcheck free() must look at every block. */
 	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], (uint8_t)(annotate_listening ? NO_CLASS : class));

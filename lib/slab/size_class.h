@@ -9,8 +9,8 @@
 #include "base/bits.h"
 
 #define MALLOC_ALIGN 16UL
-#define NO_CLASS 0U          /* what the class map says of a page that free() must look at closer */
-#define NR_CLASSES 113U      /* 1 to 112 */
+#define NO_CLASS 0U	/* what the class map says of a page that free() must look at closer */
+#define NR_CLASSES 113U /* 1 to 112 */
 #define FIRST_RUN_CLASS 73U
 #define SLAB_SIZE_MAX (32 * KiB)
 #define RUN_SIZE_MAX (1 * MiB)

@@ -17,23 +17,23 @@ struct object {
 };
 
 struct kmem_cache {
-	struct mutex lock;        /* protects all below, and the struct page of its slabs */
-	uint32_t size;            /* of an object */
+	struct mutex lock; /* protects all below, and the struct page of its slabs */
+	uint32_t size;	   /* of an object */
 	uint8_t class;
-	uint8_t order;            /* preferred, of a slab */
-	uint32_t partial_head;    /* slabs with free objects; taken from the head, added at the tail */
+	uint8_t order;	       /* preferred, of a slab */
+	uint32_t partial_head; /* slabs with free objects; taken from the head, added at the tail */
 	uint32_t partial_tail;
-	uint32_t nr_empty;        /* of the partial ones: wholly free */
+	uint32_t nr_empty; /* of the partial ones: wholly free */
 	unsigned long nr_slabs;
 	unsigned long nr_pages;
-	unsigned long nr_active;  /* objects that are not in slabs: the program's, threads' and magazines' */
+	unsigned long nr_active; /* objects that are not in slabs: the program's, threads' and magazines' */
 	struct object *magazines;
 	uint32_t nr_magazine_objects;
-	uint32_t magazine_limit;  /* objects that magazines may hold: grows while other threads ask in vain */
-	uint32_t magazine_low;    /* fewest of them since magazines were aged: nobody needed those */
+	uint32_t magazine_limit;     /* objects that magazines may hold: grows while other threads ask in vain */
+	uint32_t magazine_low;	     /* fewest of them since magazines were aged: nobody needed those */
 	const void *magazine_putter; /* the last thread that left one, or would have; a hint */
-	bool magazine_missed;     /* another thread than it asked in vain; a hint, written without the lock */
-	bool magazine_taken;      /* another thread took one since the last was left */
+	bool magazine_missed;	     /* another thread than it asked in vain; a hint, written without the lock */
+	bool magazine_taken;	     /* another thread took one since the last was left */
 } __attribute__((aligned(64)));
 
 extern struct kmem_cache kmem_caches[FIRST_RUN_CLASS];

@@ -33,8 +33,8 @@ static struct {
 	struct mutex lock;
 	struct tcache *threads;
 	unsigned long nr;
-	unsigned long seen;         /* threads that ever came */
-	void (*on_second)(void);    /* called when a second one does */
+	unsigned long seen;	 /* threads that ever came */
+	void (*on_second)(void); /* called when a second one does */
 	pthread_key_t key;
 	bool have_key;
 } registry = { .lock = MUTEX_INIT(RANK_THREADS) };
@@ -90,7 +90,7 @@ void tcache_flush(void)
 	unsigned int class;
 
 	if (tcache.state == TCACHE_ACTIVE)
-		for (class = 1; class < NR_CLASSES; class++)
+		for (class = 1; class < NR_CLASSES; class ++)
 			flush_class(&tcache, class);
 }
 
@@ -99,7 +99,7 @@ static void flush_idle(struct tcache *tc)
 {
 	unsigned int class;
 
-	for (class = 1; class < NR_CLASSES; class++) {
+	for (class = 1; class < NR_CLASSES; class ++) {
 		uint32_t now = (uint32_t)((uintptr_t)tc->head[class] >> 4) + (uint32_t)tc->room[class];
 
 		if (!tc->head[class] && (class >= FIRST_RUN_CLASS || !tc->spare[class]))
@@ -160,11 +160,11 @@ static void quiesce(void)
 	static uint64_t next;
 	uint64_t now = os_clock_ns(), due = READ_ONCE(next);
 
-	if (now < due || mm_dirty_bytes() < QUIESCE_MIN + mm_used_bytes() / 32 ||
-	    !try_cmpxchg(&next, due, now + QUIESCE_NS))
+	if (now < due || !try_cmpxchg(&next, due, now + QUIESCE_NS))
 		return;
 	slab_reclaim();
-	mm_trim(0);
+	if (mm_dirty_bytes() >= QUIESCE_MIN + mm_used_bytes() / 32)
+		mm_trim(0);
 	WRITE_ONCE(next, os_clock_ns() + QUIESCE_NS);
 }
 
@@ -201,7 +201,7 @@ cold void tcache_enter_slow(void)
 		registry.on_second();
 	if (tc->state == TCACHE_OFF)
 		return;
-	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		tc->cap[class] = (uint16_t)first_cap(class);
 		tc->room[class] = tc->cap[class];
 	}

@@ -13,9 +13,9 @@
 #include "slab/slab.h"
 
 enum tcache_state {
-	TCACHE_NEW,    /* not yet used: all zero */
+	TCACHE_NEW, /* not yet used: all zero */
 	TCACHE_ACTIVE,
-	TCACHE_OFF,    /* this thread is exiting, or memcheck wants to see every block: lists stay empty */
+	TCACHE_OFF, /* this thread is exiting, or memcheck wants to see every block: lists stay empty */
 };
 
 struct tcache {
@@ -25,12 +25,12 @@ struct tcache {
 	int32_t room[NR_CLASSES];
 	uint16_t cap[NR_CLASSES];
 	uint16_t spare_nr[FIRST_RUN_CLASS];
-	bool missed[FIRST_RUN_CLASS];          /* the list ran dry since it last overflowed: it may grow */
+	bool missed[FIRST_RUN_CLASS];	       /* the list ran dry since it last overflowed: it may grow */
 	struct object *spare[FIRST_RUN_CLASS]; /* a second magazine, so that the boundary is not crossed to and fro */
-	uint32_t seen[NR_CLASSES];             /* what head was when last looked at: unchanged means idle */
-	uint32_t ticks;                        /* slow calls since */
-	uint8_t state;                         /* enum tcache_state */
-	struct tcache *next, *prev;            /* registry; registry lock */
+	uint32_t seen[NR_CLASSES];	       /* what head was when last looked at: unchanged means idle */
+	uint32_t ticks;			       /* slow calls since */
+	uint8_t state;			       /* enum tcache_state */
+	struct tcache *next, *prev;	       /* registry; registry lock */
 };
 BUILD_BUG_ON(sizeof(struct tcache) > 4096);
 
