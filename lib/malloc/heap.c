@@ -277,6 +277,7 @@ int heap_trim(size_t pad)
 {
 	if (heap_forward || !heap_init())
 		return 0;
+	memcheck_release();
 	tcache_flush();
 	slab_reclaim();
 	return mm_trim(pad) > 0;

@@ -53,6 +53,42 @@ static void give(void *base)
 		huge_free(b.page);
 }
 
+/*
+ * Freed blocks rest here before their memory serves again, so that a late access meets a freed block, and memcheck can
+ * say which. Large ones do not: they would hold too much.
+ */
+#define QUARANTINE_NR 256U
+#define QUARANTINE_BLOCK_MAX (64 * KiB)
+
+static void *quarantine[QUARANTINE_NR];
+static uint32_t quarantine_next;
+static size_t quarantine_bytes;
+
+static void put_in_quarantine(uint32_t slot, void *base)
+{
+	void *old = xchg(&quarantine[slot], base);
+
+	if (base)
+		atomic_add_return(&quarantine_bytes, block_of(base).size);
+	if (!old)
+		return;
+	atomic_sub_return(&quarantine_bytes, block_of(old).size);
+	give(old);
+}
+
+size_t memcheck_quarantined(void)
+{
+	return READ_ONCE(quarantine_bytes);
+}
+
+void memcheck_release(void)
+{
+	uint32_t slot;
+
+	for (slot = 0; slot < QUARANTINE_NR; slot++)
+		put_in_quarantine(slot, NULL);
+}
+
 /* The header of a block in use; false when there is none at addr. */
 static bool read_header(const void *addr, struct header *h)
 {
@@ -106,7 +142,10 @@ bool memcheck_free(void *addr)
 		return false;
 	write_header(addr, (struct header){ NULL, 0, 0, 0 });
 	annotate_noaccess(addr, h.size);
-	give(h.base);
+	if (block_of(h.base).size <= QUARANTINE_BLOCK_MAX)
+		put_in_quarantine(atomic_add_return(&quarantine_next, 1) % QUARANTINE_NR, h.base);
+	else
+		give(h.base);
 	return true;
 }
 

@@ -13,5 +13,8 @@ void *memcheck_alloc(size_t size, size_t align, bool zero);
 bool memcheck_free(void *addr);
 size_t memcheck_usable_size(void *addr);
 void *memcheck_realloc(void *addr, size_t size);
+/* Bytes in blocks that were freed, but are kept from use for a while; and: let them go. */
+size_t memcheck_quarantined(void);
+void memcheck_release(void);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/message.h"
 #include "base/tunables.h"
+#include "malloc/memcheck.h"
 #include "malloc/huge.h"
 #include "mm/arena.h"
 #include "mm/page_alloc.h"
@@ -51,6 +52,7 @@ static void read_classes(struct heap_stats *s)
 		}
 		s->cached += cached;
 	}
+	s->cached += memcheck_quarantined();
 	s->in_use += READ_ONCE(run_stats.pages) << PAGE_SHIFT;
 	s->in_use += s->huge_blocks;
 	s->in_use -= s->in_use > s->cached ? s->cached : s->in_use;

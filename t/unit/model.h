@@ -24,6 +24,7 @@
 #include "mm/page_alloc.h"
 #include "mm/sparse.h"
 #include "os/os.h"
+#include "slab/tcache.h"
 #include "fake_os.h"
 #include "tap.h"
 
@@ -135,6 +136,10 @@ TAP_UNUSED void model_native(void)
 {
 #ifdef BM_VALGRIND
 	annotate_listening = false;
+	if (tcache.state == TCACHE_OFF) { /* memcheck was seen when this thread came */
+		tcache.state = TCACHE_NEW;
+		tcache_enter();
+	}
 #endif
 	fake_os_install();
 }
