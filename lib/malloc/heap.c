@@ -120,7 +120,7 @@ void heap_free_slow(void *addr, unsigned long class)
 		tcache_free_slow(addr, (unsigned int)class);
 		return;
 	}
-	tcache_enter();
+	tcache_note();
 	if (unlikely(annotate_listening)) {
 		memcheck_free(addr);
 		return;
@@ -180,17 +180,20 @@ void *heap_memalign(size_t align, size_t size)
 		return out_of_memory();
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(size, align, false);
-	size = align_up(max_ul(size, 1), min_ul(align, PAGE_SIZE));
+	size = max_ul(size, 1);
 	if (max_ul(size, align) > RUN_SIZE_MAX) {
 		p = alloc_huge(size, align, &zeroed);
-	} else if (align > PAGE_SIZE || size > SLAB_SIZE_MAX) {
+	} else if (max_ul(size, align) > SLAB_SIZE_MAX) {
+		unsigned int order = align > PAGE_SIZE ? order_for_pages(align >> PAGE_SHIFT) : 0;
+
 		class = size_to_class(max_ul(size, SLAB_SIZE_MAX + 1));
-		p = run_alloc(class, align > PAGE_SIZE ? order_for_pages(align >> PAGE_SHIFT) : 0, &zeroed);
+		p = run_alloc(class, order, &zeroed);
 		if (!p && reclaim())
-			p = run_alloc(class, order_for_pages(size_to_pages(align)), &zeroed);
+			p = run_alloc(class, order, &zeroed);
 	} else {
-		/* Slabs begin on a page: a class whose size is a multiple of align has its objects aligned. */
-		for (class = size_to_class(size); class_size(class) % align; class ++)
+		/* A slab is aligned to its length: where the size is a multiple of align, all its objects are aligned.
+		 */
+		for (class = size_to_class(max_ul(size, align)); class_size(class) % align; class ++)
 			;
 		p = alloc_class(class);
 	}

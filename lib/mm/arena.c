@@ -148,6 +148,14 @@ static void regret(unsigned long pb, unsigned long nr)
 	arena.regretted = now;
 }
 
+/* But never so much that the process would hold more than it once used. */
+static unsigned long slack_now(void)
+{
+	unsigned long peak = READ_ONCE(arena_stats.used_peak), used = READ_ONCE(arena_stats.used);
+
+	return min_ul(READ_ONCE(arena.slack), peak > used ? peak - used : 0);
+}
+
 static void forget_regret(uint32_t now)
 {
 	if (arena.slack && now - arena.regretted > 2 * tunables.dirty_decay) {
@@ -199,7 +207,7 @@ unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_
 		if (block_at(i)->flags & PBF_DIRTY)
 			*clean = false;
 	dirty = arena_stats.dirty;
-	slack = arena.slack;
+	slack = slack_now();
 	mutex_unlock(&arena.lock);
 
 	/* Dirty memory that did not fit makes room for what will be resident instead. */
@@ -217,8 +225,7 @@ unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_
 
 unsigned long arena_dirty_limit(void)
 {
-	return (READ_ONCE(tunables.dirty_max) >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8 +
-	       READ_ONCE(arena.slack);
+	return (READ_ONCE(tunables.dirty_max) >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8 + slack_now();
 }
 
 void arena_free(unsigned long pb, unsigned long nr, bool dirty)

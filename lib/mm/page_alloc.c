@@ -20,8 +20,8 @@
 /* Wholly free pageblocks that a zone keeps, so that a slab coming and going does not reach the arenas. */
 #define ZONE_KEEP_BLOCKS 1UL
 
-/* Dirty free pages may be as many as those in use; smaller blocks than this order are not worth a system call. */
-#define ZONE_DIRTY_SHARE 1
+/* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call. */
+#define ZONE_DIRTY_SHARE 2
 #define ZONE_PURGE_ORDER 5
 
 struct alloc_context {
@@ -305,6 +305,8 @@ unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned lon
 	unsigned int order;
 	bool ok = true;
 
+	/* The system gives back whole pages of its own, which may be larger than ours. */
+	min_order = (unsigned int)max_ul(min_order, order_for_pages(size_to_pages(os_page_size())));
 	for (order = MAX_ORDER; ok && order-- > min_order;) {
 		uint32_t chain = NO_PFN, pfn;
 

@@ -81,7 +81,10 @@ static always_inline char *thread_pointer(void)
 
 static long linux_mmap(void *addr, size_t len, int prot, int flags)
 {
-	return SYSCALL(SYS_mmap, addr, len, prot, flags | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	/* What is to be used is asked for honestly, so that the system can refuse what it could never give. */
+	if (prot == PROT_NONE)
+		flags |= MAP_NORESERVE;
+	return SYSCALL(SYS_mmap, addr, len, prot, flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
 static long linux_munmap(void *addr, size_t len)

@@ -9,7 +9,7 @@
 #include "base/compiler.h"
 
 struct os_ops {
-	/* Anonymous private memory. flags are MAP_* beyond PRIVATE|ANONYMOUS|NORESERVE. Address or -errno. */
+	/* Anonymous private memory. flags are MAP_* beyond PRIVATE|ANONYMOUS, and NORESERVE for PROT_NONE. Address or -errno. */
 	long (*mmap)(void *addr, size_t len, int prot, int flags);
 	long (*munmap)(void *addr, size_t len);
 	/* Move to exactly dst, or resize in place when dst is NULL. flags are MREMAP_* beyond MAYMOVE|FIXED, which a

@@ -13,6 +13,8 @@
 #include <pthread.h>
 
 #include "base/annotate.h"
+#include "base/tunables.h"
+#include "mm/arena.h"
 #include "mm/page_alloc.h"
 #include "os/os.h"
 #include "slab/run.h"
@@ -24,8 +26,9 @@
 #define FIRST_CAP_BYTES 1024UL
 #define TICKS_PER_LOOK 512
 #define AGE_MS 100
-#define QUIESCE_NS 1000000UL
+#define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
 #define QUIESCE_MIN (128 * KiB)
+#define QUIESCE_SHARE 32
 
 thread_local_var struct tcache tcache;
 
@@ -152,20 +155,14 @@ static unsigned long unregister_thread(struct tcache *tc)
 }
 
 /*
- * The last thread but one ends: what threads exchanged, and what they used, is not needed any more. But the next ones
- * may be about to start, so that it is not done for little, nor again at once.
+ * The last thread but one ends: what threads exchanged, and what they used, is not needed any more. The next ones may
+ * be about to start, so that it is not done for little.
  */
 static void quiesce(void)
 {
-	static uint64_t next;
-	uint64_t now = os_clock_ns(), due = READ_ONCE(next);
-
-	if (now < due || !try_cmpxchg(&next, due, now + QUIESCE_NS))
-		return;
 	slab_reclaim();
-	if (mm_dirty_bytes() >= QUIESCE_MIN + mm_used_bytes() / 32)
+	if (mm_dirty_bytes() >= QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE)
 		mm_trim(0);
-	WRITE_ONCE(next, os_clock_ns() + QUIESCE_NS);
 }
 
 void tcache_exit(void)
@@ -190,22 +187,31 @@ void tcache_init(void (*on_second_thread)(void))
  * What only a process of several threads needs is made when the second one comes: a process of one is spared the pages
  * of libc that it takes. The first thread's cache so lives as long as the process.
  */
+cold void tcache_note_slow(void)
+{
+	tcache.state = TCACHE_FREED;
+	/* Before this thread takes a lock: it is about forks. */
+	if (atomic_add_return(&registry.seen, 1) == 2 && registry.on_second)
+		registry.on_second();
+}
+
 cold void tcache_enter_slow(void)
 {
 	struct tcache *tc = &tcache;
-	unsigned long seen = atomic_add_return(&registry.seen, 1);
 	unsigned int class;
 
+	tcache_note();
+	if (tc->state != TCACHE_FREED) /* what that allocated has brought us here already */
+		return;
 	tc->state = annotate_listening ? TCACHE_OFF : TCACHE_ACTIVE; /* before anything that might allocate */
-	if (seen == 2 && registry.on_second) /* before this thread takes a lock: it is about forks */
-		registry.on_second();
 	if (tc->state == TCACHE_OFF)
 		return;
+	tc->ticks = 0;
 	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		tc->cap[class] = (uint16_t)first_cap(class);
 		tc->room[class] = tc->cap[class];
 	}
-	register_thread(tc, seen >= 2);
+	register_thread(tc, READ_ONCE(registry.seen) >= 2);
 }
 
 /* False if this thread must do without lists. */
@@ -215,6 +221,13 @@ static bool tcache_ready(struct tcache *tc)
 	return likely(tc->state == TCACHE_ACTIVE);
 }
 
+static void age_all(void)
+{
+	magazines_age();
+	if (tunables.dirty_decay)
+		arena_purge(~0UL, (uint32_t)tunables.dirty_decay, false);
+}
+
 /* Magazines are nobody's: whichever thread first sees that it is time ages them. */
 static void age_if_due(void)
 {
@@ -222,7 +235,7 @@ static void age_if_due(void)
 	uint32_t now = (uint32_t)os_clock_ms(), then = READ_ONCE(last);
 
 	if (now - then >= AGE_MS && try_cmpxchg(&last, then, now))
-		magazines_age();
+		age_all();
 }
 
 static void tick(struct tcache *tc)
@@ -336,7 +349,8 @@ cold void tcache_free_slow(void *addr, unsigned int class)
 	struct tcache *tc = &tcache;
 	struct object *obj = addr;
 
-	if (!tcache_ready(tc)) {
+	tcache_note();
+	if ((tc->state == TCACHE_FREED && ++tc->ticks < FREES_UNLISTED) || !tcache_ready(tc)) {
 		obj->next = NULL;
 		free_chain(obj, class);
 		return;

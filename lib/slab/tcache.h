@@ -13,7 +13,8 @@
 #include "slab/slab.h"
 
 enum tcache_state {
-	TCACHE_NEW, /* not yet used: all zero */
+	TCACHE_NEW,   /* not yet used: all zero */
+	TCACHE_FREED, /* has freed, but not allocated: lists stay empty for a while */
 	TCACHE_ACTIVE,
 	TCACHE_OFF, /* this thread is exiting, or memcheck wants to see every block: lists stay empty */
 };
@@ -28,7 +29,7 @@ struct tcache {
 	bool missed[FIRST_RUN_CLASS];	       /* the list ran dry since it last overflowed: it may grow */
 	struct object *spare[FIRST_RUN_CLASS]; /* a second magazine, so that the boundary is not crossed to and fro */
 	uint32_t seen[NR_CLASSES];	       /* what head was when last looked at: unchanged means idle */
-	uint32_t ticks;			       /* slow calls since */
+	uint32_t ticks;			       /* slow calls since; TCACHE_FREED: frees */
 	uint8_t state;			       /* enum tcache_state */
 	struct tcache *next, *prev;	       /* registry; registry lock */
 };
@@ -78,12 +79,19 @@ static always_inline void tcache_undo_free(unsigned long class)
 /* The heap is ready: on_second_thread, which may be NULL, is called when a second thread comes to use it. */
 void tcache_init(void (*on_second_thread)(void));
 
-/* Each thread calls it before it takes any lock of the heap. */
+/* Each thread calls one of these before it takes any lock of the heap: the first to allocate, the second to free. A
+ * thread that ends may yet free blocks of libc's when its destructors have run: it must not be listed then. */
 void tcache_enter_slow(void);
+void tcache_note_slow(void);
 static always_inline void tcache_enter(void)
 {
-	if (unlikely(tcache.state == TCACHE_NEW))
+	if (unlikely(tcache.state < TCACHE_ACTIVE))
 		tcache_enter_slow();
+}
+static always_inline void tcache_note(void)
+{
+	if (unlikely(tcache.state == TCACHE_NEW))
+		tcache_note_slow();
 }
 
 /* Bring everything this thread caches home. */

@@ -13,4 +13,7 @@ done
 served threads
 ok $? "malloc was ours"
 
+compile detached detached.c
+alike "detached threads that never allocate" detached ./detached
+
 done_testing
