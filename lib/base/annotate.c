@@ -29,11 +29,6 @@ void annotate_free(const void *p, size_t rz)
 	VALGRIND_FREELIKE_BLOCK(p, rz);
 }
 
-void annotate_resize(const void *p, size_t old_size, size_t new_size, size_t rz)
-{
-	VALGRIND_RESIZEINPLACE_BLOCK(p, old_size, new_size, rz);
-}
-
 void annotate_noaccess(const void *p, size_t size)
 {
 	(void)VALGRIND_MAKE_MEM_NOACCESS(p, size);

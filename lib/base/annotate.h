@@ -17,8 +17,6 @@ void annotate_init(void);
 /* A block of size bytes at p, with rz bytes of red zone before and behind, is handed to the program. */
 void annotate_malloc(const void *p, size_t size, size_t rz, bool zeroed);
 void annotate_free(const void *p, size_t rz);
-/* The block changed its size in place. */
-void annotate_resize(const void *p, size_t old_size, size_t new_size, size_t rz);
 /* Memory that only the allocator may touch from now on; and memory that it may read and write again. */
 void annotate_noaccess(const void *p, size_t size);
 void annotate_undefined(const void *p, size_t size);
@@ -35,10 +33,6 @@ static always_inline void annotate_malloc(const void *p, size_t size, size_t rz,
 static always_inline void annotate_free(const void *p, size_t rz)
 {
 	(void)p, (void)rz;
-}
-static always_inline void annotate_resize(const void *p, size_t old_size, size_t new_size, size_t rz)
-{
-	(void)p, (void)old_size, (void)new_size, (void)rz;
 }
 static always_inline void annotate_noaccess(const void *p, size_t size)
 {

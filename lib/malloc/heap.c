@@ -193,7 +193,7 @@ void *heap_memalign(size_t align, size_t size)
 	} else {
 		/* A slab is aligned to its length: where the size is a multiple of align, all its objects are aligned.
 		 */
-		for (class = size_to_class(max_ul(size, align)); class_size(class) % align; class ++)
+		for (class = size_to_class(max_ul(size, align)); class_size(class) % align; class++)
 			;
 		p = alloc_class(class);
 	}

@@ -40,7 +40,7 @@ static void read_classes(struct heap_stats *s)
 {
 	unsigned int class;
 
-	for (class = 1; class < NR_CLASSES; class ++) {
+	for (class = 1; class < NR_CLASSES; class++) {
 		size_t size = class_size(class), cached = tcache_cached(class) * size;
 
 		if (class < FIRST_RUN_CLASS) {

@@ -101,7 +101,7 @@ void magazines_age(void)
 {
 	unsigned int class;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class ++)
+	for (class = 1; class < FIRST_RUN_CLASS; class++)
 		if (READ_ONCE(kmem_caches[class].magazines))
 			age_magazines(&kmem_caches[class]);
 }

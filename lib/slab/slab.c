@@ -33,7 +33,7 @@ void slab_init(void)
 {
 	unsigned int class;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		struct kmem_cache *cache = &kmem_caches[class];
 
 		mutex_init(&cache->lock, RANK_CACHE);
@@ -327,7 +327,7 @@ void slab_reclaim(void)
 	unsigned int class, nr;
 	struct object *chain;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		while ((chain = magazine_get(&kmem_caches[class], NULL, &nr)))
 			slab_free_bulk(&kmem_caches[class], chain);
 		if (READ_ONCE(kmem_caches[class].nr_empty))
@@ -357,7 +357,7 @@ static void for_all_locks(void (*op)(struct mutex *))
 {
 	unsigned int class;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class ++)
+	for (class = 1; class < FIRST_RUN_CLASS; class++)
 		op(&kmem_caches[class].lock);
 }
 

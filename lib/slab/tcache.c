@@ -93,7 +93,7 @@ void tcache_flush(void)
 	unsigned int class;
 
 	if (tcache.state == TCACHE_ACTIVE)
-		for (class = 1; class < NR_CLASSES; class ++)
+		for (class = 1; class < NR_CLASSES; class++)
 			flush_class(&tcache, class);
 }
 
@@ -102,7 +102,7 @@ static void flush_idle(struct tcache *tc)
 {
 	unsigned int class;
 
-	for (class = 1; class < NR_CLASSES; class ++) {
+	for (class = 1; class < NR_CLASSES; class++) {
 		uint32_t now = (uint32_t)((uintptr_t)tc->head[class] >> 4) + (uint32_t)tc->room[class];
 
 		if (!tc->head[class] && (class >= FIRST_RUN_CLASS || !tc->spare[class]))
@@ -207,7 +207,7 @@ cold void tcache_enter_slow(void)
 	if (tc->state == TCACHE_OFF)
 		return;
 	tc->ticks = 0;
-	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		tc->cap[class] = (uint16_t)first_cap(class);
 		tc->room[class] = tc->cap[class];
 	}
