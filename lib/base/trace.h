@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * USDT probes of provider buddymalloc, under the names and with the arguments of the kernel's trace points. A probe is
- * one nop until somebody attaches to it.
+ * one nop until somebody attaches to it; arguments must cost nothing, so they are what the caller has at hand. Page
+ * frames are numbers of the window, 0 for none.
  */
 #ifndef BASE_TRACE_H
 #define BASE_TRACE_H
@@ -11,13 +12,18 @@
 
 #define trace_mm_page_alloc(pfn, order, gfp, mt) DTRACE_PROBE4(buddymalloc, mm_page_alloc, pfn, order, gfp, mt)
 #define trace_mm_page_free(pfn, order) DTRACE_PROBE2(buddymalloc, mm_page_free, pfn, order)
-#define trace_mm_page_alloc_extfrag(pfn, order, fallback_order, mt, fallback_mt) \
-	DTRACE_PROBE5(buddymalloc, mm_page_alloc_extfrag, pfn, order, fallback_order, mt, fallback_mt)
+/* Zone lock held; refill: the block goes to a per-CPU list, not to a caller. */
+#define trace_mm_page_alloc_zone_locked(pfn, order, mt, refill) \
+	DTRACE_PROBE4(buddymalloc, mm_page_alloc_zone_locked, pfn, order, mt, refill)
+/* A request for mt is served by a block of fallback_order from fallback_mt; owned: its pageblock becomes mt's. */
+#define trace_mm_page_alloc_extfrag(pfn, order, fallback_order, mt, fallback_mt, owned) \
+	DTRACE_PROBE6(buddymalloc, mm_page_alloc_extfrag, pfn, order, fallback_order, mt, fallback_mt, owned)
 #define trace_mm_page_pcpu_drain(pfn, order, mt) DTRACE_PROBE3(buddymalloc, mm_page_pcpu_drain, pfn, order, mt)
 #else
 #define trace_mm_page_alloc(pfn, order, gfp, mt) ((void)0)
 #define trace_mm_page_free(pfn, order) ((void)0)
-#define trace_mm_page_alloc_extfrag(pfn, order, fallback_order, mt, fallback_mt) ((void)0)
+#define trace_mm_page_alloc_zone_locked(pfn, order, mt, refill) ((void)0)
+#define trace_mm_page_alloc_extfrag(pfn, order, fallback_order, mt, fallback_mt, owned) ((void)0)
 #define trace_mm_page_pcpu_drain(pfn, order, mt) ((void)0)
 #endif
 

@@ -86,7 +86,7 @@ bool rmqueue_fallback(struct zone *zone, unsigned int order, enum migratetype mt
 		if (!can_steal_fallback((unsigned int)current_order, mt))
 			continue;
 		trace_mm_page_alloc_extfrag(zone->free_area[current_order].free_list[from], order, current_order, mt,
-					    from);
+					    from, true);
 		steal_suitable_fallback(zone, zone->free_area[current_order].free_list[from],
 					(unsigned int)current_order, mt);
 		return true;
