@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/atomic.h"
 #include "base/host.h"
 #include "base/message.h"
 
@@ -223,6 +224,32 @@ void out_printf(struct out *o, const char *fmt, ...)
 	va_start(ap, fmt);
 	out_vprintf(o, fmt, ap);
 	va_end(ap);
+}
+
+bool ratelimit(struct ratelimit_state *rs, uint64_t now_ms, unsigned int *missed)
+{
+	bool pass;
+
+	*missed = 0;
+	/* Waiting could be for ever: the other may be the code that this signal handler interrupts. */
+	if (xchg(&rs->busy, (uint8_t)1)) {
+		atomic_add_return(&rs->missed, 1);
+		return false;
+	}
+	/* Signed: another thread may have read the clock after us, and come first. */
+	if (!rs->passed || (int64_t)(now_ms - rs->begin) >= (int64_t)rs->interval) {
+		rs->begin = now_ms;
+		rs->passed = 0;
+	}
+	pass = rs->passed < rs->burst;
+	if (pass) {
+		rs->passed++;
+		*missed = xchg(&rs->missed, 0U);
+	} else {
+		atomic_add_return(&rs->missed, 1);
+	}
+	smp_store_release(&rs->busy, (uint8_t)0);
+	return pass;
 }
 
 static void complain(const char *fmt, va_list ap)

@@ -248,6 +248,51 @@ static void test_warn(void)
 	release_stderr();
 }
 
+static bool warn_place(int n)
+{
+	return WARN_ON_ONCE(n == 2);
+}
+
+static void test_warn_on(void)
+{
+	const char *said;
+
+	catch_stderr();
+	ok(!warn_place(1), "WARN_ON_ONCE tells that nothing was wrong");
+	is_str(packet(), "nothing", "and is silent");
+	ok(warn_place(2) && warn_place(2), "it tells each time that something was wrong");
+	said = packet();
+	ok(!strncmp(said, "buddymalloc: WARNING: n == 2 at test_message.c:", 47) && strstr(said, " warn_place()\n"),
+	   "says what and where: %s", said);
+	is_str(packet(), "nothing", "once");
+	release_stderr();
+}
+
+/* Times are made up. */
+static void test_ratelimit(void)
+{
+	static struct ratelimit_state rs = RATELIMIT_STATE_INIT(5000, 3);
+	unsigned int missed, passed = 0, i;
+
+	for (i = 0; i < 10; i++) {
+		passed += ratelimit(&rs, 0, &missed);
+		if (missed)
+			break;
+	}
+	ok(i == 10 && passed == 3, "of 10 at once 3 pass");
+	ok(!ratelimit(&rs, 4999, &missed) && !missed, "and no more in that interval");
+	ok(!ratelimit(&rs, ~0ULL, &missed), "nor for one whose clock was read before");
+	ok(ratelimit(&rs, 5000, &missed), "the next interval begins with one that passes");
+	is_int(missed, 9, "and tells how many were stopped");
+	ok(ratelimit(&rs, 5003, &missed) && !missed, "once");
+	ok(ratelimit(&rs, 6000, &missed) && !ratelimit(&rs, 9999, &missed), "3 pass in it");
+	ok(ratelimit(&rs, 1000000, &missed) && missed == 1, "after a long time too, one more is told of");
+	rs.busy = 1;
+	ok(!ratelimit(&rs, 2000000, &missed), "one that comes in the middle of another is stopped");
+	rs.busy = 0;
+	ok(ratelimit(&rs, 2000000, &missed) && missed == 1, "and counted");
+}
+
 static void go_on(int sig)
 {
 	(void)sig;
@@ -300,6 +345,8 @@ int main(void)
 	test_collect();
 	test_flush();
 	test_warn();
+	test_warn_on();
+	test_ratelimit();
 	test_fatal();
 	return done_testing();
 }
