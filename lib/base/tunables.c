@@ -2,8 +2,10 @@
 /*
  * The parser of configuration strings and the help, both made from the rows of tunables.def.
  */
+#include <errno.h>
 #include <string.h>
 
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/host.h"
 #include "base/message.h"
@@ -170,19 +172,24 @@ static void put_accepted(struct out *o, const struct row *row)
 	}
 }
 
-static void put_default(struct out *o, const struct row *row)
+/* Of "a|b|c" the one at the index. */
+static void put_choice(struct out *o, const char *choices, unsigned long index)
 {
-	struct span rest;
+	struct span rest = { choices, strlen(choices) };
 	struct span choice = { 0 };
 
+	for (unsigned long i = 0; i <= index; i++)
+		choice = cut(&rest, '|', '|');
+	for (size_t i = 0; i < choice.len; i++)
+		out_printf(o, "%c", choice.p[i]);
+}
+
+static void put_default(struct out *o, const struct row *row)
+{
 	switch (row->kind) {
 	case KIND_BOOL:
 	case KIND_ENUM:
-		rest = (struct span){ row->choices, strlen(row->choices) };
-		for (unsigned long i = 0; i <= row->dflt; i++)
-			choice = cut(&rest, '|', '|');
-		for (size_t i = 0; i < choice.len; i++)
-			out_printf(o, "%c", choice.p[i]);
+		put_choice(o, row->choices, row->dflt);
 		break;
 	case KIND_SIZE:
 		put_size(o, row->dflt);
@@ -309,18 +316,18 @@ static bool set_value(const struct row *row, struct span value)
 	case KIND_BOOL:
 		if (!parse_choice(value, row->choices, &index))
 			return false;
-		*(bool *)field = index & 1;
+		WRITE_ONCE(*(bool *)field, index & 1);
 		return true;
 	case KIND_ENUM:
 		if (!parse_choice(value, row->choices, &index))
 			return false;
-		*(unsigned int *)field = index;
+		WRITE_ONCE(*(unsigned int *)field, index);
 		return true;
 	case KIND_SIZE:
 	case KIND_MSEC:
 		if (!parse_range(value, row, &n))
 			return false;
-		*(unsigned long *)field = n;
+		WRITE_ONCE(*(unsigned long *)field, n);
 		return true;
 	default:
 		return parse_path(value, field);
@@ -334,6 +341,42 @@ static const struct row *find_row(struct span key)
 			return row;
 	}
 	return NULL;
+}
+
+int tunables_set(const char *key, const char *value, size_t len)
+{
+	const struct row *row = find_row((struct span){ key, strlen(key) });
+
+	if (!row)
+		return -ENOENT;
+	/* A path has no moment at which all of it changes. */
+	return row->kind != KIND_PATH && set_value(row, (struct span){ value, len }) ? 0 : -EINVAL;
+}
+
+int tunables_print(struct out *o, const char *key)
+{
+	const struct row *row = find_row((struct span){ key, strlen(key) });
+	const void *field;
+
+	if (!row)
+		return -ENOENT;
+	field = (const char *)&tunables + row->offset;
+	switch (row->kind) {
+	case KIND_BOOL:
+		put_choice(o, row->choices, READ_ONCE(*(const bool *)field));
+		break;
+	case KIND_ENUM:
+		put_choice(o, row->choices, READ_ONCE(*(const unsigned int *)field));
+		break;
+	case KIND_SIZE:
+	case KIND_MSEC:
+		out_printf(o, "%lu", READ_ONCE(*(const unsigned long *)field));
+		break;
+	case KIND_PATH:
+		out_printf(o, "%s", (const char *)field);
+		break;
+	}
+	return 0;
 }
 
 static void warn_value(const char *source, const struct row *row, struct span value)

@@ -18,7 +18,7 @@ enum tunable_choice {
 };
 
 /* One field per row of tunables.def: bool, unsigned long (sizes in bytes, times in ms), an enum as unsigned int, or
- * char[PATH_LEN]. Written while there is one thread; read without a lock. */
+ * char[PATH_LEN]. Written while there is one thread, but for tunables_set; read without a lock. */
 #define TUNABLE_PATH_LEN 256
 struct tunables {
 #define TUNABLE_BOOL(name, dflt, help) bool name;
@@ -48,8 +48,14 @@ extern struct tunables tunables;
 #define TUNABLES_MAX_WARNINGS 20
 int tunables_parse(const char *text, size_t len, const char *source);
 
-/* Every key with its accepted values, default and help, for a man page and --help. */
+/* One value while the program runs, of a key that is not a path: 0, -ENOENT for an unknown key, -EINVAL for a value
+ * that is not accepted; then nothing changes. Takes no lock: a reader sees the old value or the new one. */
+int tunables_set(const char *key, const char *value, size_t len);
+/* The value as a configuration would write it, but sizes in bytes; 0 or -ENOENT. */
 struct out;
+int tunables_print(struct out *o, const char *key);
+
+/* Every key with its accepted values, default and help, for a man page and --help. */
 void tunables_help(struct out *o);
 
 #endif

@@ -2,6 +2,7 @@
 /*
  * Configuration strings, good, bad and hostile: which values they set, and what is said of them.
  */
+#include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -311,6 +312,45 @@ static void test_help(void)
 	   "help of a path");
 }
 
+static int set(const char *key, const char *value)
+{
+	return tunables_set(key, value, strlen(value));
+}
+
+static const char *printed(const char *key)
+{
+	static struct out o;
+
+	out_init(&o, -1);
+	return tunables_print(&o, key) ? NULL : o.buf;
+}
+
+static void test_set(void)
+{
+	tunables = defaults;
+	is_str(printed("dirty_max"), "16777216", "a size prints in bytes");
+	is_str(printed("dirty_decay"), "1000", "a time in ms");
+	is_str(printed("thp"), "auto", "a choice by its name");
+	is_str(printed("verbose"), "false", "a switch too");
+	is_str(printed("stats_file"), "", "a path as it is");
+	ok(!printed("no_such_key") && !printed("") && !printed("dirty_max:"), "an unknown key does not");
+	ok(!set("dirty_max", "3m") && tunables.dirty_max == 3UL << 20, "a size can be set by itself");
+	is_str(printed("dirty_max"), "3145728", "and prints what it is now");
+	ok(!set("thp", "never") && tunables.thp == THP_NEVER, "a choice");
+	is_str(printed("thp"), "never", "and its name is right");
+	ok(!set("verbose", "on") && tunables.verbose, "a switch");
+	is_str(printed("verbose"), "true", "and its name is right");
+	ok(!tunables_set("dirty_decay", "55555", 2) && tunables.dirty_decay == 55, "a value has a length");
+	tunables = defaults;
+	ok(set("dirty_max", "") == -EINVAL && set("dirty_max", "3x") == -EINVAL && set("dirty_max", "-1") == -EINVAL &&
+		   set("dirty_max", "3m,thp:never") == -EINVAL && set("dirty_decay", "86400001") == -EINVAL &&
+		   set("thp", "auto|always") == -EINVAL && set("verbose", "maybe") == -EINVAL &&
+		   set("stats_file", "/tmp/x") == -EINVAL,
+	   "bad values, and a path, are -EINVAL");
+	is_int(set("no_such_key", "1"), -ENOENT, "an unknown key is -ENOENT");
+	ok(unchanged(), "and nothing changes");
+}
+
 int main(void)
 {
 	defaults = tunables;
@@ -325,6 +365,7 @@ int main(void)
 	test_abort();
 	test_random();
 	test_help();
+	test_set();
 	fclose(stderr_file);
 	return done_testing();
 }
