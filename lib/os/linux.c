@@ -115,6 +115,18 @@ static long linux_mbind(void *addr, size_t len, int mode, unsigned long mask)
 	return SYSCALL(SYS_mbind, addr, len, mode, &mask, 8 * sizeof(mask) + 1, 0);
 }
 
+/* The kernel refuses to tell in fewer bits than it has nodes; this is as many as it can be built for. */
+#define KERNEL_MAX_NUMNODES 1024
+
+static long linux_get_mempolicy(int *mode, uint64_t *mask)
+{
+	uint64_t nodes[KERNEL_MAX_NUMNODES / 64] = { 0 };
+	long ret = SYSCALL(SYS_get_mempolicy, mode, nodes, KERNEL_MAX_NUMNODES + 1, 0, 0);
+
+	*mask = nodes[0];
+	return ret;
+}
+
 const struct os_ops os_linux = {
 	.mmap = linux_mmap,
 	.munmap = linux_munmap,
@@ -122,6 +134,7 @@ const struct os_ops os_linux = {
 	.mprotect = linux_mprotect,
 	.madvise = linux_madvise,
 	.mbind = linux_mbind,
+	.get_mempolicy = linux_get_mempolicy,
 };
 
 const struct os_ops *os = &os_linux;
@@ -364,10 +377,28 @@ static long read_all(int fd, char *buf, size_t len)
 	return (long)got;
 }
 
+/* A FIFO in the file's place must not block us. */
+static long open_to_read(const char *path)
+{
+	return SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+}
+
+bool os_read_chunks(const char *path, bool (*take)(void *arg, const char *chunk, size_t len), void *arg)
+{
+	long fd = open_to_read(path), ret;
+	char chunk[512];
+
+	if (os_is_error(fd))
+		return false;
+	while ((ret = read_all((int)fd, chunk, sizeof(chunk))) > 0 && take(arg, chunk, (size_t)ret))
+		;
+	os_close((int)fd);
+	return ret >= 0;
+}
+
 long os_read_file(const char *path, char *buf, size_t len)
 {
-	/* A FIFO in the file's place must not block us. */
-	long fd = SYSCALL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	long fd = open_to_read(path);
 	long ret;
 
 	buf[0] = '\0';

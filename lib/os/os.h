@@ -19,6 +19,8 @@ struct os_ops {
 	long (*madvise)(void *addr, size_t len, int advice);
 	/* Bind a range to the nodes of mask (MPOL_* mode). */
 	long (*mbind)(void *addr, size_t len, int mode, unsigned long mask);
+	/* This thread's policy: MPOL_* mode with its flags, and the first 64 nodes of its mask. */
+	long (*get_mempolicy)(int *mode, uint64_t *mask);
 };
 
 extern const struct os_ops *os;	     /* what everyone calls: os->mmap(...) */
@@ -41,6 +43,8 @@ unsigned long os_rlimit_as(void);
 unsigned long os_rlimit_data(void);
 /* Up to len - 1 bytes of a small file, NUL-terminated; the length or -errno. */
 long os_read_file(const char *path, char *buf, size_t len);
+/* A file of any length, a chunk at a time, until take returns false. False if it could not be read so far. */
+bool os_read_chunks(const char *path, bool (*take)(void *arg, const char *chunk, size_t len), void *arg);
 /* Open for appending (O_CLOEXEC|O_CREAT); a descriptor or -errno. */
 int os_open_append(const char *path);
 /* The same file under a high number (O_CLOEXEC), out of the program's way; a descriptor or -errno. */

@@ -21,9 +21,17 @@ struct topology {
 };
 extern struct topology topology;
 
-/* Fill topology from files below root ("/sys" for the real one; a test gives a directory of its own). Once, at init,
- * with one thread. Cannot fail. A machine of one node costs one small file: open, read, close. */
+/* Where sysfs and procfs are; a test gives directories of its own before anything starts. */
+extern const char *topology_root; /* "/sys" */
+extern const char *proc_root;	  /* "/proc" */
+
+/* Fill topology from files below root. Once, at init, with one thread. Cannot fail. A machine of one node costs one
+ * small file: open, read, close. */
 void topology_init(const char *root);
+
+/* The nodes that the kernel lets this process have memory from (cpusets): Mems_allowed of self/status below proc_root,
+ * up to node 63. False if it does not say. */
+bool os_read_mems_allowed(uint64_t *nodes);
 
 /* Parse a kernel list "0-3,8": set bit n of the bitmap (nr_bits long) for each n below nr_bits, pass over those above;
  * false if malformed, with the bits before the fault set. An empty list is well formed. */

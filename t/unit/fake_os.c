@@ -81,6 +81,13 @@ static long fake_mbind(void *addr, size_t len, int mode, unsigned long mask)
 	return err ? err : os_linux.mbind(addr, len, mode, mask);
 }
 
+static long fake_get_mempolicy(int *mode, uint64_t *mask)
+{
+	long err = fail(FAKE_GET_MEMPOLICY);
+
+	return err ? err : os_linux.get_mempolicy(mode, mask);
+}
+
 static const struct os_ops fake_ops = {
 	.mmap = fake_mmap,
 	.munmap = fake_munmap,
@@ -88,6 +95,7 @@ static const struct os_ops fake_ops = {
 	.mprotect = fake_mprotect,
 	.madvise = fake_madvise,
 	.mbind = fake_mbind,
+	.get_mempolicy = fake_get_mempolicy,
 };
 
 void fake_os_reset(void)

@@ -16,6 +16,7 @@ enum fake_op {
 	FAKE_MPROTECT,
 	FAKE_MADVISE,
 	FAKE_MBIND,
+	FAKE_GET_MEMPOLICY,
 	FAKE_ANY, /* each call, whatever the operation */
 	NR_FAKE_OPS
 };

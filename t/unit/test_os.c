@@ -82,6 +82,29 @@ static void test_mbind(void)
 	os->munmap(p, page);
 }
 
+/* The kernel's answer for a policy that this thread has set. */
+static void test_get_mempolicy(void)
+{
+	uint64_t node, mask = 0;
+	int mode = -1;
+	long ret = os->get_mempolicy(&mode, &mask);
+
+	if (ret == -EPERM || ret == -ENOSYS) {
+		skip(3, "this system has no get_mempolicy or forbids it");
+		return;
+	}
+	is_int(ret, 0, "get_mempolicy is done");
+	topology_init("/sys");
+	node = topology.node_has_memory & -topology.node_has_memory;
+	if (syscall(SYS_set_mempolicy, MPOL_BIND, &node, 65)) {
+		skip(2, "this system forbids set_mempolicy");
+		return;
+	}
+	is_int(os->get_mempolicy(&mode, &mask), 0, "and again");
+	ok(mode == MPOL_BIND && mask == node, "and tells what was set: mode %d, nodes %#lx", mode, mask);
+	syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0);
+}
+
 static void test_errors(void)
 {
 	errno = ERANGE;
@@ -245,6 +268,41 @@ static void test_limits(void)
 	is_int(fake_os_child(limited, said, sizeof(said)), 0, "limits are those of now");
 }
 
+/* All chunks one after the other; as many as enough, if that is not 0. */
+struct chunks {
+	char text[2000];
+	size_t len;
+	int nr, enough;
+};
+
+static bool take_chunk(void *arg, const char *chunk, size_t len)
+{
+	struct chunks *got = arg;
+
+	if (got->len + len <= sizeof(got->text))
+		memcpy(got->text + got->len, chunk, len);
+	got->len += len;
+	return ++got->nr != got->enough;
+}
+
+/* The file has 16 characters. */
+static void test_chunks(const char *path)
+{
+	struct chunks all = { 0 }, first = { .enough = 1 };
+	char more[1400];
+	int fd = os_open_append(path);
+
+	memset(more, 'm', sizeof(more));
+	host_write(fd, more, sizeof(more));
+	os_close(fd);
+	ok(os_read_chunks(path, take_chunk, &all), "a file is read in chunks");
+	ok(all.nr > 1 && all.len == 16 + sizeof(more) && !memcmp(all.text, "abcdefghijklmnop", 16) &&
+		   !memcmp(all.text + 16, more, sizeof(more)),
+	   "%d chunks are %zu characters", all.nr, all.len);
+	ok(os_read_chunks(path, take_chunk, &first) && first.nr == 1, "and no further than wanted");
+	ok(!os_read_chunks("/tmp", take_chunk, &first) && first.nr == 1, "a directory has none");
+}
+
 static void test_files(void)
 {
 	char path[] = "/tmp/test_os.XXXXXX";
@@ -265,8 +323,10 @@ static void test_files(void)
 		is_int(os_read_file(path, buf, sizeof(buf)), i ? 15 : 5, "os_read_file reads what fits");
 		is_str(buf, i ? "abcdefghijklmno" : "abcde", "and terminates it");
 	}
+	test_chunks(path);
 	unlink(path);
 	is_int(os_read_file(path, buf, sizeof(buf)), -ENOENT, "a missing file");
+	ok(!os_read_chunks(path, NULL, NULL), "of which there are no chunks");
 	is_str(buf, "", "is an empty text");
 	is_int(os_read_file("/tmp", buf, sizeof(buf)), -EISDIR, "a directory cannot be read");
 	if (mkfifo(path, 0600))
@@ -407,11 +467,14 @@ static long call_all(void)
 	long p = os->mmap(NULL, page, PROT_READ | PROT_WRITE, 0);
 	void *at = os_is_error(p) ? NULL : (void *)p;
 	long failed = os_is_error(p);
+	uint64_t mask;
+	int mode;
 
 	failed += os_is_error(os->mprotect(at, page, PROT_READ));
 	failed += os_is_error(os->madvise(at, page, MADV_DONTNEED));
 	failed += os_is_error(os->mremap(at, page, page, NULL, 0));
 	os->mbind(at, page, MPOL_DEFAULT, 0);
+	os->get_mempolicy(&mode, &mask);
 	failed += os_is_error(os->munmap(at, page));
 	return failed;
 }
@@ -454,6 +517,7 @@ int main(int argc, char **argv)
 		return wrong_cpus() != 0;
 	test_memory();
 	test_mbind();
+	test_get_mempolicy();
 	test_errors();
 	test_clocks();
 	test_identity();

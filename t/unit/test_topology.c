@@ -167,6 +167,50 @@ static void test_lists(void)
 	ok(bits == (1UL << 60 | 2), "bits that are set stay set");
 }
 
+/* A text of status, and what it says. */
+static void is_allowed(const char *text, bool good, unsigned long nodes)
+{
+	uint64_t got = 12345;
+	bool read;
+
+	write_file("self/status", text);
+	read = os_read_mems_allowed(&got);
+	ok(read == good && got == (good ? nodes : 12345), "%s nodes of \"%.60s\": %#lx", good ? "the" : "no", text,
+	   got);
+}
+
+static void test_mems_allowed(void)
+{
+	static char lots[6000];
+	int good = 0, lines = 0;
+	uint64_t got = 0;
+
+	ok(os_read_mems_allowed(&got) && got, "this process may use some node");
+	proc_root = root;
+	is_allowed("Name:\tx\nMems_allowed:\t00000000,00000003\nMems_allowed_list:\t0-1\n", true, 3);
+	is_allowed("Mems_allowed:\t8\n", true, 8);
+	is_allowed("Mems_allowed:\t00000000,00000001,80000000,00abcdef\n", true, 0x8000000000abcdef);
+	is_allowed("Mems_allowed:\t1\nMems_allowed:\t2\n", true, 1);
+	is_allowed("Name:\tMems_allowed:\t7\nMems_allowed:\t1\n", true, 1);
+	is_allowed("MMems_allowed:\t7\n", false, 0);
+	is_allowed("Mems_allow\nMems_allowed:\t6\n", true, 6);
+	is_allowed("Mems_allowed_list:\t0-1\n", false, 0);
+	is_allowed("Mems_allowed:\t1", false, 0);
+	is_allowed("", false, 0);
+	/* As long as CPU masks can be, so that the name and the digits lie anywhere among the chunks. */
+	for (size_t pad = 1; pad < 600; pad += 7) {
+		snprintf(lots, sizeof(lots), "%*s\nMems_allowed:\t%08x,%08x\n", (int)(4000 + pad), "x",
+			 (unsigned int)pad, 0x80000001U);
+		write_file("self/status", lots);
+		good += os_read_mems_allowed(&got) && got == (pad << 32 | 0x80000001U);
+		lines++;
+	}
+	is_int(good, lines, "wherever the line begins");
+	remove_tree();
+	ok(!os_read_mems_allowed(&got), "no nodes without procfs");
+	proc_root = "/proc";
+}
+
 int main(void)
 {
 	if (!mkdtemp(root))
@@ -177,6 +221,9 @@ int main(void)
 	test_sparse_nodes();
 	remove_tree();
 	test_fallbacks();
+	if (mkdir(root, 0700))
+		bail_out("cannot make %s", root);
+	test_mems_allowed();
 	topology_init("/sys");
 	ok(topology.nr_nodes && topology.node_has_memory && topology.node_has_cpu, "this machine has a node");
 	return done_testing();
