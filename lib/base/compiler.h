@@ -16,6 +16,20 @@
 #define cold __attribute__((__cold__, __noinline__))
 #define printf_like(f, a) __attribute__((__format__(__printf__, f, a)))
 
+/* Of a declaration: it lies in this library, so its address needs no table. */
+#define local_symbol __attribute__((__visibility__("hidden")))
+
+/*
+ * Where the function returns to that this one is compiled into. RET_IP_COLD is for the branches that leave a fast path:
+ * it is not merged with the other, which would load it for both.
+ */
+#define RET_IP ((unsigned long)__builtin_return_address(0))
+#if defined(__x86_64__) && !defined(__clang__)
+#define RET_IP_COLD (((const unsigned long *)__builtin_dwarf_cfa())[-1])
+#else
+#define RET_IP_COLD RET_IP
+#endif
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define BUILD_BUG_ON(cond) _Static_assert(!(cond), #cond)

@@ -8,6 +8,9 @@
 #define BASE_TRACE_H
 
 #ifdef BM_USDT
+#ifdef __clang__
+#define STAP_SDT_ARG_CONSTRAINT nr /* it copies whatever may lie in memory to the stack */
+#endif
 #include <sys/sdt.h>
 
 #define trace_mm_page_alloc(pfn, order, gfp, mt) DTRACE_PROBE4(buddymalloc, mm_page_alloc, pfn, order, gfp, mt)
@@ -19,12 +22,17 @@
 #define trace_mm_page_alloc_extfrag(pfn, order, fallback_order, mt, fallback_mt, owned) \
 	DTRACE_PROBE6(buddymalloc, mm_page_alloc_extfrag, pfn, order, fallback_order, mt, fallback_mt, owned)
 #define trace_mm_page_pcpu_drain(pfn, order, mt) DTRACE_PROBE3(buddymalloc, mm_page_pcpu_drain, pfn, order, mt)
+/* caller: where malloc or free was called from. Blocks resized in place are freed and allocated in one go. */
+#define trace_kmalloc(caller, ptr, req, alloc, gfp) DTRACE_PROBE5(buddymalloc, kmalloc, caller, ptr, req, alloc, gfp)
+#define trace_kfree(caller, ptr) DTRACE_PROBE2(buddymalloc, kfree, caller, ptr)
 #else
 #define trace_mm_page_alloc(pfn, order, gfp, mt) ((void)0)
 #define trace_mm_page_free(pfn, order) ((void)0)
 #define trace_mm_page_alloc_zone_locked(pfn, order, mt, refill) ((void)0)
 #define trace_mm_page_alloc_extfrag(pfn, order, fallback_order, mt, fallback_mt, owned) ((void)0)
 #define trace_mm_page_pcpu_drain(pfn, order, mt) ((void)0)
+#define trace_kmalloc(caller, ptr, req, alloc, gfp) ((void)(caller), (void)(ptr), (void)(req), (void)(alloc))
+#define trace_kfree(caller, ptr) ((void)(caller), (void)(ptr))
 #endif
 
 #endif

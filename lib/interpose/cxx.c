@@ -38,7 +38,7 @@ static void throw_it(size_t size)
 }
 
 /* What operator new does when memory ends: as long as there is a handler, let it make room and try again. */
-static cold void *new_slow(size_t size, size_t align, bool nothrow)
+static cold void *new_slow(size_t size, size_t align, bool nothrow, unsigned long caller)
 {
 	void *p;
 
@@ -48,7 +48,7 @@ static cold void *new_slow(size_t size, size_t align, bool nothrow)
 		if (!handler)
 			break;
 		handler();
-		p = heap_memalign(align, size);
+		p = heap_memalign_track_caller(align, size, caller);
 		if (p)
 			return p;
 	}
@@ -61,14 +61,14 @@ static always_inline void *new_plain(size_t size, bool nothrow)
 {
 	void *p = heap_malloc(size);
 
-	return likely(p) ? p : new_slow(size, MALLOC_ALIGN, nothrow);
+	return likely(p) ? p : new_slow(size, MALLOC_ALIGN, nothrow, RET_IP_COLD);
 }
 
 static always_inline void *new_aligned(size_t size, size_t align, bool nothrow)
 {
 	void *p = heap_memalign(align, size);
 
-	return likely(p) ? p : new_slow(size, align, nothrow);
+	return likely(p) ? p : new_slow(size, align, nothrow, RET_IP_COLD);
 }
 
 #define NEW(name) EXPORT void *NAME(name)

@@ -52,7 +52,7 @@ void *NAME(realloc)(void *addr, size_t size)
 	return heap_realloc(addr, size);
 }
 
-void *NAME(memalign)(size_t align, size_t size)
+static always_inline void *checked_memalign(size_t align, size_t size)
 {
 	if (is_power_of_2(align))
 		return heap_memalign(align, size);
@@ -60,9 +60,14 @@ void *NAME(memalign)(size_t align, size_t size)
 	return NULL;
 }
 
+void *NAME(memalign)(size_t align, size_t size)
+{
+	return checked_memalign(align, size);
+}
+
 void *NAME(aligned_alloc)(size_t align, size_t size)
 {
-	return NAME(memalign)(align, size);
+	return checked_memalign(align, size);
 }
 
 int NAME(posix_memalign)(void **res, size_t align, size_t size)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/annotate.h"
+#include "base/trace.h"
 #include "malloc/block.h"
 #include "malloc/huge.h"
 #include "malloc/memcheck.h"
@@ -33,19 +34,21 @@ static cold bool reclaim(void)
 	return mm_trim(0) > 0;
 }
 
-static void *alloc_class(unsigned int class)
+/* An object for a request of size bytes; told to those who listen to caller's requests. */
+static void *alloc_class(unsigned int class, size_t size, unsigned long caller)
 {
 	void *p = tcache_alloc(class);
 
-	if (likely(p))
-		return p;
-	p = tcache_alloc_slow(class);
+	if (unlikely(!p))
+		p = tcache_alloc_slow(class);
 	if (unlikely(!p) && reclaim())
 		p = tcache_alloc_slow(class);
+	if (likely(p))
+		trace_kmalloc(caller, p, size, size_classes.size[class], GFP_USER);
 	return p;
 }
 
-static void *alloc_huge(size_t size, size_t align, bool *zeroed)
+static void *alloc_huge(size_t size, size_t align, bool *zeroed, unsigned long caller)
 {
 	void *p;
 
@@ -54,17 +57,22 @@ static void *alloc_huge(size_t size, size_t align, bool *zeroed)
 	p = huge_alloc(size, align, zeroed);
 	if (unlikely(!p) && reclaim())
 		p = huge_alloc(size, align, zeroed);
+	if (likely(p))
+		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), GFP_USER);
 	return p;
 }
 
-static cold void *alloc_memcheck(size_t size, size_t align, bool zero)
+static cold void *alloc_memcheck(size_t size, size_t align, bool zero, unsigned long caller)
 {
 	void *p = memcheck_alloc(size, align, zero);
 
-	return p ? p : out_of_memory();
+	if (!p)
+		return out_of_memory();
+	trace_kmalloc(caller, p, size, size, GFP_USER);
+	return p;
 }
 
-void *heap_malloc_slow(size_t size, unsigned long class)
+void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller)
 {
 	void *p;
 
@@ -73,30 +81,54 @@ void *heap_malloc_slow(size_t size, unsigned long class)
 	if (unlikely(!heap_init()))
 		return out_of_memory();
 	if (unlikely(annotate_listening))
-		return alloc_memcheck(size, 0, false);
-	p = alloc_class((unsigned int)class);
+		return alloc_memcheck(size, 0, false, caller);
+	p = alloc_class((unsigned int)class, size, caller);
 	return likely(p) ? p : out_of_memory();
 }
 
-void *heap_malloc_large(size_t size)
+static noinline void *heap_malloc_huge(size_t size, unsigned long caller)
 {
 	bool zeroed;
 	void *p;
 
-	if (likely(size <= RUN_SIZE_MAX)) {
-		unsigned int class = size_to_class_computed(size);
-
-		p = tcache_alloc(class);
-		return likely(p) ? p : heap_malloc_slow(size, class);
-	}
 	if (unlikely(heap_forward))
 		return heap_forward->malloc(size);
 	if (unlikely(!heap_init()))
 		return out_of_memory();
 	if (unlikely(annotate_listening))
-		return alloc_memcheck(size, 0, false);
-	p = alloc_huge(size, 0, &zeroed);
+		return alloc_memcheck(size, 0, false, caller);
+	p = alloc_huge(size, 0, &zeroed, caller);
 	return likely(p) ? p : out_of_memory();
+}
+
+void *heap_malloc_large(size_t size, unsigned long caller)
+{
+	unsigned int class;
+	void *p;
+
+	if (unlikely(size > RUN_SIZE_MAX))
+		return heap_malloc_huge(size, caller);
+	class = size_to_class_computed(size);
+	p = tcache_alloc(class);
+	if (unlikely(!p))
+		return heap_malloc_slow(size, class, caller);
+	trace_kmalloc(caller, p, size, size_classes.size[class], GFP_USER);
+	return p;
+}
+
+void *heap_malloc_track_caller(size_t size, unsigned long caller)
+{
+	unsigned long class;
+	void *p;
+
+	if (size > TABLE_SIZE_MAX)
+		return heap_malloc_large(size, caller);
+	class = size_to_class_small(size);
+	p = tcache_alloc(class);
+	if (unlikely(!p))
+		return heap_malloc_slow(size, class, caller);
+	trace_kmalloc(caller, p, size, size_classes.size[class], GFP_USER);
+	return p;
 }
 
 /* NULL, or an address outside the window. */
@@ -132,7 +164,7 @@ void heap_free_slow(void *addr, unsigned long class)
 		block_report_foreign("free", addr);
 }
 
-void *heap_calloc(size_t nmemb, size_t size)
+void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller)
 {
 	size_t bytes;
 	bool zeroed = false;
@@ -147,42 +179,44 @@ void *heap_calloc(size_t nmemb, size_t size)
 	if (unlikely(!heap_init()))
 		return out_of_memory();
 	if (unlikely(annotate_listening))
-		return alloc_memcheck(bytes, 0, true);
+		return alloc_memcheck(bytes, 0, true, caller);
 	if (bytes <= SLAB_SIZE_MAX) {
-		p = alloc_class(size_to_class(bytes));
+		p = alloc_class(size_to_class(bytes), bytes, caller);
 	} else if (bytes <= RUN_SIZE_MAX) {
 		unsigned int class = size_to_class_computed(bytes);
 
 		p = tcache_alloc(class);
 		if (!p)
 			p = run_alloc(class, 0, &zeroed);
-		if (!p)
-			p = alloc_class(class);
+		if (likely(p))
+			trace_kmalloc(caller, p, bytes, size_classes.size[class], GFP_USER);
+		else
+			p = alloc_class(class, bytes, caller);
 	} else {
-		p = alloc_huge(bytes, 0, &zeroed);
+		p = alloc_huge(bytes, 0, &zeroed, caller);
 	}
 	if (unlikely(!p))
 		return out_of_memory();
 	return zeroed ? p : memset(p, 0, bytes);
 }
 
-void *heap_memalign(size_t align, size_t size)
+void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller)
 {
 	unsigned int class;
 	bool zeroed;
 	void *p;
 
 	if (align <= MALLOC_ALIGN)
-		return heap_malloc(size);
+		return heap_malloc_track_caller(size, caller);
 	if (unlikely(heap_forward))
 		return heap_forward->memalign ? heap_forward->memalign(align, size) : out_of_memory();
 	if (size > HEAP_SIZE_MAX - align || align > HEAP_SIZE_MAX / 2 || unlikely(!heap_init()))
 		return out_of_memory();
 	if (unlikely(annotate_listening))
-		return alloc_memcheck(size, align, false);
+		return alloc_memcheck(size, align, false, caller);
 	size = max_ul(size, 1);
 	if (max_ul(size, align) > RUN_SIZE_MAX) {
-		p = alloc_huge(size, align, &zeroed);
+		p = alloc_huge(size, align, &zeroed, caller);
 	} else if (max_ul(size, align) > SLAB_SIZE_MAX) {
 		unsigned int order = align > PAGE_SIZE ? order_for_pages(align >> PAGE_SHIFT) : 0;
 
@@ -190,12 +224,14 @@ void *heap_memalign(size_t align, size_t size)
 		p = run_alloc(class, order, &zeroed);
 		if (!p && reclaim())
 			p = run_alloc(class, order, &zeroed);
+		if (likely(p))
+			trace_kmalloc(caller, p, size, size_classes.size[class], GFP_USER);
 	} else {
 		/* A slab is aligned to its length: where the size is a multiple of align, all its objects are aligned.
 		 */
-		for (class = size_to_class(max_ul(size, align)); class_size(class) % align; class++)
+		for (class = size_to_class(max_ul(size, align)); class_size(class) % align; class ++)
 			;
-		p = alloc_class(class);
+		p = alloc_class(class, size, caller);
 	}
 	return likely(p) ? p : out_of_memory();
 }
@@ -215,65 +251,92 @@ size_t heap_usable_size(void *addr)
 	return 0;
 }
 
-/* Resize where it lies; false if it must move. */
-static bool resize_in_place(const struct block *b, size_t size)
+/* The bytes that the block has where it lies, once resized; 0 if it must move. */
+static size_t resize_in_place(const struct block *b, size_t size)
 {
 	if (b->kind == BLOCK_HUGE)
-		return size > RUN_SIZE_MAX && huge_resize(b->page, size);
+		return size > RUN_SIZE_MAX && huge_resize(b->page, size) ? align_up(size, PAGE_SIZE) : 0;
 	if (size <= b->size && size >= b->size / SHRINK_IN_PLACE)
-		return true;
-	if (b->kind == BLOCK_RUN && size > SLAB_SIZE_MAX && size <= RUN_SIZE_MAX)
-		return run_resize(b->start, size_to_class_computed(size));
-	return false;
+		return b->size;
+	if (b->kind == BLOCK_RUN && size > SLAB_SIZE_MAX && size <= RUN_SIZE_MAX) {
+		unsigned int class = size_to_class_computed(size);
+
+		return run_resize(b->start, class) ? class_size(class) : 0;
+	}
+	return 0;
 }
 
-static void *realloc_move(const struct block *b, size_t size)
+static always_inline void trace_resized(const struct block *b, size_t size, size_t bytes, unsigned long caller)
+{
+	trace_kfree(caller, b->start);
+	trace_kmalloc(caller, b->start, size, bytes, GFP_USER);
+}
+
+static void *realloc_move(const struct block *b, size_t size, unsigned long caller)
 {
 	int saved = errno;
 	void *p = NULL;
 
 	if (b->kind == BLOCK_HUGE && size > RUN_SIZE_MAX)
 		p = huge_move(b->page, size);
-	if (p)
+	if (p) {
+		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), GFP_USER);
+		trace_kfree(caller, b->start);
 		return p;
-	p = heap_malloc(size);
+	}
+	p = heap_malloc_track_caller(size, caller);
 	if (unlikely(!p)) {
 		if (size > b->size)
 			return NULL;
 		errno = saved; /* a block that is to shrink may stay as it is */
+		trace_resized(b, size, b->size, caller);
 		return b->start;
 	}
 	memcpy(p, b->start, min_ul(size, b->size));
-	heap_free(b->start);
+	heap_free_track_caller(b->start, caller);
 	return p;
 }
 
-void *heap_realloc(void *addr, size_t size)
+/* A block of memcheck's; its size says what it gets. */
+static cold void *realloc_memcheck(void *addr, size_t size, unsigned long caller)
+{
+	void *p = memcheck_realloc(addr, size);
+
+	if (!p)
+		return out_of_memory();
+	trace_kmalloc(caller, p, size, size, GFP_USER);
+	trace_kfree(caller, addr);
+	return p;
+}
+
+void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
 {
 	struct block b;
-	void *p;
+	size_t bytes;
 
 	if (unlikely(heap_forward))
 		return heap_forward->realloc(addr, size);
 	if (!addr)
-		return heap_malloc(size);
+		return heap_malloc_track_caller(size, caller);
 	if (!size) {
-		heap_free(addr);
+		heap_free_track_caller(addr, caller);
 		return NULL;
 	}
 	if (size > HEAP_SIZE_MAX)
 		return out_of_memory();
 	tcache_enter();
-	if (unlikely(annotate_listening)) {
-		p = memcheck_realloc(addr, size);
-		return p ? p : out_of_memory();
-	}
+	if (unlikely(annotate_listening))
+		return realloc_memcheck(addr, size, caller);
 	b = block_of(addr);
 	if (unlikely(b.kind == BLOCK_FOREIGN)) {
 		block_report_foreign("realloc", addr);
 		return out_of_memory();
 	}
-	return resize_in_place(&b, size) ? addr : realloc_move(&b, size);
+	bytes = resize_in_place(&b, size);
+	if (!bytes)
+		return realloc_move(&b, size, caller);
+	trace_resized(&b, size, bytes, caller);
+	return addr;
 }
 
 int heap_trim(size_t pad)

@@ -106,7 +106,7 @@ struct vmemmap {
 	struct page *map;
 	struct pageblock *blocks;
 };
-extern struct vmemmap vmemmap;
+extern struct vmemmap vmemmap local_symbol;
 
 static always_inline unsigned long addr_to_pfn(const void *addr)
 {

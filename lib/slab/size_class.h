@@ -16,7 +16,11 @@
 #define RUN_SIZE_MAX (1 * MiB)
 #define TABLE_SIZE_MAX 1024UL /* sizes whose class is looked up, not computed */
 
-extern const uint8_t size_class_table[TABLE_SIZE_MAX / MALLOC_ALIGN + 1];
+struct size_classes {
+	uint8_t table[TABLE_SIZE_MAX / MALLOC_ALIGN + 1]; /* of size / 16, rounded up */
+	uint32_t size[NR_CLASSES];			  /* bytes in an object */
+};
+extern const struct size_classes size_classes local_symbol;
 
 /* The smallest class whose objects hold size bytes; 128 < size <= RUN_SIZE_MAX. */
 static always_inline unsigned int size_to_class_computed(size_t size)
@@ -29,7 +33,7 @@ static always_inline unsigned int size_to_class_computed(size_t size)
 /* The same for size <= TABLE_SIZE_MAX. */
 static always_inline unsigned int size_to_class_small(size_t size)
 {
-	return size_class_table[(size + MALLOC_ALIGN - 1) / MALLOC_ALIGN];
+	return size_classes.table[(size + MALLOC_ALIGN - 1) / MALLOC_ALIGN];
 }
 
 /* The same for any size up to RUN_SIZE_MAX. */
@@ -41,9 +45,7 @@ static always_inline unsigned int size_to_class(size_t size)
 /* Bytes in an object of the class. */
 static always_inline size_t class_size(unsigned int class)
 {
-	if (class <= 8)
-		return class * MALLOC_ALIGN;
-	return ((class - 1) % 8 + 9) << ((class - 1) / 8 + 3);
+	return size_classes.size[class];
 }
 
 #endif

@@ -35,7 +35,7 @@ struct tcache {
 };
 BUILD_BUG_ON(sizeof(struct tcache) > 4096);
 
-extern thread_local_var struct tcache tcache;
+extern thread_local_var struct tcache tcache local_symbol;
 
 /* An object of the class from the spare, from a magazine or from slabs; NULL when out of memory. */
 void *tcache_alloc_slow(unsigned int class);
