@@ -2,56 +2,24 @@
 /*
  * Nodes and CPUs from directory trees of our own that look like sysfs, good and bad.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/compiler.h"
 #include "os/os.h"
 #include "os/topology.h"
+#include "fake_sys.h"
 #include "tap.h"
 
-static char root[] = "/tmp/topology.XXXXXX";
-
-/* With the directories on the way. */
-static void write_file(const char *name, const char *text)
-{
-	char path[256];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/%s", root, name);
-	for (char *p = path + 1; (p = strchr(p, '/')); p++) {
-		*p = '\0';
-		if (mkdir(path, 0755) && errno != EEXIST)
-			bail_out("cannot make %s", path);
-		*p = '/';
-	}
-	file = fopen(path, "w");
-	if (!file || fputs(text, file) < 0 || fclose(file))
-		bail_out("cannot write %s", path);
-}
-
-static void remove_tree(void)
-{
-	char command[64];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", root);
-	if (system(command))
-		bail_out("cannot remove %s", root);
-}
-
-#define NODE "devices/system/node/"
+#define NODE FAKE_SYS_NODE
 
 static void test_two_nodes(void)
 {
-	write_file(NODE "online", "0-1\n");
-	write_file(NODE "has_memory", "0-1\n");
-	write_file(NODE "node0/cpulist", "0-1,4\n");
-	write_file(NODE "node1/cpulist", "2-3,5-6,1023\n");
-	write_file(NODE "node0/distance", "10 21\n");
-	write_file(NODE "node1/distance", "22 11\n");
-	topology_init(root);
+	fake_sys_write(NODE "online", "0-1\n");
+	fake_sys_write(NODE "has_memory", "0-1\n");
+	fake_sys_write(NODE "node0/cpulist", "0-1,4\n");
+	fake_sys_write(NODE "node1/cpulist", "2-3,5-6,1023\n");
+	fake_sys_write(NODE "node0/distance", "10 21\n");
+	fake_sys_write(NODE "node1/distance", "22 11\n");
+	topology_init(fake_sys_root);
 	is_int(topology.nr_nodes, 2, "two nodes");
 	is_int(topology.nr_cpus, os_nr_cpus(), "as many CPUs as the machine has");
 	is_int(topology.node_has_memory, 3, "both have memory");
@@ -70,15 +38,15 @@ static void test_two_nodes(void)
 /* Numbers with gaps, the first missing; memory without CPUs and CPUs without memory. */
 static void test_sparse_nodes(void)
 {
-	write_file(NODE "online", "1,4,63\n");
-	write_file(NODE "has_memory", "4,63\n");
-	write_file(NODE "node1/cpulist", "0-5\n");
-	write_file(NODE "node4/cpulist", "6-7\n");
-	write_file(NODE "node63/cpulist", "\n");
-	write_file(NODE "node1/distance", "10 20 300\n");
-	write_file(NODE "node4/distance", "20 10\n");
-	write_file(NODE "node63/distance", "rubbish\n");
-	topology_init(root);
+	fake_sys_write(NODE "online", "1,4,63\n");
+	fake_sys_write(NODE "has_memory", "4,63\n");
+	fake_sys_write(NODE "node1/cpulist", "0-5\n");
+	fake_sys_write(NODE "node4/cpulist", "6-7\n");
+	fake_sys_write(NODE "node63/cpulist", "\n");
+	fake_sys_write(NODE "node1/distance", "10 20 300\n");
+	fake_sys_write(NODE "node4/distance", "20 10\n");
+	fake_sys_write(NODE "node63/distance", "rubbish\n");
+	topology_init(fake_sys_root);
 	is_int(topology.nr_nodes, 64, "the highest node counts");
 	ok(topology.node_has_memory == (1UL << 4 | 1UL << 63), "two have memory");
 	is_int(topology.node_has_cpu, 1 << 1 | 1 << 4, "two have CPUs");
@@ -94,7 +62,7 @@ static void test_sparse_nodes(void)
 
 static void is_one_node(const char *why)
 {
-	topology_init(root);
+	topology_init(fake_sys_root);
 	ok(topology.nr_nodes == 1 && topology.node_has_memory == 1 && topology.node_has_cpu == 1 &&
 	   topology.distance[0][0] == 10 && !topology.cpu_to_node[5] && !topology.cpu_to_node[1023] &&
 	   topology.nr_cpus == os_nr_cpus(), "one node with everything: %s", why);
@@ -104,30 +72,30 @@ static void test_fallbacks(void)
 {
 	static char lots[5000];
 
-	write_file(NODE "online", "0-1\n");
-	write_file(NODE "has_memory", "7-\n");
-	write_file(NODE "node0/cpulist", "x\n");
-	write_file(NODE "node1/cpulist", "1-0\n");
-	topology_init(root);
+	fake_sys_write(NODE "online", "0-1\n");
+	fake_sys_write(NODE "has_memory", "7-\n");
+	fake_sys_write(NODE "node0/cpulist", "x\n");
+	fake_sys_write(NODE "node1/cpulist", "1-0\n");
+	topology_init(fake_sys_root);
 	is_int(topology.node_has_memory, 3, "a malformed has_memory: all nodes have some");
 	is_int(topology.node_has_cpu, 1, "no CPU anywhere: the first node is taken to have all");
-	write_file(NODE "has_memory", "5\n");
-	topology_init(root);
+	fake_sys_write(NODE "has_memory", "5\n");
+	topology_init(fake_sys_root);
 	is_int(topology.node_has_memory, 3, "no node with memory is online: all have some");
 
-	write_file(NODE "online", "0\n");
+	fake_sys_write(NODE "online", "0\n");
 	is_one_node("only node 0 is online");
-	write_file(NODE "online", "");
+	fake_sys_write(NODE "online", "");
 	is_one_node("the file is empty");
-	write_file(NODE "online", "0-1,\n");
+	fake_sys_write(NODE "online", "0-1,\n");
 	is_one_node("the file is malformed");
-	write_file(NODE "online", "64-70\n");
+	fake_sys_write(NODE "online", "64-70\n");
 	is_one_node("all nodes are beyond what we count");
 	for (size_t i = 0; i < sizeof(lots) - 2; i += 2)
 		memcpy(lots + i, "1,", 2);
-	write_file(NODE "online", lots);
+	fake_sys_write(NODE "online", lots);
 	is_one_node("the file is too long");
-	remove_tree();
+	fake_sys_remove();
 	is_one_node("there is no sysfs");
 }
 
@@ -173,7 +141,7 @@ static void is_allowed(const char *text, bool good, unsigned long nodes)
 	uint64_t got = 12345;
 	bool read;
 
-	write_file("self/status", text);
+	fake_sys_write("self/status", text);
 	read = os_read_mems_allowed(&got);
 	ok(read == good && got == (good ? nodes : 12345), "%s nodes of \"%.60s\": %#lx", good ? "the" : "no", text,
 	   got);
@@ -186,7 +154,7 @@ static void test_mems_allowed(void)
 	uint64_t got = 0;
 
 	ok(os_read_mems_allowed(&got) && got, "this process may use some node");
-	proc_root = root;
+	proc_root = fake_sys_root;
 	is_allowed("Name:\tx\nMems_allowed:\t00000000,00000003\nMems_allowed_list:\t0-1\n", true, 3);
 	is_allowed("Mems_allowed:\t8\n", true, 8);
 	is_allowed("Mems_allowed:\t00000000,00000001,80000000,00abcdef\n", true, 0x8000000000abcdef);
@@ -201,28 +169,25 @@ static void test_mems_allowed(void)
 	for (size_t pad = 1; pad < 600; pad += 7) {
 		snprintf(lots, sizeof(lots), "%*s\nMems_allowed:\t%08x,%08x\n", (int)(4000 + pad), "x",
 			 (unsigned int)pad, 0x80000001U);
-		write_file("self/status", lots);
+		fake_sys_write("self/status", lots);
 		good += os_read_mems_allowed(&got) && got == (pad << 32 | 0x80000001U);
 		lines++;
 	}
 	is_int(good, lines, "wherever the line begins");
-	remove_tree();
+	fake_sys_remove();
 	ok(!os_read_mems_allowed(&got), "no nodes without procfs");
 	proc_root = "/proc";
 }
 
 int main(void)
 {
-	if (!mkdtemp(root))
-		bail_out("cannot make %s", root);
+	fake_sys_init();
 	test_lists();
 	test_two_nodes();
-	remove_tree();
+	fake_sys_remove();
 	test_sparse_nodes();
-	remove_tree();
+	fake_sys_remove();
 	test_fallbacks();
-	if (mkdir(root, 0700))
-		bail_out("cannot make %s", root);
 	test_mems_allowed();
 	topology_init("/sys");
 	ok(topology.nr_nodes && topology.node_has_memory && topology.node_has_cpu, "this machine has a node");
