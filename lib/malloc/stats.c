@@ -18,6 +18,7 @@
 #include "os/os.h"
 #include "slab/run.h"
 #include "slab/slab.h"
+#include "slab/slabinfo.h"
 #include "slab/tcache.h"
 
 #ifndef PACKAGE_VERSION
@@ -53,7 +54,7 @@ static void read_classes(struct heap_stats *s)
 		s->cached += cached;
 	}
 	s->cached += memcheck_quarantined();
-	s->in_use += READ_ONCE(run_stats.pages) << PAGE_SHIFT;
+	s->in_use += run_stats_read().pages << PAGE_SHIFT;
 	s->in_use += s->huge_blocks;
 	s->in_use -= s->in_use > s->cached ? s->cached : s->in_use;
 }
@@ -81,7 +82,7 @@ void heap_stats_read(struct heap_stats *s)
 	if (s->held_peak < s->held)
 		s->held_peak = s->held;
 	s->huge_blocks = blocks_to_bytes(READ_ONCE(arena_stats.huge));
-	s->nr_runs = READ_ONCE(run_stats.nr);
+	s->nr_runs = run_stats_read().nr;
 	s->nr_huge = READ_ONCE(huge_stats.nr);
 	s->nr_threads = tcache_threads();
 	read_classes(s);
@@ -108,21 +109,29 @@ static void print_summary(struct out *o)
 	print_buddyinfo(o);
 }
 
+static const struct {
+	const char *name;
+	void (*print)(struct out *o);
+} reports[] = {
+	{ "summary", print_summary },
+	{ "buddyinfo", print_buddyinfo },
+	{ "slabinfo", print_slabinfo },
+};
+
 int bm_stats_print(int fd, const char *what)
 {
 	struct out o;
+	unsigned int i;
 
-	if (!what)
-		return -EINVAL;
-	out_init(&o, fd);
-	if (!strcmp(what, "summary"))
-		print_summary(&o);
-	else if (!strcmp(what, "buddyinfo"))
-		print_buddyinfo(&o);
-	else
-		return -EINVAL;
-	out_flush(&o);
-	return 0;
+	for (i = 0; what && i < ARRAY_SIZE(reports); i++) {
+		if (strcmp(what, reports[i].name) != 0)
+			continue;
+		out_init(&o, fd);
+		reports[i].print(&o);
+		out_flush(&o);
+		return 0;
+	}
+	return -EINVAL;
 }
 
 static int report_fd = 2;

@@ -8,11 +8,29 @@
 #include "mm/page_alloc.h"
 #include "slab/slab.h"
 
-struct run_stats run_stats;
+/* Of each class, from FIRST_RUN_CLASS on. */
+static unsigned long nr_runs[NR_CLASSES - FIRST_RUN_CLASS];
 
 static unsigned long class_pages(unsigned int class)
 {
 	return class_size(class) >> PAGE_SHIFT;
+}
+
+unsigned long run_nr(unsigned int class)
+{
+	return READ_ONCE(nr_runs[class - FIRST_RUN_CLASS]);
+}
+
+struct run_stats run_stats_read(void)
+{
+	struct run_stats s = { 0, 0 };
+	unsigned int class;
+
+	for (class = FIRST_RUN_CLASS; class < NR_CLASSES; class++) {
+		s.nr += run_nr(class);
+		s.pages += run_nr(class) * class_pages(class);
+	}
+	return s;
 }
 
 static void set_class(struct page *page, unsigned int class)
@@ -33,8 +51,7 @@ void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
 	*zeroed = !(page->flags & PG_DIRTY);
 	set_page_type(page, PAGE_RUN);
 	set_class(page, class);
-	atomic_add_return(&run_stats.nr, 1);
-	atomic_add_return(&run_stats.pages, nr);
+	atomic_add_return(&nr_runs[class - FIRST_RUN_CLASS], 1);
 	return page_to_addr(page);
 }
 
@@ -48,8 +65,7 @@ void run_free(void *addr)
 	}
 	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], NO_CLASS);
 	set_page_type(page, PAGE_HEAD);
-	atomic_sub_return(&run_stats.nr, 1);
-	atomic_sub_return(&run_stats.pages, page->nr_pages);
+	atomic_sub_return(&nr_runs[page->cache - FIRST_RUN_CLASS], 1);
 	free_pages_exact(page, page->nr_pages);
 }
 
@@ -60,7 +76,8 @@ bool run_resize(void *addr, unsigned int class)
 
 	if (!resize_pages_exact(page, nr, new_nr))
 		return false;
-	atomic_add_return(&run_stats.pages, new_nr - nr);
+	atomic_sub_return(&nr_runs[page->cache - FIRST_RUN_CLASS], 1);
+	atomic_add_return(&nr_runs[class - FIRST_RUN_CLASS], 1);
 	set_class(page, class);
 	return true;
 }

@@ -9,10 +9,12 @@
 #include "mm/page.h"
 #include "slab/size_class.h"
 
+/* How many there are of a class, and of all with their pages; those in threads' lists too. Torn. */
 struct run_stats {
 	unsigned long nr, pages;
 };
-extern struct run_stats run_stats;
+unsigned long run_nr(unsigned int class);
+struct run_stats run_stats_read(void);
 
 /* A run of the class, aligned to 2^order pages if that is more than its size asks for; NULL when out of memory.
  * *zeroed: it reads as zero. */

@@ -291,8 +291,8 @@ static void fail_nth(void)
 	for (unsigned int i = 0; i < NR_ITEMS; i++)
 		heap_free(items[i].p);
 	heap_trim(0);
-	must(!run_stats.nr && !run_stats.pages && !arena_stats.huge && !arena_stats.used, "%lu runs, %lu huge, %lu used",
-	     run_stats.nr, arena_stats.huge, arena_stats.used);
+	must(!run_stats_read().nr && !arena_stats.huge && !arena_stats.used, "%lu runs, %lu huge, %lu used",
+	     run_stats_read().nr, arena_stats.huge, arena_stats.used);
 	if (!reached)
 		_exit(NOT_REACHED);
 }

@@ -347,9 +347,9 @@ static void fail_nth(void)
 	slab_reclaim();
 	drain_all_pages();
 	zone_trim(zone, 0);
-	must(!arena_stats.used && !arena_stats.huge && !zone->managed_pages && !run_stats.nr && !run_stats.pages,
-	     "used %lu huge %lu managed %lu runs %lu of %lu pages", arena_stats.used, arena_stats.huge,
-	     zone->managed_pages, run_stats.nr, run_stats.pages);
+	must(!arena_stats.used && !arena_stats.huge && !zone->managed_pages && !run_stats_read().nr,
+	     "used %lu huge %lu managed %lu runs %lu", arena_stats.used, arena_stats.huge,
+	     zone->managed_pages, run_stats_read().nr);
 	check_arena();
 	if (!reached)
 		_exit(NOT_REACHED);

@@ -41,12 +41,12 @@ static void sizes(void)
 		must(p && is_aligned((uintptr_t)p, PAGE_SIZE));
 		must(!zeroed || all_zero(p, class_size(class)));
 		check_run(p, class);
-		must(run_stats.nr == 1 && run_stats.pages == pages_of(class));
+		must(run_stats_read().nr == 1 && run_stats_read().pages == pages_of(class));
 		memset(p, 1, class_size(class));
 		drain_all_pages();
 		must(zone->managed_pages - zone->nr_free_pages == pages_of(class), "the tail is free");
 		run_free(p);
-		must(!run_stats.nr && !run_stats.pages && block_of(p).kind == BLOCK_FOREIGN);
+		must(!run_stats_read().nr && !run_stats_read().pages && block_of(p).kind == BLOCK_FOREIGN);
 		must(vmemmap.class[addr_to_pfn(p)] == NO_CLASS);
 		check_zone(zone);
 	}
@@ -78,13 +78,13 @@ static void resizing(void)
 	start();
 	p = run_alloc(large, 0, &zeroed);
 	memset(p, 7, 128 * KiB);
-	must(run_resize(p, small) && run_stats.pages == 10);
+	must(run_resize(p, small) && run_stats_read().pages == 10);
 	check_run(p, small);
 	q = run_alloc(small, 0, &zeroed);
 	check_zone(zone);
 	must(q != p);
 	run_free(q);
-	must(run_resize(p, large) && run_stats.pages == 32, "what lies behind is free again");
+	must(run_resize(p, large) && run_stats_read().pages == 32, "what lies behind is free again");
 	check_run(p, large);
 	must(p[0] == 7 && p[40 * KiB - 1] == 7);
 	run_resize(p, small);
@@ -93,7 +93,7 @@ static void resizing(void)
 	must(!run_resize(p, large), "is in the way");
 	must(run_resize(p, size_to_class(64 * KiB)), "up to it there is room");
 	check_run(p, size_to_class(64 * KiB));
-	must(p[40 * KiB - 1] == 7 && run_stats.nr == 1 && run_stats.pages == 16);
+	must(p[40 * KiB - 1] == 7 && run_stats_read().nr == 1 && run_stats_read().pages == 16);
 	run_free(p);
 	check_zone(zone);
 }
@@ -110,7 +110,7 @@ static void alignment(void)
 		must(p && is_aligned((uintptr_t)p, PAGE_SIZE << order), "order %u", order);
 		check_run(p, FIRST_RUN_CLASS);
 	}
-	must(run_stats.nr == 9 && run_stats.pages == 9 * pages_of(FIRST_RUN_CLASS));
+	must(run_stats_read().nr == 9 && run_stats_read().pages == 9 * pages_of(FIRST_RUN_CLASS));
 	check_zone(zone);
 }
 
@@ -151,7 +151,7 @@ static void random_operations(void)
 		runs[n].class = class;
 		if (p)
 			p[0] = p[class_size(class) - 1] = (unsigned char)n;
-		must(run_stats.pages == held);
+		must(run_stats_read().pages == held);
 		must(held + zone->nr_free_pages + nr_pcp_pages(zone) == zone->managed_pages);
 		check_zone(zone);
 	}

@@ -11,7 +11,9 @@
 #include "malloc/stats.h"
 #include "mm/vmstat.h"
 #include "slab/run.h"
+#include "slab/slabinfo.h"
 #include "model.h"
+#include "procfs.h"
 
 static void start(void)
 {
@@ -69,23 +71,50 @@ static void figures(void)
 static void buddyinfo(void)
 {
 	struct zone *zone = &NODE_DATA(0)->node_zones[ZONE_NORMAL];
+	struct proc_buddy b[PROCFS_ZONES];
 	struct out o;
-	char name[20];
-	unsigned long nr;
-	int nid, at, n;
 
 	start();
 	heap_malloc(100000);
 	out_init(&o, -1);
 	print_buddyinfo(&o);
-	must(sscanf(o.buf, "Node %d, zone %19s%n", &nid, name, &at) == 2, "%s", o.buf);
-	must(nid == 0 && !strcmp(name, "Normal"));
+	must(parse_buddyinfo(o.buf, b) == 1, "%s: %s", procfs_error, o.buf);
+	must(b->node == 0 && !strcmp(b->zone, "Normal") && b->orders == MAX_ORDER);
 	must(!strncmp(o.buf, "Node 0, zone   Normal ", 22), "the columns of the kernel: %s", o.buf);
-	for (unsigned int order = 0; order < MAX_ORDER; order++, at += n) {
-		must(sscanf(o.buf + at, " %lu%n", &nr, &n) == 1, "order %u", order);
-		must(nr == zone->free_area[order].nr_free && n >= 7);
-	}
-	must(!strcmp(o.buf + at, " \n") || zone->nr_free_pages == 0, "the line ends: '%s'", o.buf + at);
+	for (unsigned int order = 0; order < MAX_ORDER; order++)
+		must(b->nr[order] == zone->free_area[order].nr_free, "order %u", order);
+}
+
+/* A slab of the least order beside those of the preferred one. */
+static void slabinfo(void)
+{
+	static char text[1 << 16];
+	static struct proc_slab s[NR_CLASSES];
+	struct kmem_cache *cache;
+	unsigned int class = size_to_class(640);
+	FILE *file = tmpfile();
+	struct out o;
+
+	start();
+	cache = &kmem_caches[class];
+	must(cache->order == 2 && cache->size == 640);
+	cache->nr_slabs = 5;
+	cache->nr_pages = 3 * 4 + 2 * 1;
+	cache->nr_active = 60;
+	cache->nr_magazine_objects = 4;
+	cache->nr_empty = 1;
+	must(file);
+	out_init(&o, fileno(file));
+	print_slabinfo(&o);
+	out_flush(&o);
+	must(pread(fileno(file), text, sizeof(text) - 1, 0) > 0);
+	must(parse_slabinfo(text, s, NR_CLASSES) == NR_CLASSES - 1, "%s", procfs_error);
+	for (unsigned int c = 1; c < NR_CLASSES; c++)
+		must(s[c - 1].objsize == class_size(c));
+	s[0] = s[class - 1];
+	must(s->num_slabs == 5 && s->active_slabs == 4 && s->active_objs == 56, "%lu", s->active_objs);
+	must(s->num_objs == 3 * 25 + 2 * 6 && s->objperslab == 25 && s->pagesperslab == 4, "%lu", s->num_objs);
+	must(nr_slab_pages() == 14, "%lu", nr_slab_pages());
 }
 
 static void prints(void)
@@ -126,6 +155,7 @@ int main(void)
 {
 	run_case("the figures add up", figures);
 	run_case("buddyinfo is as in /proc", buddyinfo);
+	run_case("slabinfo adds up", slabinfo);
 	run_case("reports", prints);
 	run_case("mallinfo says the same", mallinfo_adds_up);
 	return done_testing();

@@ -65,7 +65,7 @@ static void check_lists(void)
 
 static unsigned long active(void)
 {
-	unsigned long nr = run_stats.nr;
+	unsigned long nr = run_stats_read().nr;
 	unsigned int class;
 
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
@@ -252,7 +252,7 @@ static void after_exit(void)
 	small = take(6);
 	give(take(7), 7);
 	give(small, 6);
-	must(!tcache.head[5] && !tcache.head[6] && !tcache.head[7] && !run_stats.nr);
+	must(!tcache.head[5] && !tcache.head[6] && !tcache.head[7] && !run_stats_read().nr);
 	tcache_exit();
 	must(tcache_threads() == 0);
 }
