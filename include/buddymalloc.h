@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libbuddymalloc: what the library offers beyond the malloc family of <stdlib.h> and <malloc.h>.
+ *
+ * Everything here is thread-safe. Functions that return a pointer return NULL and set errno when they fail; functions
+ * that return int return 0 or a count, or -errno. A bad argument is an error. Unless it says so, nothing here may be
+ * called from a signal handler. In brackets: the function of Linux that each corresponds to.
  */
 #ifndef BUDDYMALLOC_H
 #define BUDDYMALLOC_H
+
+#include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,8 +21,126 @@ extern "C" {
 BM_API const char *bm_version(void);
 
 /*
- * Write a report to the descriptor fd. what is "summary" (bytes in use, held and peak, arenas, hugepages, slabs) or
- * "buddyinfo" (free blocks of each order, as /proc/buddyinfo has them). 0, or -EINVAL for an unknown report.
+ * Pages. A block of order N is 2^N pages of 4 KiB, aligned to its size, N from 0 to 10. Its address stands for it. A
+ * block has a reference count, 1 when it is allocated, and is free when that falls to 0.
+ *
+ * What an allocation may do, as a set of bits. Most callers want one of the sets further down.
+ */
+typedef unsigned int bm_gfp_t;
+
+/* What may be done to get it, and how hard it is tried. */
+#define BM_GFP_DIRECT_RECLAIM 0x00000001u /* the caller may wait and reclaim */
+#define BM_GFP_KSWAPD_RECLAIM 0x00000002u /* wake the reclaim thread */
+#define BM_GFP_IO 0x00000004u		  /* reclaim may make system calls that give memory back */
+#define BM_GFP_FS 0x00000008u		  /* reclaim may call the application's shrinkers */
+#define BM_GFP_NORETRY 0x00000010u	  /* one round of help at most */
+#define BM_GFP_RETRY_MAYFAIL 0x00000020u  /* try hard, large orders too, but no abort of anyone */
+#define BM_GFP_NOFAIL 0x00000040u	  /* never NULL: waits until somebody frees */
+#define BM_GFP_NOWARN 0x00000080u	  /* no report on stderr when it fails */
+#define BM_GFP_NOMEMALLOC 0x00000100u	  /* never use all of the reserve, whatever the scope says */
+#define BM_GFP_HARDWALL 0x00000200u	  /* keep to the cpuset's nodes */
+#define BM_GFP_ACCOUNT 0x00000400u	  /* charged to the thread's owner */
+#define BM_GFP_COMP 0x00000800u		  /* a compound page: any address inside finds its head */
+/* Where it lies. */
+#define BM_GFP_DMA32 0x00001000u       /* below 4 GiB */
+#define BM_GFP_MOVABLE 0x00002000u     /* its user will let it be moved: see bm_set_page_movable */
+#define BM_GFP_RECLAIMABLE 0x00004000u /* a shrinker can free it */
+#define BM_GFP_THISNODE 0x00008000u    /* this node or nothing; no policy */
+#define BM_GFP_WRITE 0x00010000u       /* will be written soon: spread over the nodes */
+/* What else is special. */
+#define BM_GFP_ZERO 0x00020000u	    /* reads as zero */
+#define BM_GFP_HIGH 0x00040000u	    /* use some of the reserve */
+#define BM_GFP_MEMALLOC 0x00080000u /* use all of the reserve: the caller is about to free more */
+
+#define BM_GFP_RECLAIM (BM_GFP_DIRECT_RECLAIM | BM_GFP_KSWAPD_RECLAIM)
+#define BM_GFP_NOWAIT BM_GFP_KSWAPD_RECLAIM		     /* never waits */
+#define BM_GFP_ATOMIC (0x00100000u | BM_GFP_HIGH | BM_GFP_KSWAPD_RECLAIM) /* never waits, and must not fail lightly */
+#define BM_GFP_NOIO BM_GFP_RECLAIM
+#define BM_GFP_NOFS (BM_GFP_RECLAIM | BM_GFP_IO)
+#define BM_GFP_KERNEL (BM_GFP_RECLAIM | BM_GFP_IO | BM_GFP_FS)
+#define BM_GFP_USER (BM_GFP_KERNEL | BM_GFP_HARDWALL)
+/* A hugepage, or rather none than a long wait; with order 9. */
+#define BM_GFP_TRANSHUGE                                                                                      \
+	(BM_GFP_DIRECT_RECLAIM | BM_GFP_IO | BM_GFP_FS | BM_GFP_HARDWALL | BM_GFP_MOVABLE | BM_GFP_COMP | \
+	 BM_GFP_NOMEMALLOC | BM_GFP_NOWARN)
+
+/*
+ * Allocate a block of the order. NULL with ENOMEM, or EINVAL for an order above 10, flags that do not exist or a node
+ * that does not. [alloc_pages, alloc_pages_node]
+ */
+BM_API void *bm_alloc_pages(bm_gfp_t gfp, unsigned int order);
+/* The same, from the node nid if it has some, else from those nearest to it; nid -1: the caller's node. */
+BM_API void *bm_alloc_pages_node(int nid, bm_gfp_t gfp, unsigned int order);
+/* Drop a reference; the last one frees the block. addr NULL is nothing. An address that is no block's, or another
+ * order than it was allocated with, is reported as free() reports it (foreign_free). [__free_pages] */
+BM_API void bm_free_pages(void *addr, unsigned int order);
+/* size bytes, at most 4 MiB, as single pages side by side: each of them is a block of order 0, so that parts of it
+ * may be freed. [alloc_pages_exact] */
+BM_API void *bm_alloc_pages_exact(size_t size, bm_gfp_t gfp);
+BM_API void bm_free_pages_exact(void *addr, size_t size);
+/* nr single pages, wherever they lie, into array[0..nr-1], which is overwritten. How many there were. [alloc_pages_bulk] */
+BM_API unsigned long bm_alloc_pages_bulk(bm_gfp_t gfp, unsigned long nr, void **array);
+/* nr_pages single pages side by side, any number; what lies there and is movable is moved away. [alloc_contig_pages] */
+BM_API void *bm_alloc_contig_pages(unsigned long nr_pages, bm_gfp_t gfp, int nid);
+BM_API void bm_free_contig_pages(void *addr, unsigned long nr_pages);
+/* One reference more, or one less: that of a whole block, whatever page of a compound one addr is in. [get_page, put_page] */
+BM_API void bm_get_page(void *addr);
+BM_API void bm_put_page(void *addr);
+/* From now on the block is 2^order single pages, to be freed one by one. Not for compound ones. [split_page] */
+BM_API void bm_split_page(void *addr, unsigned int order);
+/* Node, and order, of the block that addr is the address of (or, if compound, lies in); -EINVAL: not a block of ours.
+ * [page_to_nid, compound_order] */
+BM_API int bm_page_node(const void *addr);
+BM_API int bm_page_order(const void *addr);
+
+/*
+ * Moving. A block with operations can be moved by compaction and by bm_alloc_contig_pages, whose calls come in this
+ * order: isolate says whether it may be moved now (0: yes) and keeps its user away; then either migrate copies it from
+ * src to dst and makes its user refer to dst (0: done, src is freed by the caller of migrate), or putback gives it to
+ * its user again where it was. They run with no lock of the library held; they may be called by any thread that
+ * allocates; they must not allocate. The new block has the same operations. [struct movable_operations]
+ */
+struct bm_movable_ops {
+	int (*isolate)(void *addr, void *arg);
+	int (*migrate)(void *dst, void *src, unsigned int order, void *arg);
+	void (*putback)(void *addr, void *arg);
+};
+/* ops are copied; NULL takes them away. 0, -EINVAL, -ENOMEM. [__SetPageMovable] */
+BM_API int bm_set_page_movable(void *addr, const struct bm_movable_ops *ops, void *arg);
+/* Move what can be moved towards one end of each zone of the node (-1: of all), so that large blocks come free. Pages
+ * moved, or -EINVAL. [compact_node] */
+BM_API int bm_compact_memory(int nid);
+
+/*
+ * Scopes: until restored, every allocation of this thread is without those rights, whoever asks. Returns what to give
+ * to bm_memalloc_restore. They nest. [memalloc_nofs_save and kin]
+ */
+#define BM_SCOPE_NOFS 0x1u	/* as without BM_GFP_FS */
+#define BM_SCOPE_NOIO 0x2u	/* as without BM_GFP_IO and BM_GFP_FS */
+#define BM_SCOPE_NORECLAIM 0x4u /* as with BM_GFP_MEMALLOC: reclaim must not recurse */
+#define BM_SCOPE_PIN 0x8u	/* as without BM_GFP_MOVABLE */
+BM_API unsigned int bm_memalloc_save(unsigned int scope);
+BM_API void bm_memalloc_restore(unsigned int saved);
+
+/*
+ * The thread's memory policy for pages and malloc, as of set_mempolicy(2), whose MPOL_* constants are meant (default,
+ * preferred, bind, interleave, local). Before the first call: the one that the process has (numactl). 0 or -EINVAL.
+ */
+BM_API int bm_set_mempolicy(int mode, const unsigned long *nodemask, unsigned long maxnode);
+BM_API int bm_get_mempolicy(int *mode, unsigned long *nodemask, unsigned long maxnode);
+
+/*
+ * Control, by the names of sysctl(8) where Linux has one: "vm.min_free_kbytes", "vm.compact_memory", ... (doc/
+ * configuration.md lists them). get writes the value and a NUL; returns the length without it, -ENOENT for an unknown
+ * name, -ENOSPC if it does not fit; async-signal-safe. set: 0, -ENOENT, -EINVAL, -EPERM for one that only reads.
+ */
+BM_API int bm_ctl_get(const char *name, char *buf, size_t len);
+BM_API int bm_ctl_set(const char *name, const char *value);
+
+/*
+ * Write a report to the descriptor fd, in the format of the file of the same name below /proc: "buddyinfo",
+ * "pagetypeinfo", "zoneinfo", "vmstat", "slabinfo"; below debugfs: "extfrag_index", "unusable_index", "page_owner"; or
+ * "summary" (bytes in use, held and peak, arenas, hugepages, slabs). 0, or -EINVAL for an unknown report.
  * Async-signal-safe: takes no lock, so figures of one report may be from slightly different moments.
  */
 BM_API int bm_stats_print(int fd, const char *what);

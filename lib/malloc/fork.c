@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "mm/arena.h"
+#include "mm/internal.h"
 #include "mm/mmzone.h"
 #include "slab/slab.h"
 #include "slab/tcache.h"
@@ -19,8 +20,10 @@ void fork_handlers_register(void)
 
 void fork_prepare(void)
 {
+	oom_lock_all();
 	tcache_lock_all();
 	slab_lock_all();
+	watermark_lock_all();
 	zones_lock_all();
 	arena_lock_all();
 	mutex_hold_for_fork(true);
@@ -31,8 +34,10 @@ void fork_parent(void)
 	mutex_hold_for_fork(false);
 	arena_unlock_all();
 	zones_unlock_all();
+	watermark_unlock_all();
 	slab_unlock_all();
 	tcache_unlock_all();
+	oom_unlock_all();
 }
 
 void fork_child(void)
@@ -40,6 +45,8 @@ void fork_child(void)
 	mutex_hold_for_fork(false);
 	arena_reinit_after_fork();
 	zones_reinit_after_fork();
+	watermark_reinit_after_fork();
 	slab_reinit_after_fork();
 	tcache_reinit_after_fork();
+	oom_reinit_after_fork();
 }

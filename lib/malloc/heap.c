@@ -44,7 +44,7 @@ static void *alloc_class(unsigned int class, size_t size, unsigned long caller)
 	if (unlikely(!p) && reclaim())
 		p = tcache_alloc_slow(class);
 	if (likely(p))
-		trace_kmalloc(caller, p, size, size_classes.size[class], GFP_USER);
+		trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
 	return p;
 }
 
@@ -58,7 +58,7 @@ static void *alloc_huge(size_t size, size_t align, bool *zeroed, unsigned long c
 	if (unlikely(!p) && reclaim())
 		p = huge_alloc(size, align, zeroed);
 	if (likely(p))
-		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), GFP_USER);
+		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), GFP_MALLOC);
 	return p;
 }
 
@@ -68,7 +68,7 @@ static cold void *alloc_memcheck(size_t size, size_t align, bool zero, unsigned 
 
 	if (!p)
 		return out_of_memory();
-	trace_kmalloc(caller, p, size, size, GFP_USER);
+	trace_kmalloc(caller, p, size, size, GFP_MALLOC);
 	return p;
 }
 
@@ -112,7 +112,7 @@ void *heap_malloc_large(size_t size, unsigned long caller)
 	p = tcache_alloc(class);
 	if (unlikely(!p))
 		return heap_malloc_slow(size, class, caller);
-	trace_kmalloc(caller, p, size, size_classes.size[class], GFP_USER);
+	trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
 	return p;
 }
 
@@ -127,7 +127,7 @@ void *heap_malloc_track_caller(size_t size, unsigned long caller)
 	p = tcache_alloc(class);
 	if (unlikely(!p))
 		return heap_malloc_slow(size, class, caller);
-	trace_kmalloc(caller, p, size, size_classes.size[class], GFP_USER);
+	trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
 	return p;
 }
 
@@ -189,7 +189,7 @@ void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller)
 		if (!p)
 			p = run_alloc(class, 0, &zeroed);
 		if (likely(p))
-			trace_kmalloc(caller, p, bytes, size_classes.size[class], GFP_USER);
+			trace_kmalloc(caller, p, bytes, size_classes.size[class], GFP_MALLOC);
 		else
 			p = alloc_class(class, bytes, caller);
 	} else {
@@ -225,7 +225,7 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 		if (!p && reclaim())
 			p = run_alloc(class, order, &zeroed);
 		if (likely(p))
-			trace_kmalloc(caller, p, size, size_classes.size[class], GFP_USER);
+			trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
 	} else {
 		/* A slab is aligned to its length: where the size is a multiple of align, all its objects are aligned.
 		 */
@@ -269,7 +269,7 @@ static size_t resize_in_place(const struct block *b, size_t size)
 static always_inline void trace_resized(const struct block *b, size_t size, size_t bytes, unsigned long caller)
 {
 	trace_kfree(caller, b->start);
-	trace_kmalloc(caller, b->start, size, bytes, GFP_USER);
+	trace_kmalloc(caller, b->start, size, bytes, GFP_MALLOC);
 }
 
 static void *realloc_move(const struct block *b, size_t size, unsigned long caller)
@@ -280,7 +280,7 @@ static void *realloc_move(const struct block *b, size_t size, unsigned long call
 	if (b->kind == BLOCK_HUGE && size > RUN_SIZE_MAX)
 		p = huge_move(b->page, size);
 	if (p) {
-		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), GFP_USER);
+		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), GFP_MALLOC);
 		trace_kfree(caller, b->start);
 		return p;
 	}
@@ -304,7 +304,7 @@ static cold void *realloc_memcheck(void *addr, size_t size, unsigned long caller
 
 	if (!p)
 		return out_of_memory();
-	trace_kmalloc(caller, p, size, size, GFP_USER);
+	trace_kmalloc(caller, p, size, size, GFP_MALLOC);
 	trace_kfree(caller, addr);
 	return p;
 }

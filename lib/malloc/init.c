@@ -115,6 +115,7 @@ __attribute__((constructor)) static void configure(int argc, char **argv, char *
 	read_conf_file();
 	if (envp && !os_secure())
 		read_environment(envp);
+	mm_init_late();
 	if (tunables.show_stats)
 		stats_keep_stderr();
 	if (tunables.verbose)

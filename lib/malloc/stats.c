@@ -62,11 +62,11 @@ static void read_classes(struct heap_stats *s)
 void heap_stats_read(struct heap_stats *s)
 {
 	unsigned long clean = 0;
-	int nid;
+	struct zone *zone;
+	int i;
 
 	memset(s, 0, sizeof(*s));
-	for_each_online_node (nid) {
-		const struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
+	for_each_zone (zone, i) {
 		unsigned int order;
 
 		clean += READ_ONCE(zone->nr_free_pages) - READ_ONCE(zone->nr_dirty);

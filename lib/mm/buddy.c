@@ -5,7 +5,32 @@
  */
 #include "mm/buddy.h"
 
-static void add_to_free_list(struct zone *zone, unsigned long pfn, unsigned int order, enum migratetype mt, bool dirty)
+#include "base/trace.h"
+#include "mm/debug.h"
+#include "mm/page_alloc.h"
+
+/* Free pages that not everybody may have: watermarks leave them out. */
+static void count_set_aside(struct zone *zone, enum migratetype mt, long nr)
+{
+	if (mt == MIGRATE_CMA)
+		ADD_ONCE(zone->nr_free_cma, (unsigned long)nr);
+	else
+		ADD_ONCE(zone->nr_isolated, (unsigned long)nr);
+}
+
+void move_to_free_list(struct zone *zone, struct page *page, enum migratetype from, enum migratetype to)
+{
+	uint32_t *lists = zone->free_area[page->order].free_list;
+
+	page_list_del(&lists[from], page);
+	page_list_add(&lists[to], page);
+	if (unlikely(from >= MIGRATE_CMA))
+		count_set_aside(zone, from, -(1L << page->order));
+	if (unlikely(to >= MIGRATE_CMA))
+		count_set_aside(zone, to, 1L << page->order);
+}
+
+static always_inline void add_to_free_list(struct zone *zone, unsigned long pfn, unsigned int order, enum migratetype mt, bool dirty)
 {
 	struct page *page = pfn_to_page(pfn);
 
@@ -15,30 +40,42 @@ static void add_to_free_list(struct zone *zone, unsigned long pfn, unsigned int 
 	page_list_add(&zone->free_area[order].free_list[mt], page);
 	ADD_ONCE(zone->free_area[order].nr_free, 1);
 	ADD_ONCE(zone->nr_free_pages, 1UL << order);
-	ADD_ONCE(zone->nr_dirty, dirty ? 1UL << order : 0);
+	if (dirty)
+		ADD_ONCE(zone->nr_dirty, 1UL << order);
 	pfn_to_block(pfn)->nr_free += 1U << order;
 	if (order >= PAGEBLOCK_ORDER)
 		ADD_ONCE(zone->nr_free_blocks, 1UL << (order - PAGEBLOCK_ORDER));
+	if (unlikely(mt >= MIGRATE_CMA))
+		count_set_aside(zone, mt, 1L << order);
+}
+
+static always_inline void del_free_block(struct zone *zone, struct page *page)
+{
+	unsigned int order = page->order;
+	struct free_area *area = &zone->free_area[order];
+	enum migratetype mt = get_pageblock_migratetype(page_to_pfn(page));
+
+	page_list_del(&area->free_list[mt], page);
+	set_page_type(page, PAGE_NONE);
+	ADD_ONCE(area->nr_free, -1);
+	ADD_ONCE(zone->nr_free_pages, -(1UL << order));
+	if (page->flags & PG_DIRTY)
+		ADD_ONCE(zone->nr_dirty, -(1UL << order));
+	pfn_to_block(page_to_pfn(page))->nr_free -= 1U << order;
+	if (order >= PAGEBLOCK_ORDER)
+		ADD_ONCE(zone->nr_free_blocks, -(1UL << (order - PAGEBLOCK_ORDER)));
+	if (unlikely(mt >= MIGRATE_CMA))
+		count_set_aside(zone, mt, -(1L << order));
 }
 
 void del_page_from_free_list(struct zone *zone, struct page *page)
 {
-	unsigned int order = page->order;
-	struct free_area *area = &zone->free_area[order];
-
-	page_list_del(&area->free_list[get_pageblock_migratetype(page_to_pfn(page))], page);
-	set_page_type(page, PAGE_NONE);
-	ADD_ONCE(area->nr_free, -1);
-	ADD_ONCE(zone->nr_free_pages, -(1UL << order));
-	ADD_ONCE(zone->nr_dirty, -(page->flags & PG_DIRTY ? 1UL << order : 0));
-	pfn_to_block(page_to_pfn(page))->nr_free -= 1U << order;
-	if (order >= PAGEBLOCK_ORDER)
-		ADD_ONCE(zone->nr_free_blocks, -(1UL << (order - PAGEBLOCK_ORDER)));
+	del_free_block(zone, page);
 }
 
 /* The free buddy of a block, or NULL. Only at the pageblock's own order may it lie outside the zone: in no zone, which
  * its type tells, or on another node. */
-static struct page *find_buddy_page(const struct zone *zone, unsigned long pfn, unsigned int order)
+static always_inline struct page *find_buddy_page(const struct zone *zone, unsigned long pfn, unsigned int order)
 {
 	unsigned long buddy_pfn = pfn ^ (1UL << order);
 	struct page *buddy = pfn_to_page(buddy_pfn);
@@ -49,7 +86,11 @@ static struct page *find_buddy_page(const struct zone *zone, unsigned long pfn, 
 		if (!pfn_valid(buddy_pfn))
 			return NULL;
 		block = pfn_to_block(buddy_pfn);
-		if (READ_ONCE(block->state) != PB_ZONE || READ_ONCE(block->nid) != zone->nid)
+		if (READ_ONCE(block->state) != PB_ZONE || READ_ONCE(block->zone_id) != zone->zone_id)
+			return NULL;
+		/* What is set aside by pageblocks must not join what is not. */
+		if (block->migratetype != get_pageblock_migratetype(pfn) &&
+		    (block->migratetype >= MIGRATE_PCPTYPES || get_pageblock_migratetype(pfn) >= MIGRATE_PCPTYPES))
 			return NULL;
 	}
 	return page_type(buddy) == PAGE_BUDDY && buddy->order == order ? buddy : NULL;
@@ -91,6 +132,8 @@ static void expand(struct zone *zone, struct page *page, unsigned int low, unsig
 
 	while (high > low) {
 		high--;
+		if (unlikely(page_debug & DEBUG_GUARDPAGE) && set_page_guard(zone, pfn_to_page(pfn + (1UL << high)), high))
+			continue;
 		add_to_free_list(zone, pfn + (1UL << high), high, mt, page->flags & PG_DIRTY);
 	}
 }
@@ -105,6 +148,8 @@ static uint32_t fullest_block(uint32_t first)
 	uint32_t pfn, best = first;
 	int tries;
 
+	if (pfn_to_page(first)->next == NO_PFN || pfn_to_page(first)->order >= PAGEBLOCK_ORDER)
+		return first;
 	for (pfn = first, tries = 0; pfn != NO_PFN && tries < PACK_TRIES; pfn = pfn_to_page(pfn)->next, tries++)
 		if (pfn_to_block(pfn)->nr_free < least) {
 			least = pfn_to_block(pfn)->nr_free;
@@ -113,32 +158,78 @@ static uint32_t fullest_block(uint32_t first)
 	return best;
 }
 
+struct page *rmqueue_block(struct zone *zone, struct page *page, unsigned int order, enum migratetype mt)
+{
+	unsigned int current_order = page->order;
+
+	del_free_block(zone, page);
+	expand(zone, page, order, current_order, mt);
+	page->order = (uint8_t)order;
+	return page;
+}
+
 struct page *rmqueue_smallest(struct zone *zone, unsigned int order, enum migratetype mt)
 {
 	unsigned int current_order;
 
 	for (current_order = order; current_order < MAX_ORDER; current_order++) {
 		uint32_t pfn = zone->free_area[current_order].free_list[mt];
-		struct page *page;
 
 		if (pfn == NO_PFN)
 			continue;
-		page = pfn_to_page(fullest_block(pfn));
-		del_page_from_free_list(zone, page);
-		expand(zone, page, order, current_order, mt);
-		page->order = (uint8_t)order;
-		return page;
+		return rmqueue_block(zone, pfn_to_page(fullest_block(pfn)), order, mt);
 	}
 	return NULL;
 }
 
+/* From a CMA area: movable requests only. */
+static struct page *rmqueue_cma_fallback(struct zone *zone, unsigned int order)
+{
+	return rmqueue_smallest(zone, order, MIGRATE_CMA);
+}
+
+static struct page *rmqueue_type(struct zone *zone, unsigned int order, enum migratetype mt, unsigned int alloc_flags)
+{
+	struct page *page = NULL;
+
+	/* While more than half of what is free lies in CMA areas, movable requests are served from there. */
+	if (alloc_flags & ALLOC_CMA && zone->nr_free_cma > zone->nr_free_pages / 2)
+		page = rmqueue_cma_fallback(zone, order);
+	if (page)
+		return page;
+	page = rmqueue_smallest(zone, order, mt);
+	if (likely(page))
+		return page;
+	if (alloc_flags & ALLOC_CMA)
+		page = rmqueue_cma_fallback(zone, order);
+	return page ? page : rmqueue_fallback(zone, order, mt, alloc_flags);
+}
+
 struct page *rmqueue_buddy(struct zone *zone, unsigned int order, enum migratetype mt, unsigned int alloc_flags)
 {
-	struct page *page = rmqueue_smallest(zone, order, mt);
+	struct page *page = NULL;
 
-	if (unlikely(!page) && !(alloc_flags & ALLOC_NOFRAGMENT) && rmqueue_fallback(zone, order, mt))
-		page = rmqueue_smallest(zone, order, mt);
+	if (order && unlikely(alloc_flags & ALLOC_HARDER))
+		page = rmqueue_smallest(zone, order, MIGRATE_HIGHATOMIC);
+	if (!page)
+		page = rmqueue_type(zone, order, mt, alloc_flags);
+	if (page)
+		trace_mm_page_alloc_zone_locked(page_to_addr(page), order, mt, pcp_allowed_order(order));
 	return page;
+}
+
+bool split_free_block(struct zone *zone, unsigned long pfn)
+{
+	struct page *page = pfn_to_page(pfn);
+	uint8_t flags = page->flags;
+
+	if (page_type(page) != PAGE_BUDDY || page->order <= PAGEBLOCK_ORDER)
+		return false;
+	del_page_from_free_list(zone, page);
+	add_to_free_list(zone, pfn, PAGEBLOCK_ORDER, get_pageblock_migratetype(pfn), flags & PG_DIRTY);
+	pfn += PAGEBLOCK_PAGES;
+	add_to_free_list(zone, pfn, PAGEBLOCK_ORDER, get_pageblock_migratetype(pfn), flags & PG_DIRTY);
+	return true;
 }
 
 bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr)

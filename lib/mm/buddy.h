@@ -11,7 +11,7 @@
 
 static always_inline struct zone *pfn_to_zone(unsigned long pfn)
 {
-	return &NODE_DATA(pfn_to_block(pfn)->nid)->node_zones[ZONE_NORMAL];
+	return zone_table[READ_ONCE(pfn_to_block(pfn)->zone_id)];
 }
 static always_inline enum migratetype get_pageblock_migratetype(unsigned long pfn)
 {
@@ -33,14 +33,25 @@ struct page *rmqueue_buddy(struct zone *zone, unsigned int order, enum migratety
 struct page *rmqueue_smallest(struct zone *zone, unsigned int order, enum migratetype mt);
 /* Take the free block that begins at pfn off its list; the caller has seen that it does. */
 void del_page_from_free_list(struct zone *zone, struct page *page);
+/* A free block to the list of another migratetype; the pageblock's is the caller's business. */
+void move_to_free_list(struct zone *zone, struct page *page, enum migratetype from, enum migratetype to);
 /* Exactly nr pages, of no more than one page alignment, from free blocks that lie side by side. NULL: none near the
  * heads of the lists; a whole block of the next order then has to be cut. */
 struct page *rmqueue_exact(struct zone *zone, unsigned long nr, enum migratetype mt);
 /* Take exactly the pages [pfn, pfn + nr): all or nothing. */
 bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr);
 
-/* Put free pages of another migratetype at our disposal; true if there is something to allocate now. */
-bool rmqueue_fallback(struct zone *zone, unsigned int order, enum migratetype mt);
+/* Split a free block that spans two pageblocks into one for each; true if it did. */
+bool split_free_block(struct zone *zone, unsigned long pfn);
+
+/* A block of the order out of this larger free one, whose migratetype is mt. */
+struct page *rmqueue_block(struct zone *zone, struct page *page, unsigned int order, enum migratetype mt);
+/* A block from another migratetype's lists: the pageblock is claimed if that is worth it. NULL: there is none. */
+struct page *rmqueue_fallback(struct zone *zone, unsigned int order, enum migratetype mt, unsigned int alloc_flags);
+/* Which migratetype has a free block of the order that mt may fall back to; MIGRATE_TYPES: none. *can_steal: its
+ * pageblock would be claimed. */
+enum migratetype find_suitable_fallback(const struct zone *zone, unsigned int order, enum migratetype mt,
+					bool only_stealable, bool *can_steal);
 /* Move the free pages of a pageblock to the lists of mt, which becomes its migratetype; pages moved. */
 unsigned long move_freepages_block(struct zone *zone, unsigned long pfn, enum migratetype mt);
 

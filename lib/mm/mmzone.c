@@ -7,67 +7,99 @@
 #include <errno.h>
 
 #include "mm/memblock.h"
+#include "mm/page_alloc.h"
 #include "os/os.h"
 
-#define PCP_BATCH 32
-#define PCP_HIGH 128 /* pages: half a MiB a CPU at most */
-
 pg_data_t *node_data[MAX_NUMNODES];
+struct zone *zone_table[MAX_NUMNODES * MAX_NR_ZONES];
 
 const char *zone_name(const struct zone *zone)
 {
-	static const char *const names[MAX_NR_ZONES] = { "Normal" };
+	static const char *const names[MAX_NR_ZONES] = { "DMA32", "Normal", "Movable" };
 
 	return names[zone->idx];
 }
 
-static int zone_init(struct zone *zone, int nid, enum zone_type idx)
+static void zone_init(struct zone *zone, int nid, enum zone_type idx)
 {
-	unsigned int cpu;
-
 	mutex_init(&zone->lock, RANK_ZONE);
 	zone->nid = nid;
 	zone->idx = idx;
-	zone->pageset = memblock_alloc(topology.nr_cpus * sizeof(struct per_cpu_pages));
-	if (!zone->pageset)
-		return -ENOMEM;
-	for (cpu = 0; cpu < topology.nr_cpus; cpu++) {
-		mutex_init(&zone->pageset[cpu].lock, RANK_PCP);
-		zone->pageset[cpu].high = PCP_HIGH;
-		zone->pageset[cpu].batch = PCP_BATCH;
-	}
-	return 0;
+	zone->zone_id = (uint8_t)((unsigned int)nid * MAX_NR_ZONES + idx);
+	zone->compact_order_failed = MAX_ORDER;
+	zone_table[zone->zone_id] = zone;
 }
 
-/* Nodes in the order of their distance from nid; each node once. */
-static void build_zonelist(int nid)
+nodemask_t node_states_memory(void)
 {
-	struct zonelist *zl = &NODE_DATA(nid)->node_zonelist;
-	uint64_t left = 0;
-	unsigned int n = 0;
-	int other;
+	nodemask_t nodes = 0;
+	int nid;
 
-	for_each_online_node (other)
-		left |= 1UL << other;
-	while (left) {
-		int best = -1;
-		unsigned int z;
+	for_each_online_node (nid)
+		nodes |= 1UL << nid;
+	return nodes;
+}
 
-		for_each_online_node (other)
-			if ((left & (1UL << other)) &&
-			    (best < 0 || topology.distance[nid][other] < topology.distance[nid][best]))
-				best = other;
-		left &= ~(1UL << best);
-		for (z = MAX_NR_ZONES; z-- > 0;)
-			zl->zones[n++] = &NODE_DATA(best)->node_zones[z];
+/* How often a node comes first after another one in the lists built so far: equals take turns. */
+static uint8_t node_load[MAX_NUMNODES];
+
+/* The nearest of the nodes left; of equally near ones that which is used least. -1: none is left. */
+static int find_next_best_node(int nid, nodemask_t left)
+{
+	int other, best = -1;
+
+	for_each_online_node (other) {
+		if (!node_isset(other, left))
+			continue;
+		if (best < 0 || topology.distance[nid][other] < topology.distance[nid][best] ||
+		    (topology.distance[nid][other] == topology.distance[nid][best] &&
+		     node_load[other] < node_load[best]))
+			best = other;
 	}
-	zl->zones[n] = NULL;
+	return best;
+}
+
+static struct zonelist *alloc_zonelist(unsigned int nodes)
+{
+	return memblock_alloc(sizeof(struct zonelist) + (nodes * MAX_NR_ZONES + 1) * sizeof(struct zone *));
+}
+
+/* Of each node the highest zone first, so that the lower ones are kept for those who must have them. */
+static void add_node_zones(struct zonelist *zl, int nid)
+{
+	int z;
+
+	for (z = MAX_NR_ZONES - 1; z >= 0; z--)
+		zl->zones[zl->nr++] = &NODE_DATA(nid)->node_zones[z];
+	zl->zones[zl->nr] = NULL;
+}
+
+/* Itself, then the others in order of distance; and itself alone, for THISNODE. */
+static int build_zonelists(int nid)
+{
+	nodemask_t left = node_states_memory() & ~(1UL << nid);
+	struct zonelist *all = alloc_zonelist((unsigned int)__builtin_popcountl(left) + 1), *one = alloc_zonelist(1);
+	int best, first = true;
+
+	if (!all || !one)
+		return -ENOMEM;
+	add_node_zones(one, nid);
+	add_node_zones(all, nid);
+	while ((best = find_next_best_node(nid, left)) >= 0) {
+		node_load[best] = (uint8_t)(node_load[best] + first);
+		first = false;
+		left &= ~(1UL << best);
+		add_node_zones(all, best);
+	}
+	NODE_DATA(nid)->node_zonelists[ZONELIST_FALLBACK] = all;
+	NODE_DATA(nid)->node_zonelists[ZONELIST_NOFALLBACK] = one;
+	return 0;
 }
 
 int free_area_init(void)
 {
 	unsigned int nid, z;
-	int online;
+	int online, err = 0;
 
 	for (nid = 0; nid < topology.nr_nodes; nid++) {
 		if (!(topology.node_has_memory & (1UL << nid)))
@@ -77,15 +109,15 @@ int free_area_init(void)
 			return -ENOMEM;
 		node_data[nid]->node_id = (int)nid;
 		for (z = 0; z < MAX_NR_ZONES; z++)
-			if (zone_init(&node_data[nid]->node_zones[z], (int)nid, (enum zone_type)z))
-				return -ENOMEM;
+			zone_init(&node_data[nid]->node_zones[z], (int)nid, (enum zone_type)z);
 	}
 	for_each_online_node (online)
-		build_zonelist(online);
-	return 0;
+		if (!err)
+			err = build_zonelists(online);
+	return err ? err : pcp_init();
 }
 
-static int nearest_node_with_memory(int nid)
+int nearest_node_with_memory(int nid)
 {
 	int other, best = -1;
 
@@ -95,49 +127,51 @@ static int nearest_node_with_memory(int nid)
 	return best;
 }
 
-int numa_node_id(void)
+int numa_node_id_slow(void)
 {
 	int nid;
 
-	if (likely(topology.nr_nodes == 1))
-		return 0;
-	nid = topology.cpu_to_node[os_cpu_id()];
+	nid = topology.cpu_to_node[os_cpu_id_fast()];
 	if (likely(node_data[nid]))
 		return nid;
 	return nearest_node_with_memory(nid);
 }
 
-/* Per-CPU locks come before zone locks, as everywhere; the lists are whole while we hold them. */
-void zones_lock_all(void)
+/* Locks of one rank are taken in the order of their addresses. */
+static struct zone *next_zone_by_address(const struct zone *after)
 {
-	unsigned int cpu;
-	int nid;
+	struct zone *zone, *next = NULL;
+	int i;
 
-	for_each_online_node (nid)
-		for (cpu = 0; cpu < topology.nr_cpus; cpu++)
-			mutex_lock(&NODE_DATA(nid)->node_zones[ZONE_NORMAL].pageset[cpu].lock);
-	for_each_online_node (nid)
-		mutex_lock(&NODE_DATA(nid)->node_zones[ZONE_NORMAL].lock);
+	for_each_zone (zone, i)
+		if (zone > after && (!next || zone < next))
+			next = zone;
+	return next;
 }
 
-static void zones_release_all(void (*release)(struct mutex *))
+static void for_all_zone_locks(void (*fn)(struct mutex *))
 {
-	unsigned int cpu;
-	int nid;
+	struct zone *zone = NULL;
 
-	for_each_online_node (nid)
-		release(&NODE_DATA(nid)->node_zones[ZONE_NORMAL].lock);
-	for_each_online_node (nid)
-		for (cpu = 0; cpu < topology.nr_cpus; cpu++)
-			release(&NODE_DATA(nid)->node_zones[ZONE_NORMAL].pageset[cpu].lock);
+	while ((zone = next_zone_by_address(zone)))
+		fn(&zone->lock);
+}
+
+/* Per-CPU lists first: they are whole while we hold them. */
+void zones_lock_all(void)
+{
+	pcp_lock_all();
+	for_all_zone_locks(mutex_lock);
 }
 
 void zones_unlock_all(void)
 {
-	zones_release_all(mutex_unlock);
+	for_all_zone_locks(mutex_unlock);
+	pcp_unlock_all();
 }
 
 void zones_reinit_after_fork(void)
 {
-	zones_release_all(mutex_reinit_after_fork);
+	for_all_zone_locks(mutex_reinit_after_fork);
+	pcp_unlock_all();
 }

@@ -9,67 +9,152 @@
 #include "mm/page.h"
 #include "os/topology.h"
 
-enum zone_type { ZONE_NORMAL, MAX_NR_ZONES };
+enum zone_type {
+	ZONE_DMA32,   /* below 4 GiB */
+	ZONE_NORMAL,
+	ZONE_MOVABLE, /* blocks that their users let be moved, and nothing else */
+	MAX_NR_ZONES
+};
 
 enum zone_watermarks { WMARK_MIN, WMARK_LOW, WMARK_HIGH, NR_WMARK };
+
+/* A set of nodes, a bit each. */
+typedef uint64_t nodemask_t;
+BUILD_BUG_ON(MAX_NUMNODES > 64);
+static always_inline bool node_isset(int nid, nodemask_t mask)
+{
+	return mask >> nid & 1;
+}
 
 struct free_area {
 	uint32_t free_list[MIGRATE_TYPES]; /* page frame number of the first block */
 	unsigned long nr_free;		   /* blocks */
 };
 
-/* Orders 0 to PCP_MAX_ORDER are kept per CPU (the kernel's costly order). */
+/*
+ * Orders 0 to PCP_MAX_ORDER (the kernel's costly order) and whole pageblocks are kept per CPU: a stack of pages for each
+ * order and migratetype. A list is taken by exchanging its count for -1, and given back by storing it again; it is held for a few
+ * instructions, and never waited for, but by fork.
+ */
 #define PCP_MAX_ORDER 3
-#define NR_PCP_LISTS (MIGRATE_TYPES * (PCP_MAX_ORDER + 1))
+#define NR_PCP_ORDERS (PCP_MAX_ORDER + 2)
+#define NR_PCP_LISTS (MIGRATE_PCPTYPES * NR_PCP_ORDERS)
+#define PCP_TAKEN (-1L)
+/* Blocks of the orders 0 to 3, and 9, that a list can hold. */
+#define PCP_SLOTS_0 64
+#define PCP_SLOTS_1 16
+#define PCP_SLOTS_2 12
+#define PCP_SLOTS_3 8
+#define PCP_SLOTS_9 2
+#define PCP_SLOTS (PCP_SLOTS_0 + PCP_SLOTS_1 + PCP_SLOTS_2 + PCP_SLOTS_3 + PCP_SLOTS_9)
+
+struct per_cpu_list {
+	long count;		/* blocks in it, or PCP_TAKEN */
+	unsigned long high;	/* it is drained by half when it holds as many; 0: closed */
+	uint64_t word;		/* struct page's of an allocated block from this list */
+	unsigned long nr_alloc; /* blocks that were allocated from it, ever */
+	long held;		/* the count, while fork holds it */
+};
 
 struct per_cpu_pages {
-	struct mutex lock; /* tried, never waited for */
-	int count;	   /* pages in the lists */
-	int high;	   /* drained by a batch beyond this */
-	int batch;
-	uint32_t lists[NR_PCP_LISTS];
+	struct per_cpu_list lists[NR_PCP_LISTS]; /* by order, then migratetype: pcp_index() */
+	struct page *slots[MIGRATE_PCPTYPES * PCP_SLOTS];
 } __attribute__((aligned(64)));
+
+enum numa_stat_item { NUMA_HIT, NUMA_MISS, NUMA_FOREIGN, NUMA_INTERLEAVE_HIT, NUMA_LOCAL, NUMA_OTHER, NR_NUMA_STATS };
+
+enum zone_flags {
+	ZONE_BOOSTED_WATERMARK = 0x1, /* boosted since kswapd was last woken for it */
+	ZONE_RECLAIM_LOCKED = 0x2,    /* node_reclaim is running */
+};
 
 struct zone {
-	struct mutex lock; /* free_area, pages of PAGE_BUDDY, counters */
-	unsigned long watermark[NR_WMARK];
-	unsigned long nr_free_pages;  /* in free_area */
-	unsigned long managed_pages;  /* in pageblocks given to the zone */
-	unsigned long nr_free_blocks; /* wholly free pageblocks */
-	unsigned long nr_dirty;	      /* pages of free blocks marked dirty */
-	unsigned long dirty_floor;    /* what the last giving back could not get below; no lock */
+	struct mutex lock; /* free_area, pages of PAGE_BUDDY, counters; all below unless said otherwise */
+	uint8_t zone_id;   /* index into zone_table; constant */
+	uint8_t flags;	   /* enum zone_flags; atomic */
+	int nid;	   /* constant */
+	enum zone_type idx; /* constant */
+	struct per_cpu_pages *pageset; /* one per possible CPU; NULL until the zone first grows */
+	unsigned int pcp_disabled;     /* how many want the per-CPU lists empty; atomic */
+	unsigned long watermark[NR_WMARK]; /* wmark lock */
+	unsigned long watermark_boost;
+	unsigned long lowmem_reserve[MAX_NR_ZONES]; /* wmark lock: pages kept from requests that could go to zone i */
+	unsigned long nr_free_pages;		    /* in free_area */
+	unsigned long managed_pages;		    /* in pageblocks given to the zone */
+	unsigned long nr_free_blocks;		    /* wholly free pageblocks */
+	unsigned long nr_dirty;			    /* pages of free blocks marked dirty */
+	unsigned long dirty_floor; /* what the last giving back could not get below; no lock */
+	unsigned long nr_reserved_highatomic;	    /* pages in pageblocks of MIGRATE_HIGHATOMIC */
+	unsigned long nr_free_cma;		    /* free pages of MIGRATE_CMA */
+	unsigned long nr_cma;			    /* pages in pageblocks of MIGRATE_CMA */
+	unsigned long nr_isolated;		    /* free pages of MIGRATE_ISOLATE */
+	unsigned long nr_isolate_blocks;	    /* pageblocks of MIGRATE_ISOLATE */
+	unsigned long zone_start_pfn, zone_end_pfn; /* all its pageblocks lie in between; both 0: it has none */
 	struct free_area free_area[MAX_ORDER];
-	struct per_cpu_pages *pageset; /* one per possible CPU */
-	int nid;
-	enum zone_type idx;
-	/* Events, for vmstat; zone lock. */
-	unsigned long nr_grown, nr_given_back, nr_fallback, nr_stolen;
+	/* Compaction (compaction.c): where the scanners go on, and how long it is put off; races are harmless. */
+	unsigned long compact_cached_free_pfn, compact_cached_migrate_pfn[2]; /* async, sync */
+	unsigned int compact_considered, compact_defer_shift;
+	int compact_order_failed;
+	bool compact_blockskip_flush;
+	/* Events, for vmstat. numa: no lock. */
+	unsigned long nr_grown, nr_given_back, nr_fallback, nr_stolen, nr_alloc_pages, nr_freed_pages, nr_alloc_fast;
+	unsigned long numa[NR_NUMA_STATS];
 } __attribute__((aligned(64)));
 
+/* Zones in the order in which they are tried. */
 struct zonelist {
-	struct zone *zones[MAX_NUMNODES * MAX_NR_ZONES + 1]; /* nearest first; ends with NULL */
+	unsigned int nr;
+	struct zone *zones[]; /* nr of them, then NULL */
 };
+
+enum { ZONELIST_FALLBACK, ZONELIST_NOFALLBACK, MAX_ZONELISTS };
 
 typedef struct pglist_data {
 	struct zone node_zones[MAX_NR_ZONES];
-	struct zonelist node_zonelist;
+	struct zonelist *node_zonelists[MAX_ZONELISTS];
 	int node_id;
+	unsigned int reclaiming; /* threads in node_reclaim; atomic */
 } pg_data_t;
 
 extern pg_data_t *node_data[MAX_NUMNODES];
 #define NODE_DATA(nid) (node_data[nid])
 
+/* Every zone by its number: nid * MAX_NR_ZONES + idx. */
+extern struct zone *zone_table[MAX_NUMNODES * MAX_NR_ZONES];
+
 #define for_each_online_node(nid)                                \
 	for ((nid) = 0; (nid) < (int)topology.nr_nodes; (nid)++) \
 		if (node_data[nid])
 
+/* Every zone of every node, whether it has pages or not. */
+#define for_each_zone(zone, i)                                                   \
+	for ((i) = 0; (i) < (int)topology.nr_nodes * MAX_NR_ZONES; (i)++) \
+		if (((zone) = zone_table[i]))
+#define for_each_populated_zone(zone, i) \
+	for_each_zone (zone, i)          \
+		if (READ_ONCE((zone)->managed_pages))
+
+static always_inline bool populated_zone(const struct zone *zone)
+{
+	return READ_ONCE(zone->managed_pages) != 0;
+}
+
 /* Build nodes, zones and zonelists from the topology; once; 0 or -ENOMEM. */
 int free_area_init(void);
-/* The node this thread runs on. */
-int numa_node_id(void);
+/* Before a zone's first pageblock: its per-CPU lists; 0 or -ENOMEM. Any number of times. */
+int zone_pageset_init(struct zone *zone);
+/* The node this thread runs on; a node without memory's is the nearest that has some. */
+int numa_node_id_slow(void);
+static always_inline int numa_node_id(void)
+{
+	return likely(topology.nr_nodes == 1) ? 0 : numa_node_id_slow();
+}
+int nearest_node_with_memory(int nid);
+/* The nodes that exist and can have pages. */
+nodemask_t node_states_memory(void);
 const char *zone_name(const struct zone *zone);
 
-/* Fork handlers: every zone's lock. */
+/* Fork handlers: every per-CPU list, every zone's lock. */
 void zones_lock_all(void);
 void zones_unlock_all(void);
 void zones_reinit_after_fork(void);

@@ -20,7 +20,16 @@
 /* Page frame 0 never exists, so it ends lists and says "none". */
 #define NO_PFN 0U
 
-enum migratetype { MIGRATE_UNMOVABLE, MIGRATE_MOVABLE, MIGRATE_RECLAIMABLE, MIGRATE_TYPES };
+enum migratetype {
+	MIGRATE_UNMOVABLE,
+	MIGRATE_MOVABLE,
+	MIGRATE_RECLAIMABLE,
+	MIGRATE_PCPTYPES,			/* those before it have per-CPU lists */
+	MIGRATE_HIGHATOMIC = MIGRATE_PCPTYPES, /* kept for large requests that may not wait */
+	MIGRATE_CMA,				/* movable only, so that it can be had as one piece */
+	MIGRATE_ISOLATE,			/* free pages of it are not allocated */
+	MIGRATE_TYPES
+};
 
 /*
  * Free buddies are found by looking at the type of a page that may be anybody's, and that is right without asking its
@@ -32,29 +41,42 @@ enum migratetype { MIGRATE_UNMOVABLE, MIGRATE_MOVABLE, MIGRATE_RECLAIMABLE, MIGR
 enum page_type {
 	PAGE_NONE,  /* not in use, or inside a larger free block */
 	PAGE_BUDDY, /* first page of a free block in a zone's free area */
-	PAGE_PCP,   /* first page of a free block in a per-CPU list */
-	PAGE_HEAD,  /* first page of an allocated block */
+	PAGE_HEAD,  /* first page of an allocated block, or, with reference count 0, of one in a per-CPU list */
+	PAGE_GUARD, /* first page of a block kept out of the free lists beside an allocated one (debug_guardpage) */
 	PAGE_SLAB,  /* first page of a slab */
-	PAGE_TAIL,  /* a further page of a slab: head says where it begins */
+	PAGE_TAIL,  /* a further page of a slab or a compound page: head says where it begins */
 	PAGE_RUN,   /* first page of a run: whole pages that serve one malloc */
 	PAGE_HUGE,  /* first page of a pageblock range that serves one malloc */
 };
 
-#define PG_DIRTY 0x01 /* a free block that may hold stale data and be resident */
+#define PG_DIRTY 0x01	   /* may hold stale data and be resident */
+#define PG_COMPOUND 0x02   /* head of a compound page: the rest are tails */
+#define PG_PFMEMALLOC 0x04 /* came from the reserve: its user is about to free more */
+#define PG_MOVABLE 0x08	   /* has movable operations: mapping */
+#define PG_MT_SHIFT 4	   /* in a per-CPU list, or from one: two bits of migratetype */
+#define PG_PARTIAL 0x80	   /* slab: on its cache's partial list */
+
+struct movable_mapping;
 
 struct page {
 	uint32_t next, prev; /* free list or partial list; zone or cache lock */
-	uint8_t type;	     /* enum page_type */
-	uint8_t order;	     /* of a free or allocated block */
-	uint8_t flags;	     /* PG_* */
-	uint8_t cache;	     /* slab, run: the size class; PCP: the migratetype */
-	uint32_t refcount;   /* PAGE_HEAD: references; slab: objects not in the slab's own free list */
-	uint32_t carved;     /* slab: objects ever taken from the untouched end */
-	uint32_t owner;	     /* who is charged; 0: the process */
 	union {
-		void *freelist;		/* slab: free objects, linked through their first word */
-		unsigned long nr_pages; /* run, huge: length */
-		unsigned long head;	/* tail: page frame number of the slab's first page */
+		struct {
+			uint8_t type;	   /* enum page_type */
+			uint8_t order;	   /* of a free or allocated block */
+			uint8_t flags;	   /* PG_* */
+			uint8_t cache;	   /* slab, run: the size class; head: zone_id */
+			uint32_t refcount; /* head: references; slab: objects not in the slab's own free list */
+		};
+		uint64_t word; /* the same at once: what a per-CPU list's pages look like */
+	};
+	uint32_t carved; /* slab: objects ever taken from the untouched end */
+	uint32_t owner;	 /* who is charged; 0: the process */
+	union {
+		void *freelist;			 /* slab: free objects, linked through their first word */
+		unsigned long nr_pages;		 /* run, huge: length */
+		unsigned long head;		 /* tail: page frame number of the first page */
+		struct movable_mapping *mapping; /* head with PG_MOVABLE: who moves it */
 	};
 };
 BUILD_BUG_ON(sizeof(struct page) != 32);
@@ -85,13 +107,18 @@ enum pageblock_state {
 struct pageblock {
 	uint32_t next, prev;   /* free ranges of one size; arena lock */
 	uint32_t older, newer; /* dirty pageblocks by age; arena lock */
-	uint32_t nr;	       /* length of the free range, at its first and last pageblock */
+	union {
+		uint32_t nr;	  /* PB_FREE: length of the free range, at its first and last pageblock */
+		uint32_t nr_free; /* PB_ZONE: free pages in it; zone lock */
+	};
 	uint8_t state;	       /* enum pageblock_state */
 	uint8_t flags;	       /* PBF_* */
 	uint8_t migratetype;   /* zone lock */
 	uint8_t nid;	       /* the node it is bound to */
 	uint32_t stamp;	       /* dirty: when it became free; given back: when that was; in ms */
-	uint32_t nr_free;      /* PB_ZONE: free pages in it; zone lock */
+	uint8_t zone_id;       /* PB_ZONE: index into zone_table */
+	uint8_t skip;	       /* PB_ZONE: compaction found nothing here lately; a hint */
+	uint16_t unused;
 };
 BUILD_BUG_ON(sizeof(struct pageblock) != 32);
 
@@ -102,6 +129,9 @@ BUILD_BUG_ON(sizeof(struct pageblock) != 32);
 struct vmemmap {
 	uintptr_t base;		/* address of page frame 0 */
 	unsigned long nr_pages; /* page frames that have descriptors */
+	unsigned long map_size; /* of map, in bytes */
+	unsigned long low_pfn;	/* from here on page frames lie at address 0, not in the window: DMA32; ~0: none */
+	uintptr_t bias;		/* of the address of a page, over 128 times that of its descriptor */
 	uint8_t *class;		/* size class whose objects may begin in the page; 0: free() must look closer */
 	struct page *map;
 	struct pageblock *blocks;
@@ -116,6 +146,7 @@ static always_inline void *pfn_to_addr(unsigned long pfn)
 {
 	return (void *)(vmemmap.base + (pfn << PAGE_SHIFT));
 }
+/* In the window; pageblocks below 4 GiB have descriptors of their own (lowmem.h). */
 static always_inline bool pfn_valid(unsigned long pfn)
 {
 	return pfn < READ_ONCE(vmemmap.nr_pages);
@@ -128,9 +159,11 @@ static always_inline unsigned long page_to_pfn(const struct page *page)
 {
 	return (unsigned long)(page - vmemmap.map);
 }
+/* In the window. */
 static always_inline void *page_to_addr(const struct page *page)
 {
-	return pfn_to_addr(page_to_pfn(page));
+	BUILD_BUG_ON(sizeof(struct page) << 7 != PAGE_SIZE);
+	return (void *)(((uintptr_t)page << 7) + vmemmap.bias);
 }
 static always_inline struct pageblock *pfn_to_block(unsigned long pfn)
 {

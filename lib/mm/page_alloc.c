@@ -1,365 +1,475 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The walk of an allocation, in the kernel's steps: prepare, get_page_from_freelist over the zonelist with the zone
- * growing where it runs dry, and the slow path when that fails.
+ * The walk of an allocation, in the kernel's steps: the policy picks the node, prepare_alloc_pages sets the context up,
+ * get_page_from_freelist goes over the zonelist with zones growing where they run dry; the slow path (slowpath.c) when
+ * that fails. And the way back.
  *
- * Lock order: per-CPU list, zone, arena.
+ * Lock order: zone, arena. No lock is held from one step to the next.
  */
 #include "mm/page_alloc.h"
 
-#include <errno.h>
-#include <sys/mman.h>
+#include <linux/mempolicy.h>
 
 #include "base/trace.h"
 #include "base/tunables.h"
 #include "mm/arena.h"
-#include "mm/buddy.h"
+#include "mm/debug.h"
+#include "mm/fault_inject.h"
+#include "mm/internal.h"
+#include "mm/mempolicy.h"
+#include "mm/migrate.h"
 #include "mm/sparse.h"
+#include "mm/vmscan.h"
 #include "os/os.h"
 
-/* Wholly free pageblocks that a zone keeps, so that a slab coming and going does not reach the arenas. */
-#define ZONE_KEEP_BLOCKS 1UL
-
-/* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call. */
-#define ZONE_DIRTY_SHARE 2
-#define ZONE_PURGE_ORDER 5
-
-struct alloc_context {
-	struct zone **zones;
-	enum migratetype migratetype;
-};
+gfp_t gfp_allowed_mask = GFP_BOOT_MASK;
 
 int mm_init(void)
 {
 	int err;
 
 	arena_init();
-	topology_init("/sys");
+	topology_init(topology_root);
 	/* A try before this one may have failed after the window was had. */
 	err = vmemmap.nr_pages ? 0 : sparse_init();
-	return err ? err : free_area_init();
+	if (!err)
+		err = free_area_init();
+	if (!err)
+		vmscan_init();
+	return err;
 }
 
-/* Has the zone its mark left after this allocation? No limit is in force while the marks are 0. */
-static bool zone_watermark_fast(const struct zone *zone, unsigned int order, unsigned long mark)
+void mm_init_late(void)
 {
-	return READ_ONCE(zone->nr_free_pages) >= mark + (mark ? 1UL << order : 0);
+	os_cpu_init(); /* libc may not have had its rseq area the first time */
+	mempolicy_init();
+	WRITE_ONCE(gfp_allowed_mask, GFP_BITS_MASK);
+}
+
+static always_inline void debug_check_zone(const struct page *page)
+{
+#ifdef BM_DEBUG
+	check_zone(pfn_to_zone(page_to_pfn(page)));
+#else
+	(void)page;
+#endif
 }
 
 /* In the place of the kernel's deferred pages: pageblocks that the arenas still have. */
-static bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
+bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
 {
 	unsigned long nr = order > PAGEBLOCK_ORDER ? 1UL << (order - PAGEBLOCK_ORDER) : 1;
-	unsigned long pb, i;
+	unsigned long pb;
 	bool clean;
 
+	if (zone->idx == ZONE_DMA32 || zone_pageset_init(zone))
+		return false;
 	pb = arena_alloc(nr, nr, PB_ZONE, zone->nid, &clean);
 	if (!pb)
 		return false;
 	arena_advise_huge(pb, nr);
-	mutex_lock(&zone->lock);
-	ADD_ONCE(zone->managed_pages, nr << PAGEBLOCK_ORDER);
-	ADD_ONCE(zone->nr_grown, nr);
-	for (i = pb; i < pb + nr; i++) {
-		set_pageblock_migratetype(i << PAGEBLOCK_ORDER, mt);
-		free_one_page(zone, i << PAGEBLOCK_ORDER, PAGEBLOCK_ORDER, !clean);
-	}
-	mutex_unlock(&zone->lock);
+	zone_online_blocks(zone, pb, nr, mt, !clean);
 	return true;
 }
 
-static struct page *rmqueue(struct zone *zone, unsigned int order, enum migratetype mt, unsigned int alloc_flags)
+void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, enum migratetype mt, bool dirty)
+{
+	unsigned long start = pb << PAGEBLOCK_ORDER, end = (pb + nr) << PAGEBLOCK_ORDER, i;
+
+	mutex_lock(&zone->lock);
+	ADD_ONCE(zone->managed_pages, nr << PAGEBLOCK_ORDER);
+	ADD_ONCE(zone->nr_grown, nr);
+	if (!zone->zone_end_pfn || start < zone->zone_start_pfn)
+		WRITE_ONCE(zone->zone_start_pfn, start);
+	WRITE_ONCE(zone->zone_end_pfn, max_ul(zone->zone_end_pfn, end));
+	for (i = pb; i < pb + nr; i++) {
+		struct pageblock *block = &vmemmap.blocks[i];
+
+		block->nr_free = 0;
+		block->skip = 0;
+		WRITE_ONCE(block->zone_id, zone->zone_id);
+	}
+	for (i = start; i < end; i += PAGEBLOCK_PAGES) {
+		set_pageblock_migratetype(i, mt);
+		free_one_page(zone, i, PAGEBLOCK_ORDER, dirty);
+	}
+	mutex_unlock(&zone->lock);
+	if (unlikely(READ_ONCE(min_free_kbytes)))
+		setup_per_zone_wmarks();
+}
+
+/* Has the zone its mark left after this allocation? While no limit is in force the free lists themselves are asked. */
+static bool zone_watermark_fast(const struct zone *zone, unsigned int order, unsigned long mark,
+				enum zone_type highest_zoneidx, unsigned int alloc_flags, gfp_t gfp)
+{
+	unsigned long reserve = mark + READ_ONCE(zone->lowmem_reserve[highest_zoneidx]);
+
+	if (likely(!reserve))
+		return true;
+	if (zone_watermark_ok(zone, order, mark, highest_zoneidx, alloc_flags))
+		return true;
+	/* The boost is there to let kswapd work: it is no reason to fail one who cannot wait. */
+	if (!order && gfp & GFP_ATOMIC_BIT && READ_ONCE(zone->watermark_boost) &&
+	    (alloc_flags & ALLOC_WMARK_MASK) == ALLOC_WMARK_MIN)
+		return zone_watermark_ok(zone, order, READ_ONCE(zone->watermark[WMARK_MIN]), highest_zoneidx,
+					 alloc_flags);
+	return false;
+}
+
+/* Zones count whose allocation it was: asked of preferred, served by zone. */
+static void zone_statistics(struct zone *preferred, struct zone *zone)
+{
+	enum numa_stat_item local = zone->nid == numa_node_id() ? NUMA_LOCAL : NUMA_OTHER;
+
+	if (zone->nid == preferred->nid) {
+		atomic_add_return(&zone->numa[NUMA_HIT], 1);
+	} else {
+		atomic_add_return(&zone->numa[NUMA_MISS], 1);
+		atomic_add_return(&preferred->numa[NUMA_FOREIGN], 1);
+	}
+	atomic_add_return(&zone->numa[local], 1);
+}
+
+static struct page *rmqueue(struct zone *preferred, struct zone *zone, unsigned int order, gfp_t gfp,
+			    unsigned int alloc_flags, enum migratetype mt)
 {
 	struct page *page;
 
-	if (order <= PCP_MAX_ORDER) {
+	if (unlikely(!smp_load_acquire(&zone->pageset))) /* it never grew: it has nothing */
+		return NULL;
+	/* CMA pages are in the lists for movable ones: not for who may not have them. */
+	if (pcp_allowed_order(order) && (mt != MIGRATE_MOVABLE || alloc_flags & ALLOC_CMA || !READ_ONCE(zone->nr_cma))) {
 		page = rmqueue_pcplist(zone, order, mt, alloc_flags);
-		if (likely(page))
-			return page;
+		if (likely(page)) {
+			if (unlikely(topology.nr_nodes > 1))
+				zone_statistics(preferred, zone);
+			goto out;
+		}
 	}
-	mutex_lock(&zone->lock);
-	page = rmqueue_buddy(zone, order, mt, alloc_flags);
-	mutex_unlock(&zone->lock);
+	WARN_ONCE(gfp & GFP_NOFAIL && order > 1, "NOFAIL page allocation of order %u: at most 1 is expected", order);
+	do {
+		mutex_lock(&zone->lock);
+		page = rmqueue_buddy(zone, order, mt, alloc_flags);
+		if (page)
+			ADD_ONCE(zone->nr_alloc_pages, 1UL << order);
+		mutex_unlock(&zone->lock);
+	} while (page && unlikely(page_debug) && check_new_pages(page, order));
+	if (page)
+		zone_statistics(preferred, zone);
+out:
+	if (unlikely(READ_ONCE(zone->flags) & ZONE_BOOSTED_WATERMARK)) {
+		__atomic_and_fetch(&zone->flags, (uint8_t)~ZONE_BOOSTED_WATERMARK, __ATOMIC_RELAXED);
+		wakeup_kswapd(zone, 0, 0, zone->idx);
+	}
 	return page;
 }
 
-static void prep_new_page(struct page *page, unsigned int order)
+void prep_compound_page(struct page *page, unsigned int order)
 {
-	set_page_type(page, PAGE_HEAD);
-	page->order = (uint8_t)order;
-	page->refcount = 1;
-	page->owner = 0;
+	unsigned long i, pfn = page_to_pfn(page);
+
+	page->flags |= PG_COMPOUND;
+	for (i = 1; i < 1UL << order; i++) {
+		page[i].head = pfn;
+		set_page_type(&page[i], PAGE_TAIL);
+	}
 }
 
-static struct page *get_page_from_freelist(unsigned int order, unsigned int alloc_flags, const struct alloc_context *ac)
+void destroy_compound_page(struct page *page, unsigned int order)
 {
-	struct zone **z;
+	unsigned long i;
 
-	for (z = ac->zones; *z; z++) {
-		struct zone *zone = *z;
-		struct page *page = NULL;
+	for (i = 1; i < 1UL << order; i++)
+		set_page_type(&page[i], PAGE_NONE);
+	page->flags &= (uint8_t)~PG_COMPOUND;
+}
 
-		if (zone_watermark_fast(zone, order, zone->watermark[alloc_flags & ALLOC_WMARK_MASK]))
-			page = rmqueue(zone, order, ac->migratetype, alloc_flags);
-		if (!page && zone_grow(zone, order, ac->migratetype))
-			page = rmqueue(zone, order, ac->migratetype, alloc_flags);
-		if (page) {
-			prep_new_page(page, order);
+struct page *compound_head(struct page *page)
+{
+	return page_type(page) == PAGE_TAIL ? pfn_to_page(page->head) : page;
+}
+
+static void post_alloc_hook(struct page *page, unsigned int order, gfp_t gfp)
+{
+	struct page new = { .word = pcp_word(pfn_to_zone(page_to_pfn(page)), order, gfp_migratetype(gfp), 1) };
+
+	if (!(page->flags & PG_DIRTY))
+		new.flags &= (uint8_t)~PG_DIRTY;
+	page->owner = 0;
+	__atomic_store_n(&page->word, new.word, __ATOMIC_RELAXED);
+	if (unlikely(page_debug))
+		debug_alloc_pages(page, order, gfp);
+}
+
+void prep_new_page(struct page *page, unsigned int order, gfp_t gfp, unsigned int alloc_flags)
+{
+	post_alloc_hook(page, order, gfp);
+	if (unlikely(gfp & GFP_ZERO))
+		kernel_init_free_pages(page, order);
+	if (unlikely(order && gfp & GFP_COMP))
+		prep_compound_page(page, order);
+	if (unlikely(alloc_flags & ALLOC_NO_WATERMARKS))
+		page->flags |= PG_PFMEMALLOC;
+}
+
+/* Nodes in use above the average by more than this are passed over by who wants to spread. */
+#define SPREAD_SLACK (4 * PAGEBLOCK_PAGES)
+
+static unsigned long node_used_pages(const pg_data_t *pgdat)
+{
+	unsigned long used = 0;
+	int z;
+
+	for (z = 0; z < MAX_NR_ZONES; z++)
+		used += READ_ONCE(pgdat->node_zones[z].managed_pages) - READ_ONCE(pgdat->node_zones[z].nr_free_pages);
+	return used;
+}
+
+/* In the place of the kernel's limit on dirty pages of a node: what will be written is shared out fairly. */
+static bool node_dirty_ok(int nid)
+{
+	unsigned long all = 0, nodes = 0;
+	int other;
+
+	for_each_online_node (other) {
+		all += node_used_pages(NODE_DATA(other));
+		nodes++;
+	}
+	return node_used_pages(NODE_DATA(nid)) <= all / nodes + SPREAD_SLACK;
+}
+
+/* The zone is below its mark: more of it, or the reserve, or reclaim on its node. */
+static bool zone_help(struct zone *zone, unsigned int order, gfp_t gfp, unsigned int alloc_flags, unsigned long mark,
+		      const struct alloc_context *ac)
+{
+	if (zone->idx == ac->highest_zoneidx && zone_grow(zone, order, ac->migratetype))
+		return true;
+	BUILD_BUG_ON(ALLOC_NO_WATERMARKS < NR_WMARK);
+	if (alloc_flags & ALLOC_NO_WATERMARKS)
+		return true;
+	if (!READ_ONCE(node_reclaim_mode) || !zone_allows_reclaim(*ac->preferred, zone))
+		return false;
+	return node_reclaim(NODE_DATA(zone->nid), gfp, order) >= NODE_RECLAIM_SOME &&
+	       zone_watermark_ok(zone, order, mark, ac->highest_zoneidx, alloc_flags);
+}
+
+static struct page *try_this_zone(struct zone *zone, gfp_t gfp, unsigned int order, unsigned int alloc_flags,
+				  const struct alloc_context *ac)
+{
+	struct page *page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
+
+	if (!page && zone->idx == ac->highest_zoneidx && zone_grow(zone, order, ac->migratetype))
+		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
+	if (!page)
+		return NULL;
+	prep_new_page(page, order, gfp, alloc_flags);
+	/* Who may not wait for a large block shall find the next one, too. */
+	if (unlikely(order && alloc_flags & ALLOC_HARDER))
+		reserve_highatomic_pageblock(page, zone);
+	return page;
+}
+
+/* One pass over the zonelist. *again: nothing, but only because fragmentation was to be avoided, or nodes spared. */
+static struct page *walk_zonelist(gfp_t gfp, unsigned int order, unsigned int alloc_flags,
+				  const struct alloc_context *ac, bool spread, bool *again)
+{
+	struct zone *zone, **z;
+
+	*again = alloc_flags & ALLOC_NOFRAGMENT || spread;
+	for_each_zone_of (zone, z, ac) {
+		unsigned long mark;
+		struct page *page;
+
+		if (alloc_flags & ALLOC_CPUSET && unlikely(cpusets_enabled()) && !cpuset_zone_allowed(zone, gfp))
+			continue;
+		if (spread && !node_dirty_ok(zone->nid))
+			continue;
+		/* Rather mix migratetypes on the near node than go to a far one. */
+		if (alloc_flags & ALLOC_NOFRAGMENT && zone->nid != (*ac->preferred)->nid && !spread)
+			return NULL;
+		mark = wmark_pages(zone, alloc_flags);
+		if (!zone_watermark_fast(zone, order, mark, ac->highest_zoneidx, alloc_flags, gfp) &&
+		    !zone_help(zone, order, gfp, alloc_flags, mark, ac))
+			continue;
+		page = try_this_zone(zone, gfp, order, alloc_flags, ac);
+		if (page)
 			return page;
-		}
 	}
 	return NULL;
 }
 
-/* Nothing free and no growth: mix migratetypes, then bring back what caches hold and try once more. */
-static cold struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order, const struct alloc_context *ac)
+struct page *get_page_from_freelist(gfp_t gfp, unsigned int order, unsigned int alloc_flags,
+				    const struct alloc_context *ac)
 {
-	struct page *page = get_page_from_freelist(order, ALLOC_WMARK_MIN, ac);
+	bool spread = gfp & GFP_WRITE && topology.nr_nodes > 1, again;
+	struct page *page = walk_zonelist(gfp, order, alloc_flags, ac, spread, &again);
 
-	if (page || !(gfp & GFP_DIRECT_RECLAIM))
-		return page;
-	drain_all_pages();
-	return get_page_from_freelist(order, ALLOC_WMARK_MIN, ac);
+	if (unlikely(!page) && again)
+		page = walk_zonelist(gfp, order, alloc_flags & ~ALLOC_NOFRAGMENT, ac, false, &again);
+	return page;
+}
+
+void reset_preferred(struct alloc_context *ac)
+{
+	ac->preferred = next_zones_zonelist(ac->zonelist->zones, ac->lowest_zoneidx, ac->highest_zoneidx, ac->nodemask);
+}
+
+/* The context of a request; false: it fails, as it asks for nothing that is, or as a test wants it to. */
+static bool prepare_alloc_pages(gfp_t gfp, unsigned int order, int preferred_nid, const nodemask_t *nodemask,
+				struct alloc_context *ac, unsigned int *alloc_flags)
+{
+	int list = gfp & GFP_THISNODE ? ZONELIST_NOFALLBACK : ZONELIST_FALLBACK;
+
+	ac->zonelist = NODE_DATA(preferred_nid)->node_zonelists[list];
+	ac->nodemask = nodemask;
+	ac->migratetype = gfp_migratetype(gfp);
+	ac->highest_zoneidx = gfp_zone(gfp);
+	ac->lowest_zoneidx = gfp & GFP_NOLOWMEM ? ZONE_NORMAL : ZONE_DMA32;
+	if (unlikely(cpusets_enabled())) {
+		if (!nodemask)
+			ac->nodemask = &cpuset_mems_allowed;
+		else
+			*alloc_flags |= ALLOC_CPUSET;
+	}
+	if (unlikely(READ_ONCE(fail_page_alloc_enabled)) && should_fail_alloc_page(gfp, order))
+		return false;
+	if (ac->migratetype == MIGRATE_MOVABLE)
+		*alloc_flags |= ALLOC_CMA;
+	reset_preferred(ac);
+	return *ac->preferred != NULL;
+}
+
+struct page *alloc_pages_nodemask(gfp_t gfp, unsigned int order, int preferred_nid, const nodemask_t *nodemask)
+{
+	unsigned int alloc_flags = ALLOC_WMARK_LOW;
+	struct alloc_context ac;
+	struct page *page;
+
+	if (unlikely(order >= MAX_ORDER)) {
+		WARN_ONCE(!(gfp & GFP_NOWARN), "page allocation of order %u: the largest is %d", order, MAX_ORDER - 1);
+		return NULL;
+	}
+	gfp &= READ_ONCE(gfp_allowed_mask);
+	if (unlikely(current->flags & PF_MEMALLOC_PIN))
+		gfp &= ~GFP_MOVABLE;
+	if (unlikely(!prepare_alloc_pages(gfp, order, preferred_nid, nodemask, &ac, &alloc_flags)))
+		return NULL;
+	/* There is always somewhere to grow instead: the first try mixes nothing. */
+	alloc_flags |= ALLOC_NOFRAGMENT | (gfp & GFP_KSWAPD_RECLAIM ? ALLOC_KSWAPD : 0);
+	page = get_page_from_freelist(gfp | GFP_HARDWALL, order, alloc_flags, &ac);
+	if (unlikely(!page)) {
+		/* The first try may have been confined to the cpuset for speed alone. */
+		ac.nodemask = nodemask;
+		page = alloc_pages_slowpath(current_gfp_context(gfp), order, &ac);
+	}
+	trace_mm_page_alloc(page ? page_to_addr(page) : NULL, order, gfp, ac.migratetype);
+	if (page)
+		debug_check_zone(page);
+	return page;
+}
+
+/* Over the nodes of the policy in turn. */
+static struct page *alloc_page_interleave(gfp_t gfp, unsigned int order, int nid)
+{
+	struct page *page = alloc_pages_nodemask(gfp, order, nid, NULL);
+
+	if (page && pfn_to_zone(page_to_pfn(page))->nid == nid)
+		atomic_add_return(&pfn_to_zone(page_to_pfn(page))->numa[NUMA_INTERLEAVE_HIT], 1);
+	return page;
+}
+
+/*
+ * The walk of a request that nothing is special about, where it ends most of the time: the near zone Normal, no mark in
+ * force. NULL: walk.
+ */
+struct page *alloc_pages_fast(unsigned int order)
+{
+	struct zone *zone = zone_table[numa_node_id() * MAX_NR_ZONES + ZONE_NORMAL];
+	struct page *page;
+
+	if (unlikely(data_race(zone->watermark[WMARK_LOW])))
+		return NULL;
+	if (pcp_allowed_order(order)) {
+		page = rmqueue_pcplist(zone, order, MIGRATE_UNMOVABLE, ALLOC_WMARK_LOW | ALLOC_NOFRAGMENT);
+	} else {
+		mutex_lock(&zone->lock);
+		page = rmqueue_smallest(zone, order, MIGRATE_UNMOVABLE);
+		if (page) {
+			ADD_ONCE(zone->nr_alloc_fast, 1);
+			ADD_ONCE(zone->nr_alloc_pages, 1UL << order);
+			trace_mm_page_alloc_zone_locked(page_to_addr(page), order, MIGRATE_UNMOVABLE, 0);
+		}
+		mutex_unlock(&zone->lock);
+	}
+	if (likely(page)) {
+		uint64_t word = pcp_word(zone, order, MIGRATE_UNMOVABLE, 1);
+
+		if (!(page->flags & PG_DIRTY))
+			word -= pcp_dirty_word;
+		__atomic_store_n(&page->word, word, __ATOMIC_RELAXED);
+		page->owner = 0;
+	}
+	return page;
 }
 
 struct page *alloc_pages(gfp_t gfp, unsigned int order)
 {
-	struct alloc_context ac = {
-		.zones = NODE_DATA(numa_node_id())->node_zonelist.zones,
-		.migratetype = gfp_migratetype(gfp),
-	};
+	const struct mempolicy *pol;
 	struct page *page;
 
-	if (WARN_ONCE(order >= MAX_ORDER, "page allocation of order %u: the largest is %d", order, MAX_ORDER - 1))
-		return NULL;
-	page = get_page_from_freelist(order, ALLOC_WMARK_LOW | ALLOC_NOFRAGMENT, &ac);
-	if (unlikely(!page))
-		page = alloc_pages_slowpath(gfp, order, &ac);
-	trace_mm_page_alloc(page ? page_to_pfn(page) : 0, order, gfp, ac.migratetype);
-#ifdef BM_DEBUG
-	if (page)
-		check_zone(pfn_to_zone(page_to_pfn(page)));
-#endif
-	return page;
-}
-
-/* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, and a share of what is in use. */
-static unsigned long zone_dirty_limit(const struct zone *zone)
-{
-	return (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) +
-	       (READ_ONCE(zone->managed_pages) - READ_ONCE(zone->nr_free_pages)) / ZONE_DIRTY_SHARE;
-}
-
-/* After a free: pageblocks that are wholly free beyond need go to the arenas, dirty pages beyond the limit back to
- * the system, to well below it, so that the next free is not again over. */
-static void balance_zone(struct zone *zone)
-{
-	unsigned long limit;
-
-	if (unlikely(READ_ONCE(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
-		zone_trim(zone, ZONE_KEEP_BLOCKS);
-	limit = zone_dirty_limit(zone);
-	if (unlikely(READ_ONCE(zone->nr_dirty) > limit + READ_ONCE(zone->dirty_floor))) {
-		zone_purge(zone, ZONE_PURGE_ORDER, limit * 3 / 4);
-		/* What is left lies in small blocks: to look at them at every free would be in vain. */
-		WRITE_ONCE(zone->dirty_floor, max_ul(READ_ONCE(zone->nr_dirty), limit * 3 / 4) - limit * 3 / 4);
+	if (likely((gfp & ~GFP_NOLOWMEM) < data_race(gfp_fast_limit) && order < MAX_ORDER && !(order && gfp & GFP_COMP))) {
+		page = alloc_pages_fast(order);
+		if (likely(page)) {
+			trace_mm_page_alloc(page_to_addr(page), order, gfp, MIGRATE_UNMOVABLE);
+			debug_check_zone(page);
+			return page;
+		}
 	}
-#ifdef BM_DEBUG
-	check_zone(zone);
-#endif
+
+	if (likely(topology.nr_nodes == 1))
+		return alloc_pages_nodemask(gfp, order, numa_node_id(), NULL);
+	pol = get_task_policy(gfp);
+	if (unlikely(pol->mode == MPOL_INTERLEAVE))
+		return alloc_page_interleave(gfp, order, interleave_nodes(pol));
+	return alloc_pages_nodemask(gfp, order, policy_node(gfp, pol, numa_node_id()), policy_nodemask(gfp, pol));
+}
+
+bool put_page_testzero(struct page *page)
+{
+	/* One reference is ours: nobody else can be taking or dropping one. */
+	if (likely(READ_ONCE(page->refcount) == 1)) {
+		WRITE_ONCE(page->refcount, 0);
+		return true;
+	}
+	return !__atomic_sub_fetch(&page->refcount, 1, __ATOMIC_ACQ_REL);
+}
+
+void free_the_page(struct page *page, unsigned int order)
+{
+	unsigned long pfn = page_to_pfn(page);
+	struct zone *zone = pfn_to_zone(pfn);
+
+	VM_BUG_ON(page_type(page) == PAGE_BUDDY);
+	trace_mm_page_free(page_to_addr(page), order);
+	if (unlikely(page->flags & (PG_COMPOUND | PG_MOVABLE)) && page_type(page) == PAGE_HEAD) {
+		if (page->flags & PG_MOVABLE)
+			clear_page_movable(page);
+		if (page->flags & PG_COMPOUND)
+			destroy_compound_page(page, order);
+	}
+	if (unlikely(page_debug))
+		debug_free_pages(page, order);
+	if (pcp_allowed_order(order) && free_pcp_page(zone, page, order))
+		return;
+	mutex_lock(&zone->lock);
+	ADD_ONCE(zone->nr_freed_pages, 1UL << order);
+	free_one_page(zone, pfn, order, true);
+	mutex_unlock(&zone->lock);
+	balance_zone(zone);
 }
 
 void free_pages(struct page *page, unsigned int order)
 {
-	unsigned long pfn = page_to_pfn(page);
-	struct zone *zone = pfn_to_zone(pfn);
-
-	VM_BUG_ON(page_type(page) == PAGE_BUDDY || page_type(page) == PAGE_PCP);
-	trace_mm_page_free(pfn, order);
-	if (order > PCP_MAX_ORDER || !free_pcp_page(zone, page, order)) {
-		mutex_lock(&zone->lock);
-		free_one_page(zone, pfn, order, true);
-		mutex_unlock(&zone->lock);
-	}
-	balance_zone(zone);
-}
-
-struct page *alloc_pages_exact(gfp_t gfp, unsigned long nr, unsigned int order)
-{
-	unsigned int whole = order_for_pages(nr);
-	struct page *page = NULL;
-	struct zone *zone;
-
-	if (!order && nr != 1UL << whole) {
-		zone = NODE_DATA(numa_node_id())->node_zonelist.zones[0];
-		mutex_lock(&zone->lock);
-		page = rmqueue_exact(zone, nr, gfp_migratetype(gfp));
-		mutex_unlock(&zone->lock);
-		if (page) {
-			prep_new_page(page, whole);
-			trace_mm_page_alloc(page_to_pfn(page), whole, gfp, gfp_migratetype(gfp));
-			return page;
-		}
-	}
-	if (order < whole)
-		order = whole;
-	page = alloc_pages(gfp, order);
-	if (page && nr < 1UL << order) {
-		unsigned long pfn = page_to_pfn(page);
-
-		zone = pfn_to_zone(pfn);
-		mutex_lock(&zone->lock);
-		free_page_range(zone, pfn + nr, (1UL << order) - nr, page->flags & PG_DIRTY);
-		mutex_unlock(&zone->lock);
-	}
-	return page;
-}
-
-void free_pages_exact(struct page *page, unsigned long nr)
-{
-	unsigned long pfn = page_to_pfn(page);
-	struct zone *zone = pfn_to_zone(pfn);
-
-	trace_mm_page_free(pfn, order_for_pages(nr));
-	mutex_lock(&zone->lock);
-	free_page_range(zone, pfn, nr, true);
-	mutex_unlock(&zone->lock);
-	balance_zone(zone);
-}
-
-bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_nr)
-{
-	unsigned long pfn = page_to_pfn(page);
-	struct zone *zone = pfn_to_zone(pfn);
-	bool ok = true;
-
-	mutex_lock(&zone->lock);
-	if (new_nr > nr)
-		ok = take_free_range(zone, pfn + nr, new_nr - nr);
-	else if (new_nr < nr)
-		free_page_range(zone, pfn + new_nr, nr - new_nr, true);
-	mutex_unlock(&zone->lock);
-	return ok;
-}
-
-/* Take one wholly free block off the zone; its order, 0 when there is none. */
-static unsigned int offline_free_block(struct zone *zone, unsigned long keep, unsigned long *pfn, bool *dirty)
-{
-	unsigned int order = 0, mt;
-
-	mutex_lock(&zone->lock);
-	for (mt = 0; mt < MIGRATE_TYPES && zone->nr_free_blocks > keep && !order; mt++) {
-		unsigned int o;
-
-		for (o = MAX_ORDER - 1; o >= PAGEBLOCK_ORDER; o--)
-			if (zone->free_area[o].free_list[mt] != NO_PFN)
-				break;
-		if (o < PAGEBLOCK_ORDER)
-			continue;
-		order = o;
-		*pfn = zone->free_area[o].free_list[mt];
-		*dirty = pfn_to_page(*pfn)->flags & PG_DIRTY;
-		del_page_from_free_list(zone, pfn_to_page(*pfn));
-		ADD_ONCE(zone->managed_pages, -(1UL << o));
-		ADD_ONCE(zone->nr_given_back, 1UL << (o - PAGEBLOCK_ORDER));
-	}
-	mutex_unlock(&zone->lock);
-	return order;
-}
-
-void zone_trim(struct zone *zone, unsigned long keep)
-{
-	unsigned long pfn;
-	unsigned int order;
-	bool dirty;
-
-	while ((order = offline_free_block(zone, keep, &pfn, &dirty)))
-		arena_free(pfn >> PAGEBLOCK_ORDER, 1UL << (order - PAGEBLOCK_ORDER), dirty);
-}
-
-/* Dirty free blocks of the order, nr pages or a little more if there are as many, off their lists: a chain. */
-static uint32_t take_dirty_blocks(struct zone *zone, unsigned int order, unsigned long nr)
-{
-	uint32_t chain = NO_PFN, pfn, next;
-	unsigned long taken = 0;
-	unsigned int mt;
-
-	for (mt = 0; mt < MIGRATE_TYPES; mt++)
-		for (pfn = zone->free_area[order].free_list[mt]; pfn != NO_PFN && taken < nr; pfn = next) {
-			struct page *page = pfn_to_page(pfn);
-
-			next = page->next;
-			if (!(page->flags & PG_DIRTY))
-				continue;
-			del_page_from_free_list(zone, page);
-			page->next = chain;
-			chain = pfn;
-			taken += 1UL << order;
-		}
-	return chain;
-}
-
-unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned long keep)
-{
-	unsigned long purged = 0;
-	unsigned int order;
-	bool ok = true;
-
-	/* The system gives back whole pages of its own, which may be larger than ours. */
-	min_order = (unsigned int)max_ul(min_order, order_for_pages(size_to_pages(os_page_size())));
-	for (order = MAX_ORDER; ok && order-- > min_order;) {
-		uint32_t chain = NO_PFN, pfn;
-
-		mutex_lock(&zone->lock);
-		if (zone->nr_dirty > keep)
-			chain = take_dirty_blocks(zone, order, zone->nr_dirty - keep);
-		mutex_unlock(&zone->lock);
-		while ((pfn = chain) != NO_PFN) {
-			chain = pfn_to_page(pfn)->next;
-			ok = os->madvise(pfn_to_addr(pfn), PAGE_SIZE << order, MADV_DONTNEED) >= 0;
-			purged += ok ? PAGE_SIZE << order : 0;
-			mutex_lock(&zone->lock);
-			free_one_page(zone, pfn, order, !ok);
-			mutex_unlock(&zone->lock);
-		}
-	}
-	return purged;
-}
-
-size_t mm_dirty_bytes(void)
-{
-	size_t bytes = READ_ONCE(arena_stats.dirty) << PAGEBLOCK_SHIFT;
-	int nid;
-
-	for_each_online_node (nid) {
-		const struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
-
-		bytes += (READ_ONCE(zone->nr_dirty) + nr_pcp_pages(zone)) << PAGE_SHIFT;
-	}
-	return bytes;
-}
-
-size_t mm_used_bytes(void)
-{
-	size_t bytes = READ_ONCE(arena_stats.used) << PAGEBLOCK_SHIFT;
-	int nid;
-
-	for_each_online_node (nid)
-		bytes -= READ_ONCE(NODE_DATA(nid)->node_zones[ZONE_NORMAL].nr_free_pages) << PAGE_SHIFT;
-	return bytes;
-}
-
-unsigned long mm_trim(size_t keep)
-{
-	unsigned long bytes = 0;
-	int nid;
-
-	drain_all_pages();
-	for_each_online_node (nid)
-		zone_trim(&NODE_DATA(nid)->node_zones[ZONE_NORMAL], 0);
-	bytes += arena_purge(keep >> PAGEBLOCK_SHIFT, ~0U, false) << PAGEBLOCK_SHIFT;
-	if (keep < PAGEBLOCK_SIZE)
-		for_each_online_node (nid)
-			bytes += zone_purge(&NODE_DATA(nid)->node_zones[ZONE_NORMAL], 0, 0);
-	return bytes;
+	if (put_page_testzero(page))
+		free_the_page(page, order);
 }

@@ -5,36 +5,159 @@
 #ifndef MM_PAGE_ALLOC_H
 #define MM_PAGE_ALLOC_H
 
+#include "mm/buddy.h"
 #include "mm/gfp.h"
 #include "mm/mmzone.h"
+#include "os/os.h"
 
 #define PAGE_ALLOC_COSTLY_ORDER 3
 
 /* First use: window, nodes, zones. 0 or -errno. */
 int mm_init(void);
+/* The process is set up: from now on requests may wait and reclaim as their flags say. */
+void mm_init_late(void);
 
 /*
- * A block of 2^order pages (order below MAX_ORDER), aligned to its size, reference count 1, type PAGE_HEAD. Its flags
- * still say whether it may be dirty: without PG_DIRTY it reads as zero. NULL when out of memory. Any thread; no lock
- * of rank RANK_PCP or above may be held.
+ * A block of 2^order pages, aligned to its size, reference count 1, type PAGE_HEAD; its flags still say whether it may
+ * be dirty: without PG_DIRTY it reads as zero. NULL when out of memory. Any thread; no lock of rank RANK_PCP or above
+ * may be held; none at all if the flags let it reclaim.
  */
 struct page *alloc_pages(gfp_t gfp, unsigned int order);
+/* The first try of alloc_pages for flags below gfp_fast_limit: NULL only says that it is not that simple. */
+struct page *alloc_pages_fast(unsigned int order);
+/* From the node's zonelist, without policy; nodemask NULL: any node. */
+struct page *alloc_pages_nodemask(gfp_t gfp, unsigned int order, int preferred_nid, const nodemask_t *nodemask);
+/* Drop a reference; the last one frees the block. */
 void free_pages(struct page *page, unsigned int order);
+/* Free a block whose last reference is gone. */
+void free_the_page(struct page *page, unsigned int order);
+/* Drop a reference; true if it was the last. */
+bool put_page_testzero(struct page *page);
+
+/* The block is 2^order single blocks from now on. */
+void split_page(struct page *page, unsigned int order);
+/* Head and tails of a compound page. */
+void prep_compound_page(struct page *page, unsigned int order);
+void destroy_compound_page(struct page *page, unsigned int order);
+/* The block that a page of a compound one belongs to; else the page itself. */
+struct page *compound_head(struct page *page);
 
 /* Exactly nr pages, aligned to 2^order pages; what is cut off a larger block stays free. */
 struct page *alloc_pages_exact(gfp_t gfp, unsigned long nr, unsigned int order);
 void free_pages_exact(struct page *page, unsigned long nr);
 /* Lengthen or shorten in place; false if what lies behind is not free. */
 bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_nr);
+/* nr single pages, wherever they lie; how many there were. */
+unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **array);
 
-/* rmqueue through the per-CPU lists; NULL sends the caller to the zone. */
+/* Pageblocks from the arenas into the zone; false: there are none. No lock held. */
+bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt);
+
+/*
+ * Per-CPU lists (pcp.c).
+ */
+extern hidden_var struct per_cpu_pages *cpu_pageset_table[MAX_CPUS]; /* of each CPU's nearest zone Normal */
+/* Requests with flags below this may take the short way: GFP_FAST_LIMIT, or 0 before there are zones, and if nobody
+ * may. */
+extern hidden_var unsigned int gfp_fast_limit;
+
+static always_inline bool pcp_allowed_order(unsigned int order)
+{
+	return order <= PCP_MAX_ORDER || order == PAGEBLOCK_ORDER;
+}
+/* Of an allowed order; and the order of that many-th of them. */
+static always_inline unsigned int pcp_order_index(unsigned int order)
+{
+	return order == PAGEBLOCK_ORDER ? PCP_MAX_ORDER + 1 : order;
+}
+static always_inline unsigned int pcp_order(unsigned int index)
+{
+	return index == PCP_MAX_ORDER + 1 ? PAGEBLOCK_ORDER : index;
+}
+static always_inline unsigned int pcp_index(unsigned int order, enum migratetype mt)
+{
+	return pcp_order_index(order) * MIGRATE_PCPTYPES + mt;
+}
+/* What struct page says of an allocated block from such a list; count: its references. */
+static always_inline uint64_t pcp_word(const struct zone *zone, unsigned int order, enum migratetype mt, uint32_t count)
+{
+	struct page page = {
+		.type = PAGE_HEAD,
+		.order = (uint8_t)order,
+		.flags = (uint8_t)(PG_DIRTY | mt << PG_MT_SHIFT),
+		.cache = zone->zone_id,
+		.refcount = count,
+	};
+
+	return page.word;
+}
+
+int pcp_init(void);
+#define pcp_dirty_word (((struct page){ .flags = PG_DIRTY }).word)
+
+/* A block from this CPU's list, filled from the zone if need be; NULL: the caller goes to the zone. */
 struct page *rmqueue_pcplist(struct zone *zone, unsigned int order, enum migratetype mt, unsigned int alloc_flags);
-/* False: the lists are busy, free to the zone. */
+/* False: the lists are busy or closed, free to the zone. */
 bool free_pcp_page(struct zone *zone, struct page *page, unsigned int order);
 /* Bring the pages of all CPUs' lists back to the zones; pages brought back. */
 unsigned long drain_all_pages(void);
+unsigned long drain_zone_pages(struct zone *zone);
 /* Pages in the per-CPU lists; torn. */
 unsigned long nr_pcp_pages(const struct zone *zone);
+/* Empty the zone's lists and keep them empty until enabled again; nests. */
+void zone_pcp_disable(struct zone *zone);
+void zone_pcp_enable(struct zone *zone);
+/* From now on every request takes the whole way, and every free: for options that have something to do there. */
+void pcp_fast_close(void);
+/* The same for requests alone; and the opposite, unless it was closed for good. */
+void alloc_fast_close(void);
+void alloc_fast_open(void);
+/* Fork handlers. */
+void pcp_lock_all(void);
+void pcp_unlock_all(void);
+
+/*
+ * The way most single pages go: off this CPU's stack, and back onto it. False: take the whole way. For allocation, only
+ * if the flags are below gfp_fast_limit.
+ */
+static always_inline bool alloc_page_fast(struct page **page)
+{
+	struct per_cpu_pages *pcp = cpu_pageset_table[os_cpu_id_fast()];
+	struct per_cpu_list *list = &pcp->lists[0];
+	long count = __atomic_exchange_n(&list->count, PCP_TAKEN, __ATOMIC_ACQUIRE) - 1;
+
+	if (unlikely(count < 0)) {
+		if (count == -1)
+			WRITE_ONCE(list->count, 0);
+		return false;
+	}
+	forget_origin(count); /* else the compiler keeps the old value beside the new one */
+	*page = pcp->slots[count];
+	ADD_ONCE(list->nr_alloc, 1);
+	WRITE_ONCE((*page)->refcount, 1);
+	smp_store_release(&list->count, count);
+	return true;
+}
+
+static always_inline bool free_page_fast(struct page *page)
+{
+	struct per_cpu_pages *pcp = cpu_pageset_table[os_cpu_id_fast()];
+	struct per_cpu_list *list = &pcp->lists[0];
+	long count;
+
+	if (unlikely(data_race(page->word) != list->word))
+		return false;
+	count = __atomic_exchange_n(&list->count, PCP_TAKEN, __ATOMIC_ACQUIRE);
+	if (unlikely((unsigned long)count >= list->high)) {
+		if (count != PCP_TAKEN)
+			smp_store_release(&list->count, count);
+		return false;
+	}
+	WRITE_ONCE(page->refcount, 0);
+	pcp->slots[count] = page;
+	smp_store_release(&list->count, count + 1);
+	return true;
+}
 
 /* Hand wholly free pageblocks beyond the few a zone keeps back to the arenas. */
 void zone_trim(struct zone *zone, unsigned long keep);

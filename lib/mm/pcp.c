@@ -1,135 +1,382 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Per-CPU page lists: small orders, a list for each migratetype and order, filled and drained in batches. The list is
- * that of the CPU the thread runs on as rseq tells it; a thread that is moved meanwhile does no harm, for the lock is
- * taken. It is only ever tried: whoever finds it held goes to the zone.
+ * Per-CPU page lists: a stack for each small order and migratetype, filled and drained by halves. The list is that of
+ * the CPU the thread runs on as rseq tells it; a thread that is moved meanwhile does no harm, for a list has one holder
+ * at a time. Whoever finds it held goes to the zone. No list is held while anything is waited for: what goes to the
+ * zone or comes from it is carried in an array.
+ *
+ * A block in a list looks like an allocated one, but for its reference count of 0: to hand it out is one store.
  */
+#include <errno.h>
+
 #include "base/trace.h"
 #include "mm/buddy.h"
+#include "mm/memblock.h"
 #include "mm/page_alloc.h"
 #include "os/os.h"
 
-static unsigned int order_to_pindex(enum migratetype mt, unsigned int order)
+unsigned int gfp_fast_limit;
+struct per_cpu_pages *cpu_pageset_table[MAX_CPUS];
+
+static const uint8_t pcp_capacity[NR_PCP_ORDERS] = { PCP_SLOTS_0, PCP_SLOTS_1, PCP_SLOTS_2, PCP_SLOTS_3, PCP_SLOTS_9 };
+static const uint8_t pcp_first_slot[NR_PCP_ORDERS] = {
+	0,
+	PCP_SLOTS_0,
+	PCP_SLOTS_0 + PCP_SLOTS_1,
+	PCP_SLOTS_0 + PCP_SLOTS_1 + PCP_SLOTS_2,
+	PCP_SLOTS_0 + PCP_SLOTS_1 + PCP_SLOTS_2 + PCP_SLOTS_3,
+};
+
+static bool closed; /* for good: pcp_fast_close */
+
+static struct page **list_slots(struct per_cpu_pages *pcp, unsigned int order, enum migratetype mt)
 {
-	return order * MIGRATE_TYPES + mt;
+	return &pcp->slots[mt * PCP_SLOTS + pcp_first_slot[pcp_order_index(order)]];
 }
 
-static struct per_cpu_pages *this_cpu_pcp(struct zone *zone)
+/* The count of a list that is ours now, or PCP_TAKEN. */
+static always_inline long list_take(struct per_cpu_list *list)
 {
-	return &zone->pageset[os_cpu_id()];
+	return __atomic_exchange_n(&list->count, PCP_TAKEN, __ATOMIC_ACQUIRE);
+}
+static always_inline void list_give(struct per_cpu_list *list, long count)
+{
+	smp_store_release(&list->count, count);
+}
+/* For those who must have it: it is held for a few instructions. */
+static long list_take_wait(struct per_cpu_list *list)
+{
+	long count;
+
+	while ((count = list_take(list)) == PCP_TAKEN)
+		os_yield();
+	return count;
 }
 
-static void pcp_add(struct per_cpu_pages *pcp, struct page *page, unsigned int order, enum migratetype mt)
+static unsigned long list_high(const struct zone *zone, unsigned int order)
 {
-	set_page_type(page, PAGE_PCP);
-	page->order = (uint8_t)order;
-	page->cache = (uint8_t)mt;
-	page_list_add(&pcp->lists[order_to_pindex(mt, order)], page);
-	ADD_ONCE(pcp->count, 1 << order);
+	return READ_ONCE(closed) || READ_ONCE(zone->pcp_disabled) ? 0 : pcp_capacity[pcp_order_index(order)];
 }
 
-static void pcp_del(struct per_cpu_pages *pcp, struct page *page)
+int zone_pageset_init(struct zone *zone)
 {
-	page_list_del(&pcp->lists[order_to_pindex((enum migratetype)page->cache, page->order)], page);
-	set_page_type(page, PAGE_NONE);
-	ADD_ONCE(pcp->count, -(1 << page->order));
-}
+	struct per_cpu_pages *pageset;
 
-/* Fetch a batch from the zone. */
-static void rmqueue_bulk(struct zone *zone, struct per_cpu_pages *pcp, unsigned int order, enum migratetype mt,
-			 unsigned int alloc_flags)
-{
-	int nr = pcp->batch >> order;
-	struct page *page;
-
+	if (smp_load_acquire(&zone->pageset))
+		return 0;
+	pageset = memblock_alloc(topology.nr_cpus * sizeof(*pageset));
+	if (!pageset)
+		return -ENOMEM;
 	mutex_lock(&zone->lock);
-	do {
-		page = rmqueue_buddy(zone, order, mt, alloc_flags);
-		if (page)
-			pcp_add(pcp, page, order, mt);
-	} while (page && --nr > 0);
+	if (!zone->pageset) /* else another was faster: memblock's memory is never freed */
+		smp_store_release(&zone->pageset, pageset);
 	mutex_unlock(&zone->lock);
+	return 0;
 }
 
-/* Return up to nr pages to the zone, list after list; pages returned. */
-static unsigned long free_pcppages_bulk(struct zone *zone, struct per_cpu_pages *pcp, int nr)
+int pcp_init(void)
 {
-	int before = pcp->count, floor = pcp->count > nr ? pcp->count - nr : 0;
-	unsigned int i;
+	unsigned int cpu, nr = os_cpus_known() ? topology.nr_cpus : MAX_CPUS;
+	int nid;
 
-	mutex_lock(&zone->lock);
-	for (i = 0; i < NR_PCP_LISTS; i++)
-		while (pcp->lists[i] != NO_PFN && pcp->count > floor) {
-			struct page *page = pfn_to_page(pcp->lists[i]);
+	for_each_online_node (nid)
+		if (zone_pageset_init(&NODE_DATA(nid)->node_zones[ZONE_NORMAL]))
+			return -ENOMEM;
+	for (cpu = 0; cpu < nr; cpu++) {
+		nid = nearest_node_with_memory(topology.cpu_to_node[cpu]);
+		cpu_pageset_table[cpu] =
+			&NODE_DATA(nid)->node_zones[ZONE_NORMAL].pageset[cpu % topology.nr_cpus];
+	}
+	os_cpu_init();
+	alloc_fast_open();
+	return 0;
+}
 
-			trace_mm_page_pcpu_drain(page_to_pfn(page), page->order, page->cache);
-			pcp_del(pcp, page);
-			free_one_page(zone, page_to_pfn(page), page->order, page->flags & PG_DIRTY);
+/* First use on this CPU: untouched memory is a closed list. */
+static cold void pageset_open(const struct zone *zone, struct per_cpu_pages *pcp)
+{
+	unsigned int i, mt;
+
+	for (i = 0; i < NR_PCP_ORDERS; i++)
+		for (mt = 0; mt < MIGRATE_PCPTYPES; mt++) {
+			unsigned int order = pcp_order(i);
+			struct per_cpu_list *list = &pcp->lists[pcp_index(order, mt)];
+			long count = list_take(list);
+
+			if (count == PCP_TAKEN)
+				continue;
+			WRITE_ONCE(list->word, pcp_word(zone, order, mt, 1));
+			WRITE_ONCE(list->high, list_high(zone, order));
+			list_give(list, count);
 		}
+}
+
+static always_inline struct per_cpu_pages *this_cpu_pcp(struct zone *zone)
+{
+	unsigned long cpu = os_cpu_id_fast();
+	struct per_cpu_pages *pcp = &smp_load_acquire(&zone->pageset)[likely(cpu < topology.nr_cpus) ? cpu : cpu % topology.nr_cpus];
+
+	if (unlikely(!READ_ONCE(pcp->lists[NR_PCP_LISTS - 1].word)))
+		pageset_open(zone, pcp);
+	return pcp;
+}
+
+/* Blocks that were in a list go home. */
+static void free_pcppages_bulk(struct zone *zone, struct page **pages, long nr)
+{
+	mutex_lock(&zone->lock);
+	while (nr-- > 0) {
+		struct page *page = pages[nr];
+		unsigned long pfn = page_to_pfn(page);
+
+		trace_mm_page_pcpu_drain(page_to_addr(page), page->order, get_pageblock_migratetype(pfn));
+		free_one_page(zone, pfn, page->order, page->flags & PG_DIRTY);
+	}
 	mutex_unlock(&zone->lock);
-	return (unsigned long)(before - pcp->count);
+}
+
+/* Fetch up to nr blocks from the zone. */
+static int rmqueue_bulk(struct zone *zone, unsigned int order, int nr, struct page **pages, enum migratetype mt,
+			unsigned int alloc_flags)
+{
+	int n;
+
+	mutex_lock(&zone->lock);
+	for (n = 0; n < nr; n++) {
+		pages[n] = rmqueue_buddy(zone, order, mt, alloc_flags);
+		if (!pages[n])
+			break;
+	}
+	mutex_unlock(&zone->lock);
+	return n;
+}
+
+/* An empty list: take a batch from the zone, keep one, and put the rest into the list as far as it takes them. */
+static struct page *refill_pcplist(struct zone *zone, struct per_cpu_pages *pcp, unsigned int order,
+				   enum migratetype mt, unsigned int alloc_flags)
+{
+	struct per_cpu_list *list = &pcp->lists[pcp_index(order, mt)];
+	struct page **slots = list_slots(pcp, order, mt);
+	struct page *batch[PCP_SLOTS_0 / 2], *page;
+	long count;
+	int nr;
+
+	nr = rmqueue_bulk(zone, order, pcp_capacity[pcp_order_index(order)] / 2, batch, mt, alloc_flags);
+	if (!nr)
+		return NULL;
+	page = batch[0];
+	count = list_take(list);
+	if (count != PCP_TAKEN) {
+		/* The first page of the batch is the first to be allocated. */
+		while (nr > 1 && (unsigned long)count < list->high) {
+			struct page *p = batch[--nr];
+
+			p->word = pcp_word(zone, order, mt, 0);
+			slots[count++] = p;
+		}
+		ADD_ONCE(list->nr_alloc, 1);
+		list_give(list, count);
+	}
+	if (nr > 1)
+		free_pcppages_bulk(zone, batch + 1, nr - 1);
+	return page;
 }
 
 struct page *rmqueue_pcplist(struct zone *zone, unsigned int order, enum migratetype mt, unsigned int alloc_flags)
 {
 	struct per_cpu_pages *pcp = this_cpu_pcp(zone);
-	uint32_t *list = &pcp->lists[order_to_pindex(mt, order)];
-	struct page *page = NULL;
+	struct per_cpu_list *list = &pcp->lists[pcp_index(order, mt)];
+	struct page *page;
+	long count = list_take(list);
 
-	if (!mutex_trylock(&pcp->lock))
+	if (count == PCP_TAKEN)
 		return NULL;
-	if (*list == NO_PFN)
-		rmqueue_bulk(zone, pcp, order, mt, alloc_flags);
-	if (*list != NO_PFN) {
-		page = pfn_to_page(*list);
-		pcp_del(pcp, page);
+	if (!count) {
+		bool open = list->high;
+
+		list_give(list, 0);
+		return open ? refill_pcplist(zone, pcp, order, mt, alloc_flags) : NULL;
 	}
-	mutex_unlock(&pcp->lock);
+	page = list_slots(pcp, order, mt)[--count];
+	ADD_ONCE(list->nr_alloc, 1);
+	list_give(list, count);
 	return page;
+}
+
+/* The newer half stays: it is the warmer one. */
+static long take_older_half(struct page **slots, long *count, struct page **batch)
+{
+	long nr = *count / 2, i;
+
+	for (i = 0; i < nr; i++)
+		batch[i] = slots[i];
+	for (i = nr; i < *count; i++)
+		slots[i - nr] = slots[i];
+	*count -= nr;
+	return nr;
 }
 
 bool free_pcp_page(struct zone *zone, struct page *page, unsigned int order)
 {
 	struct per_cpu_pages *pcp = this_cpu_pcp(zone);
+	enum migratetype mt = get_pageblock_migratetype(page_to_pfn(page));
+	struct page *batch[PCP_SLOTS_0 / 2];
+	struct per_cpu_list *list;
+	long count, nr = 0;
 
-	if (!mutex_trylock(&pcp->lock))
+	/* As the kernel: what was kept for others is used as movable, what is isolated goes home at once. */
+	if (unlikely(mt >= MIGRATE_PCPTYPES)) {
+		if (mt == MIGRATE_ISOLATE)
+			return false;
+		mt = MIGRATE_MOVABLE;
+	}
+	list = &pcp->lists[pcp_index(order, mt)];
+	count = list_take(list);
+	if (count == PCP_TAKEN)
 		return false;
-	page->flags = PG_DIRTY;
-	pcp_add(pcp, page, order, get_pageblock_migratetype(page_to_pfn(page)));
-	/* Refills of many lists may have gone beyond high by more than a batch. */
-	if (pcp->count > pcp->high)
-		free_pcppages_bulk(zone, pcp, pcp->count - pcp->high + pcp->batch);
-	mutex_unlock(&pcp->lock);
+	if (!list->high) {
+		list_give(list, count);
+		return false;
+	}
+	if ((unsigned long)count >= list->high)
+		nr = take_older_half(list_slots(pcp, order, mt), &count, batch);
+	page->word = pcp_word(zone, order, mt, 0);
+	list_slots(pcp, order, mt)[count++] = page;
+	list_give(list, count);
+	if (nr)
+		free_pcppages_bulk(zone, batch, nr);
 	return true;
+}
+
+/* Empty one list; pages brought back. wait: also if it is held. */
+static unsigned long drain_list(struct zone *zone, struct per_cpu_pages *pcp, unsigned int order, enum migratetype mt,
+				bool wait)
+{
+	struct per_cpu_list *list = &pcp->lists[pcp_index(order, mt)];
+	struct page **slots = list_slots(pcp, order, mt), *batch[PCP_SLOTS_0];
+	long count, i;
+
+	if (!wait && !READ_ONCE(list->count))
+		return 0;
+	count = wait ? list_take_wait(list) : list_take(list);
+	if (count == PCP_TAKEN)
+		return 0;
+	for (i = 0; i < count; i++)
+		batch[i] = slots[i];
+	if (wait && list->word)
+		WRITE_ONCE(list->high, list_high(zone, order));
+	list_give(list, 0);
+	free_pcppages_bulk(zone, batch, count);
+	return (unsigned long)count << order;
+}
+
+static unsigned long drain_zone(struct zone *zone, bool wait)
+{
+	unsigned long drained = 0;
+	unsigned int cpu, i, mt;
+
+	for (cpu = 0; zone->pageset && cpu < topology.nr_cpus; cpu++)
+		for (i = 0; i < NR_PCP_ORDERS; i++)
+			for (mt = 0; mt < MIGRATE_PCPTYPES; mt++)
+				drained += drain_list(zone, &zone->pageset[cpu], pcp_order(i), mt, wait);
+	return drained;
+}
+
+unsigned long drain_zone_pages(struct zone *zone)
+{
+	return drain_zone(zone, false);
 }
 
 unsigned long drain_all_pages(void)
 {
 	unsigned long drained = 0;
-	unsigned int cpu;
-	int nid;
+	struct zone *zone;
+	int i;
 
-	for_each_online_node (nid) {
-		struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
-
-		for (cpu = 0; cpu < topology.nr_cpus; cpu++) {
-			struct per_cpu_pages *pcp = &zone->pageset[cpu];
-
-			if (!READ_ONCE(pcp->count) || !mutex_trylock(&pcp->lock))
-				continue;
-			drained += free_pcppages_bulk(zone, pcp, pcp->count);
-			mutex_unlock(&pcp->lock);
-		}
-	}
+	for_each_zone (zone, i)
+		drained += drain_zone(zone, false);
 	return drained;
 }
 
 unsigned long nr_pcp_pages(const struct zone *zone)
 {
 	unsigned long nr = 0;
-	unsigned int cpu;
+	unsigned int cpu, l;
 
-	for (cpu = 0; cpu < topology.nr_cpus; cpu++)
-		nr += (unsigned long)READ_ONCE(zone->pageset[cpu].count);
+	for (cpu = 0; zone->pageset && cpu < topology.nr_cpus; cpu++)
+		for (l = 0; l < NR_PCP_LISTS; l++) {
+			long count = READ_ONCE(zone->pageset[cpu].lists[l].count);
+
+			nr += count > 0 ? (unsigned long)count << pcp_order(l / MIGRATE_PCPTYPES) : 0;
+		}
 	return nr;
+}
+
+void zone_pcp_disable(struct zone *zone)
+{
+	atomic_add_return(&zone->pcp_disabled, 1);
+	drain_zone(zone, true);
+}
+
+void zone_pcp_enable(struct zone *zone)
+{
+	atomic_sub_return(&zone->pcp_disabled, 1);
+	drain_zone(zone, true);
+}
+
+void pcp_fast_close(void)
+{
+	struct zone *zone;
+	int i;
+
+	WRITE_ONCE(closed, true);
+	alloc_fast_close();
+	for_each_zone (zone, i)
+		drain_zone(zone, true);
+}
+
+static bool alloc_closed; /* for good */
+
+void alloc_fast_open(void)
+{
+	if (!READ_ONCE(alloc_closed))
+		smp_store_release(&gfp_fast_limit, GFP_FAST_LIMIT);
+}
+
+void alloc_fast_close(void)
+{
+	WRITE_ONCE(alloc_closed, true);
+	WRITE_ONCE(gfp_fast_limit, 0);
+}
+
+/* Every list of every zone, by turns: held until unlocked. */
+static void for_all_lists(void (*fn)(struct per_cpu_list *list))
+{
+	unsigned int cpu, l;
+	struct zone *zone;
+	int i;
+
+	for_each_zone (zone, i)
+		for (cpu = 0; zone->pageset && cpu < topology.nr_cpus; cpu++)
+			for (l = 0; l < NR_PCP_LISTS; l++)
+				fn(&zone->pageset[cpu].lists[l]);
+}
+
+static void hold_list(struct per_cpu_list *list)
+{
+	list->held = list_take_wait(list);
+}
+static void release_list(struct per_cpu_list *list)
+{
+	list_give(list, list->held);
+}
+
+void pcp_lock_all(void)
+{
+	for_all_lists(hold_list);
+}
+
+void pcp_unlock_all(void)
+{
+	for_all_lists(release_list);
 }

@@ -106,6 +106,7 @@ static size_t lay_out(uintptr_t base, size_t window)
 	vmemmap.blocks = (struct pageblock *)sparse.blocks.base;
 	vmemmap.class = (uint8_t *)sparse.class.base;
 	vmemmap.map = (struct page *)sparse.map.base;
+	vmemmap.bias = vmemmap.base - (sparse.map.base << 7);
 	sparse.blocks.mapped = sparse.class.mapped = sparse.map.mapped = 0;
 	sparse.end_block = window >> PAGEBLOCK_SHIFT;
 	return at + window - base;
@@ -167,8 +168,10 @@ int sparse_extend(unsigned long pb)
 		err = area_extend(&sparse.class, pages);
 	if (!err)
 		err = area_extend(&sparse.map, pages * sizeof(struct page));
-	if (!err)
+	if (!err) {
 		smp_store_release(&vmemmap.nr_pages, pages);
+		smp_store_release(&vmemmap.map_size, pages * sizeof(struct page));
+	}
 	return err;
 }
 

@@ -10,12 +10,11 @@
 void print_buddyinfo(struct out *o)
 {
 	unsigned int order;
-	int nid;
+	struct zone *zone;
+	int i;
 
-	for_each_online_node (nid) {
-		const struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
-
-		out_printf(o, "Node %d, zone %8s ", nid, zone_name(zone));
+	for_each_populated_zone (zone, i) {
+		out_printf(o, "Node %d, zone %8s ", zone->nid, zone_name(zone));
 		for (order = 0; order < MAX_ORDER; order++)
 			out_printf(o, "%6lu ", READ_ONCE(zone->free_area[order].nr_free));
 		out_printf(o, "\n");

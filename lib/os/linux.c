@@ -237,14 +237,17 @@ static unsigned int highest_cpu(const unsigned long *mask, size_t words)
 	return 0;
 }
 
+static bool cpus_are_known; /* no other number than those counted will ever be seen */
+
 /* Every number that os_cpu_id can give counts, so this is the highest one, not how many there are. */
 static cold unsigned int read_nr_cpus(void)
 {
 	unsigned long mask[MAX_CPUS / 64] = { 0 };
 	char list[256];
 
-	if (os_read_file("/sys/devices/system/cpu/possible", list, sizeof(list)) <= 0 ||
-	    !parse_cpulist(list, mask, MAX_CPUS)) {
+	cpus_are_known = os_read_file("/sys/devices/system/cpu/possible", list, sizeof(list)) > 0 &&
+			 parse_cpulist(list, mask, MAX_CPUS);
+	if (!cpus_are_known) {
 		if (os_is_error(SYSCALL(SYS_sched_getaffinity, 0, sizeof(mask), mask)))
 			return 1;
 	}
@@ -291,6 +294,41 @@ unsigned int os_cpu_id(void)
 	if (unlikely(cpu >= 1U << 31))
 		cpu = getcpu_slow();
 	return likely(cpu < nr) ? cpu : cpu % nr;
+}
+
+/* cpu_id_start in struct rseq is a possible CPU's number even where this thread has no registration. */
+#define RSEQ_CPU_ID_START 0
+
+/* Always 0, and always at the same offset, whatever model the other thread-local words have. */
+static __thread uint32_t no_cpu __attribute__((tls_model("initial-exec")));
+ptrdiff_t os_cpu_offset;
+
+void os_cpu_init(void)
+{
+	if (&__rseq_size && &__rseq_offset && __rseq_size && cpus_are_known && os_nr_cpus() < MAX_CPUS)
+		os_cpu_offset = __rseq_offset + RSEQ_CPU_ID_START;
+	else
+		os_cpu_offset = (char *)&no_cpu - thread_pointer();
+}
+
+bool os_cpus_known(void)
+{
+	os_nr_cpus();
+	return cpus_are_known;
+}
+
+void os_yield(void)
+{
+	SYSCALL(SYS_sched_yield);
+}
+
+/* By futex, which every seccomp filter that allows threads allows. */
+void os_sleep_ms(unsigned int ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+	uint32_t word = 0;
+
+	SYSCALL(SYS_futex, &word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 0, &ts);
 }
 
 /* getauxval sets errno for what it does not find. */

@@ -35,6 +35,30 @@ int os_getpid(void);
 /* This CPU's number from glibc's registered rseq area, else getcpu; never above os_nr_cpus() - 1. */
 unsigned int os_cpu_id(void);
 unsigned int os_nr_cpus(void); /* possible CPUs, 1 to MAX_CPUS; read once */
+bool os_cpus_known(void);      /* false: numbers above those may yet be seen */
+/* Give up the CPU, to let the holder of something go on. */
+void os_yield(void);
+void os_sleep_ms(unsigned int ms);
+/*
+ * The same as os_cpu_id, but a hint: below MAX_CPUS, 0 for a thread or a libc without rseq. A load at the thread
+ * pointer plus os_cpu_offset, which os_cpu_init finds out.
+ */
+extern hidden_var ptrdiff_t os_cpu_offset;
+void os_cpu_init(void);
+static always_inline unsigned long os_cpu_id_fast(void)
+{
+	unsigned long cpu;
+
+#if defined(__x86_64__)
+	__asm__ volatile("movl %%fs:(%1), %k0" : "=r"(cpu) : "r"(os_cpu_offset));
+#elif defined(__aarch64__)
+	char *tp;
+
+	__asm__("mrs %0, tpidr_el0" : "=r"(tp));
+	cpu = *(volatile uint32_t *)(void *)(tp + os_cpu_offset);
+#endif
+	return cpu;
+}
 size_t os_page_size(void);     /* the machine's page size, from the auxiliary vector */
 bool os_secure(void);	       /* AT_SECURE: take no configuration from the environment */
 uint64_t os_random(void);      /* from AT_RANDOM, another value on each call */

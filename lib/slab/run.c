@@ -44,7 +44,7 @@ static void set_class(struct page *page, unsigned int class)
 void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
 {
 	unsigned long nr = class_pages(class);
-	struct page *page = alloc_pages_exact(GFP_USER, nr, order);
+	struct page *page = alloc_pages_exact(GFP_MALLOC, nr, order);
 
 	if (!page)
 		return NULL;

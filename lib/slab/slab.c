@@ -10,6 +10,7 @@
 #include "base/annotate.h"
 #include "base/tunables.h"
 #include "mm/page_alloc.h"
+#include "mm/vmscan.h"
 
 #define SLAB_MIN_OBJECTS 16
 #define SLAB_MAX_ORDER 6
@@ -29,9 +30,48 @@ static unsigned int slab_order(size_t size)
 	return order;
 }
 
+/* Pages of empty slabs, and as many more as magazines could free at best. */
+static unsigned long count_slabs(int nid)
+{
+	unsigned long nr = 0;
+	unsigned int class;
+
+	(void)nid;
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+		const struct kmem_cache *cache = &kmem_caches[class];
+
+		nr += (unsigned long)READ_ONCE(cache->nr_empty) << cache->order;
+		nr += size_to_pages(READ_ONCE(cache->nr_magazine_objects) * (size_t)cache->size);
+	}
+	return nr;
+}
+
+static unsigned long slab_pages(void)
+{
+	unsigned long nr = 0;
+	unsigned int class;
+
+	for (class = 1; class < FIRST_RUN_CLASS; class++)
+		nr += READ_ONCE(kmem_caches[class].nr_pages);
+	return nr;
+}
+
+static unsigned long scan_slabs(int nid, unsigned long nr_pages)
+{
+	unsigned long before = slab_pages();
+
+	(void)nid;
+	(void)nr_pages;
+	slab_reclaim();
+	return before - min_ul(before, slab_pages());
+}
+
 void slab_init(void)
 {
+	static struct shrinker shrinker = { .name = "slab", .count = count_slabs, .scan = scan_slabs };
 	unsigned int class;
+
+	register_shrinker(&shrinker);
 
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		struct kmem_cache *cache = &kmem_caches[class];
@@ -96,11 +136,11 @@ static bool slab_has_room(const struct kmem_cache *cache, const struct page *sla
 static struct page *new_slab(const struct kmem_cache *cache)
 {
 	unsigned int least = order_for_pages(size_to_pages(cache->size));
-	struct page *slab = alloc_pages(GFP_USER, cache->order);
+	struct page *slab = alloc_pages(cache->order > least ? GFP_MALLOC | GFP_NORETRY : GFP_MALLOC, cache->order);
 	unsigned long i, pfn;
 
 	if (!slab && least < cache->order)
-		slab = alloc_pages(GFP_USER, least);
+		slab = alloc_pages(GFP_MALLOC, least);
 	if (!slab)
 		return NULL;
 	pfn = page_to_pfn(slab);
@@ -126,8 +166,7 @@ static void free_slab(struct page *slab)
 	unsigned long pfn = page_to_pfn(slab);
 
 	memset(&vmemmap.class[pfn], NO_CLASS, 1UL << slab->order);
-	set_page_type(slab, PAGE_HEAD);
-	free_pages(slab, slab->order);
+	free_the_page(slab, slab->order);
 }
 
 /* Cut up to nr untouched objects off, as far as the page that is begun reaches, but at least one. */

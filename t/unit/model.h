@@ -149,6 +149,7 @@ TAP_UNUSED struct zone *model_start(void)
 {
 	model_native();
 	must(!mm_init());
+	mm_init_late();
 	return &NODE_DATA(numa_node_id())->node_zones[ZONE_NORMAL];
 }
 

@@ -78,7 +78,7 @@ static void check_zero(const struct page *page, unsigned long nr)
 
 static void alloc_one(uint32_t id)
 {
-	static const gfp_t mobility[] = { 0, 0, GFP_MOVABLE, GFP_RECLAIMABLE };
+	static const gfp_t mobility[] = { 0, 0, GFP_RECLAIMABLE };
 	struct block *b = &blocks[id];
 	unsigned int least;
 
@@ -90,9 +90,9 @@ static void alloc_one(uint32_t id)
 	if (b->exact) {
 		least = order_for_pages(b->nr);
 		b->order = max_ul(least, rnd(4) ? 0 : min_ul(least + 1, MAX_ORDER - 1)) & 15;
-		b->page = alloc_pages_exact(GFP_USER | mobility[rnd(4)], b->nr, b->order);
+		b->page = alloc_pages_exact(GFP_USER | mobility[rnd(ARRAY_SIZE(mobility))], b->nr, b->order);
 	} else {
-		b->page = alloc_pages(GFP_USER | mobility[rnd(4)], b->order);
+		b->page = alloc_pages(GFP_USER | mobility[rnd(ARRAY_SIZE(mobility))], b->order);
 	}
 	must(b->page, "%lu pages, order %u", b->nr, b->order);
 	must(b->page->type == PAGE_HEAD && b->page->refcount == 1);

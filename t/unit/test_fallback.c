@@ -5,9 +5,30 @@
  */
 #include <errno.h>
 
+#include "mm/internal.h"
 #include "model.h"
 
 static struct zone *zone;
+
+/* A request of any mobility from the zone Normal, which by itself is asked for movable pages only when the zone Movable
+ * has none. */
+static struct page *take(gfp_t gfp, unsigned int order)
+{
+	struct alloc_context ac = {
+		.zonelist = NODE_DATA(0)->node_zonelists[ZONELIST_NOFALLBACK],
+		.migratetype = gfp_migratetype(gfp),
+		.highest_zoneidx = ZONE_NORMAL,
+		.lowest_zoneidx = ZONE_NORMAL,
+	};
+
+	struct page *page;
+
+	reset_preferred(&ac);
+	page = get_page_from_freelist(gfp, order, ALLOC_WMARK_LOW | ALLOC_NOFRAGMENT, &ac);
+	if (!page && drain_all_pages()) /* the rest may lie in another type's list */
+		page = get_page_from_freelist(gfp, order, ALLOC_WMARK_LOW | ALLOC_NOFRAGMENT, &ac);
+	return page;
+}
 
 static void no_more_growth(void)
 {
@@ -29,12 +50,12 @@ static unsigned long block_of_page(const struct page *page)
 static void two_full_blocks(gfp_t gfp0, gfp_t gfp1, struct page **page)
 {
 	zone = model_start();
-	page[0] = alloc_pages(GFP_USER | gfp0, PAGEBLOCK_ORDER);
-	page[1] = alloc_pages(GFP_USER | gfp1, PAGEBLOCK_ORDER);
+	page[0] = take(GFP_USER | gfp0, PAGEBLOCK_ORDER);
+	page[1] = take(GFP_USER | gfp1, PAGEBLOCK_ORDER);
 	must(page[0] && page[1] && type_of(page[0]) == gfp_migratetype(gfp0) &&
 	     type_of(page[1]) == gfp_migratetype(gfp1));
 	no_more_growth();
-	must(!alloc_pages(GFP_USER, 0));
+	must(!take(GFP_USER, 0));
 	must(zone->nr_free_pages == 0);
 }
 
@@ -49,10 +70,10 @@ static void growth_first(void)
 	struct page *u, *m, *r;
 
 	zone = model_start();
-	u = alloc_pages(GFP_USER, 0);
+	u = take(GFP_USER, 0);
 	must(zone->nr_grown == 1 && type_of(u) == MIGRATE_UNMOVABLE);
-	m = alloc_pages(GFP_USER | GFP_MOVABLE, 0);
-	r = alloc_pages(GFP_USER | GFP_RECLAIMABLE, 4);
+	m = take(GFP_USER | GFP_MOVABLE, 0);
+	r = take(GFP_USER | GFP_RECLAIMABLE, 4);
 	must(zone->nr_grown == 3 && !zone->nr_stolen && !zone->nr_fallback);
 	must(type_of(m) == MIGRATE_MOVABLE && type_of(r) == MIGRATE_RECLAIMABLE);
 	must(block_of_page(u) != block_of_page(m) && block_of_page(m) != block_of_page(r));
@@ -66,19 +87,19 @@ static void half_a_block_is_stolen(void)
 
 	two_full_blocks(0, 0, page);
 	free_half(page[0]);
-	m = alloc_pages(GFP_USER | GFP_MOVABLE, 0);
+	m = take(GFP_USER | GFP_MOVABLE, 0);
 	must(m && block_of_page(m) == block_of_page(page[0]));
 	must(type_of(m) == MIGRATE_MOVABLE && zone->nr_stolen == 1);
 	must(type_of(page[1]) == MIGRATE_UNMOVABLE);
 	check_zone(zone);
 	drain_all_pages();
-	u = alloc_pages(GFP_USER, PCP_MAX_ORDER + 1);
+	u = take(GFP_USER, PCP_MAX_ORDER + 1);
 	must(u && type_of(u) == MIGRATE_UNMOVABLE && zone->nr_stolen == 2);
 	check_zone(zone);
 	/* Down to the last page, whoever asks. */
 	for (i = 1 + 16; i < PAGEBLOCK_PAGES / 2; i++)
-		must(alloc_pages(GFP_USER | (i % 2 ? GFP_MOVABLE : GFP_RECLAIMABLE), 0), "page %u", i);
-	must(!alloc_pages(GFP_USER, 0) && !alloc_pages(GFP_USER | GFP_MOVABLE, 0));
+		must(take(GFP_USER | (i % 2 ? GFP_MOVABLE : GFP_RECLAIMABLE), 0), "page %u", i);
+	must(!take(GFP_USER, 0) && !take(GFP_USER | GFP_MOVABLE, 0));
 	must(!zone->nr_free_pages && !nr_pcp_pages(zone));
 	check_zone(zone);
 }
@@ -107,7 +128,7 @@ static void first_choice(gfp_t gfp, gfp_t gfp0, gfp_t gfp1)
 	two_full_blocks(gfp0, gfp1, page);
 	free_half(page[0]);
 	free_half(page[1]);
-	got = alloc_pages(GFP_USER | gfp, 5);
+	got = take(GFP_USER | gfp, 5);
 	must(got && block_of_page(got) == block_of_page(page[0]));
 	must(type_of(page[0]) == gfp_migratetype(gfp) && type_of(page[1]) == gfp_migratetype(gfp1));
 	check_zone(zone);
@@ -136,7 +157,7 @@ static void largest_first(void)
 	two_full_blocks(GFP_MOVABLE, GFP_MOVABLE, page);
 	free_pages_exact(page[0] + 16, 16);
 	free_half(page[1]);
-	got = alloc_pages(GFP_USER, PCP_MAX_ORDER + 1);
+	got = take(GFP_USER, PCP_MAX_ORDER + 1);
 	must(got && block_of_page(got) == block_of_page(page[1]));
 	must(type_of(page[0]) == MIGRATE_MOVABLE);
 	check_zone(zone);
@@ -147,13 +168,13 @@ static void order_10_is_stolen(void)
 	struct page *page, *got;
 
 	zone = model_start();
-	page = alloc_pages(GFP_USER | GFP_MOVABLE, MAX_ORDER - 1);
+	page = take(GFP_USER | GFP_MOVABLE, MAX_ORDER - 1);
 	must(page && type_of(page + PAGEBLOCK_PAGES) == MIGRATE_MOVABLE);
 	no_more_growth();
 	mutex_lock(&zone->lock);
 	free_one_page(zone, page_to_pfn(page), MAX_ORDER - 1, true);
 	mutex_unlock(&zone->lock);
-	while ((got = alloc_pages(GFP_USER, PAGEBLOCK_ORDER)))
+	while ((got = take(GFP_USER, PAGEBLOCK_ORDER)))
 		must(type_of(got) == MIGRATE_UNMOVABLE);
 	must(type_of(page) == MIGRATE_UNMOVABLE && type_of(page + PAGEBLOCK_PAGES) == MIGRATE_UNMOVABLE);
 	check_zone(zone);
@@ -174,7 +195,7 @@ static void whole_block_moves(void)
 	check_zone(zone);
 	/* And pages that are freed later follow the pageblock. */
 	free_pages_exact(page[0], 1);
-	must(alloc_pages(GFP_USER | GFP_RECLAIMABLE, 2) && zone->nr_fallback == 0);
+	must(take(GFP_USER | GFP_RECLAIMABLE, 2) && zone->nr_fallback == 0);
 	check_zone(zone);
 }
 

@@ -70,6 +70,8 @@ static void trimming(void)
 	must(zone->managed_pages == 4 * PAGEBLOCK_PAGES && arena_stats.used == 4);
 	for (i = 0; i < 4; i++)
 		free_pages(page[i], PAGEBLOCK_ORDER);
+	drain_all_pages();
+	zone_trim(zone, 1);
 	must(arena_stats.used <= 1 && zone->nr_free_blocks <= 1, "a zone keeps one free pageblock");
 	must(zone->managed_pages == zone->nr_free_blocks << PAGEBLOCK_ORDER);
 	zone_trim(zone, 0);
@@ -127,7 +129,7 @@ static void watermarks(void)
 		must(alloc_pages(GFP_USER, PAGEBLOCK_ORDER));
 	zone->watermark[WMARK_LOW] = 1UL << 30;
 	must(alloc_pages(GFP_USER, 5), "above min it is served after all");
-	zone->watermark[WMARK_MIN] = 1UL << 30;
+	zone->watermark[WMARK_MIN] = zone->watermark[WMARK_HIGH] = 1UL << 30;
 	must(!alloc_pages(GFP_USER, 5));
 	check_zone(zone);
 }
@@ -347,6 +349,7 @@ static void fail_nth(void)
 	slab_reclaim();
 	drain_all_pages();
 	zone_trim(zone, 0);
+	zone_trim(&NODE_DATA(0)->node_zones[ZONE_MOVABLE], 0);
 	must(!arena_stats.used && !arena_stats.huge && !zone->managed_pages && !run_stats_read().nr,
 	     "used %lu huge %lu managed %lu runs %lu", arena_stats.used, arena_stats.huge,
 	     zone->managed_pages, run_stats_read().nr);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Per-CPU lists: filled and drained in batches, bounded by high, passed by when busy; and random operations, with the
- * lists walked and counted after each.
+ * Per-CPU lists: filled and drained by halves, bounded by what they hold, passed by when held or closed; the short way
+ * that single pages take; and random operations, with the lists looked through after each.
  */
 #include <sched.h>
 
@@ -21,63 +21,75 @@ static struct per_cpu_pages *start(void)
 	CPU_SET((unsigned int)cpu, &one);
 	must(!sched_setaffinity(0, sizeof(one), &one));
 	zone = model_start();
-	must(zone->pageset[cpu].batch > 1 && zone->pageset[cpu].high > zone->pageset[cpu].batch);
-	return &zone->pageset[cpu];
+	return &zone->pageset[os_cpu_id_fast()];
 }
 
-static void check_pcp(const struct per_cpu_pages *pcp)
+static long count_of(const struct per_cpu_pages *pcp, unsigned int order, enum migratetype mt)
 {
-	unsigned int list;
-	int count = 0;
+	return pcp->lists[pcp_index(order, mt)].count;
+}
 
-	for (list = 0; list < NR_PCP_LISTS; list++) {
-		uint32_t pfn, prev = NO_PFN;
+/* Each block in a list is one that a user had, but for its count; none is there twice. */
+static void check_pcp(struct per_cpu_pages *pcp)
+{
+	static const unsigned int capacity[] = { PCP_SLOTS_0, PCP_SLOTS_1, PCP_SLOTS_2, PCP_SLOTS_3, PCP_SLOTS_9 };
+	struct page **slots = pcp->slots;
+	unsigned int mt, i;
 
-		for (pfn = pcp->lists[list]; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next) {
-			const struct page *page = pfn_to_page(pfn);
+	for (mt = 0; mt < MIGRATE_PCPTYPES; mt++)
+		for (i = 0; i < NR_PCP_ORDERS; slots += capacity[i++]) {
+			unsigned int order = pcp_order(i);
+			long n, count = count_of(pcp, order, mt);
 
-			must(page->type == PAGE_PCP && page->prev == prev);
-			must(page->order * (unsigned int)MIGRATE_TYPES + page->cache == list);
-			must(is_aligned(pfn, 1UL << page->order));
-			count += 1 << page->order;
-			prev = pfn;
+			must(count >= 0 && count <= (long)capacity[i]);
+			for (n = 0; n < count; n++) {
+				must(slots[n]->word == pcp_word(zone, order, mt, 0), "order %u type %u", order, mt);
+				must(is_aligned(page_to_pfn(slots[n]), 1UL << order));
+				slots[n]->refcount = 7;
+			}
+			for (n = 0; n < count; n++) {
+				must(slots[n]->refcount == 7);
+				slots[n]->refcount = 0;
+			}
 		}
-	}
-	must(count == pcp->count, "%d in the lists, count %d", count, pcp->count);
 	check_zone(zone);
 }
 
-static void batches(void)
+static void halves(void)
 {
 	struct per_cpu_pages *pcp = start();
 	static struct page *page[NR_PAGES];
-	int i, high = pcp->high, batch = pcp->batch;
-	unsigned long free_pages_before;
+	int i, high = PCP_SLOTS_0, half = PCP_SLOTS_0 / 2;
+	unsigned long before;
 
 	page[0] = alloc_pages(GFP_USER, 0);
-	must(pcp->count == batch - 1, "one batch, less the one");
-	free_pages_before = zone->nr_free_pages;
-	for (i = 1; i < batch; i++)
+	must(count_of(pcp, 0, 0) == half - 1, "half a list, less the one");
+	before = zone->nr_free_pages;
+	for (i = 1; i < half; i++)
 		page[i] = alloc_pages(GFP_USER, 0);
-	must(pcp->count == 0 && zone->nr_free_pages == free_pages_before, "the batch served without the zone");
-	page[batch] = alloc_pages(GFP_USER, 0);
-	must(pcp->count == batch - 1 && zone->nr_free_pages == free_pages_before - (unsigned long)batch);
-	for (i = batch + 1; i < 2 * high; i++)
+	must(count_of(pcp, 0, 0) == 0 && zone->nr_free_pages == before, "the list served without the zone");
+	page[half] = alloc_pages(GFP_USER, 0);
+	must(count_of(pcp, 0, 0) == half - 1 && zone->nr_free_pages == before - (unsigned long)half);
+	for (i = half + 1; i < 2 * high; i++)
 		page[i] = alloc_pages(GFP_USER, 0);
 	check_pcp(pcp);
 	drain_all_pages();
 	for (i = 0; i < high; i++)
 		free_pages(page[i], 0);
-	must(pcp->count == high);
+	must(count_of(pcp, 0, 0) == high);
+	before = zone->nr_free_pages;
 	free_pages(page[high], 0);
-	must(pcp->count == high - batch, "beyond high a batch goes back");
+	must(count_of(pcp, 0, 0) == half + 1, "of a full list the older half goes home");
+	must(zone->nr_free_pages == before + (unsigned long)half);
+	must(alloc_pages(GFP_USER, 0) == page[high] && alloc_pages(GFP_USER, 0) == page[high - 1], "not the newer");
+	free_pages(page[high], 0);
+	free_pages(page[high - 1], 0);
 	check_pcp(pcp);
-	for (i = high + 1; i < 2 * high; i++) {
+	for (i = high + 1; i < 2 * high; i++)
 		free_pages(page[i], 0);
-		must(pcp->count <= high);
-	}
-	i = pcp->count;
-	must(drain_all_pages() == (unsigned long)i && pcp->count == 0 && nr_pcp_pages(zone) == 0);
+	check_pcp(pcp);
+	i = (int)nr_pcp_pages(zone);
+	must(drain_all_pages() == (unsigned long)i && count_of(pcp, 0, 0) == 0 && nr_pcp_pages(zone) == 0);
 	check_pcp(pcp);
 }
 
@@ -85,29 +97,31 @@ static void orders(void)
 {
 	struct per_cpu_pages *pcp = start();
 	struct page *page;
-	unsigned int order;
+	unsigned int i;
 
-	for (order = 0; order <= PCP_MAX_ORDER; order++) {
-		page = alloc_pages(GFP_USER | GFP_MOVABLE, order);
+	for (i = 0; i < NR_PCP_ORDERS; i++) {
+		unsigned int order = pcp_order(i);
+
+		page = alloc_pages(GFP_USER | GFP_RECLAIMABLE, order);
 		must(page && is_aligned(page_to_pfn(page), 1UL << order));
-		must(pcp->count > 0 && pcp->count < pcp->batch);
+		must(order == PAGEBLOCK_ORDER || count_of(pcp, order, MIGRATE_RECLAIMABLE) > 0);
 		drain_all_pages();
 		free_pages(page, order);
-		must(pcp->count == 1 << order);
-		must(alloc_pages(GFP_USER | GFP_MOVABLE, order) == page, "last in, first out");
+		must(count_of(pcp, order, MIGRATE_RECLAIMABLE) == 1);
+		must(alloc_pages(GFP_USER | GFP_RECLAIMABLE, order) == page, "last in, first out");
 		must(page->flags & PG_DIRTY, "what comes from a user is dirty");
 		free_pages(page, order);
 		drain_all_pages();
 	}
 	page = alloc_pages(GFP_USER, PCP_MAX_ORDER + 1);
-	must(pcp->count == 0, "larger orders pass by");
+	must(nr_pcp_pages(zone) == 0, "larger orders pass by");
 	free_pages(page, PCP_MAX_ORDER + 1);
-	must(pcp->count == 0);
+	must(nr_pcp_pages(zone) == 0);
 	/* Types do not mix in the lists. */
 	page = alloc_pages(GFP_USER, 0);
 	drain_all_pages();
 	free_pages(page, 0);
-	must(alloc_pages(GFP_USER | GFP_MOVABLE, 0) != page);
+	must(alloc_pages(GFP_USER | GFP_RECLAIMABLE, 0) != page);
 	check_pcp(pcp);
 }
 
@@ -115,23 +129,83 @@ static void orders(void)
 static void busy(void)
 {
 	struct per_cpu_pages *pcp = start();
+	struct per_cpu_list *list = &pcp->lists[0];
 	struct page *page[2];
 	unsigned long free_before;
-	int count;
+	long count;
 
 	page[0] = alloc_pages(GFP_USER, 0);
-	count = pcp->count;
+	count = list->count;
 	free_before = zone->nr_free_pages;
-	must(mutex_trylock(&pcp->lock));
+	list->count = PCP_TAKEN;
 	page[1] = alloc_pages(GFP_USER, 0);
-	must(page[1] && pcp->count == count && zone->nr_free_pages == free_before - 1);
+	must(page[1] && list->count == PCP_TAKEN && zone->nr_free_pages == free_before - 1);
 	free_pages(page[0], 0);
-	must(pcp->count == count && zone->nr_free_pages == free_before);
-	must(drain_all_pages() == 0 && pcp->count == count);
-	mutex_unlock(&pcp->lock);
+	must(list->count == PCP_TAKEN && zone->nr_free_pages == free_before);
+	must(drain_all_pages() == 0 && list->count == PCP_TAKEN);
+	list->count = count;
 	free_pages(page[1], 0);
-	must(pcp->count == count + 1);
+	must(list->count == count + 1);
 	check_pcp(pcp);
+}
+
+/* Lists that are closed stay empty, and are as they were when they are opened again. */
+static void disabled(void)
+{
+	struct per_cpu_pages *pcp = start();
+	struct page *page = alloc_pages(GFP_USER, 0), *other;
+
+	must(count_of(pcp, 0, 0) > 0);
+	zone_pcp_disable(zone);
+	must(nr_pcp_pages(zone) == 0);
+	other = alloc_pages(GFP_USER, 0);
+	must(other && nr_pcp_pages(zone) == 0, "no refill");
+	must(!free_page_fast(page), "the short way is closed");
+	free_pages(page, 0);
+	must(nr_pcp_pages(zone) == 0);
+	zone_pcp_disable(zone);
+	zone_pcp_enable(zone);
+	free_pages(other, 0);
+	must(nr_pcp_pages(zone) == 0, "it nests");
+	zone_pcp_enable(zone);
+	page = alloc_pages(GFP_USER, 0);
+	must(count_of(pcp, 0, 0) > 0);
+	free_pages(page, 0);
+	check_pcp(pcp);
+}
+
+static void short_way(void)
+{
+	struct per_cpu_pages *pcp = start();
+	struct page *page = NULL, *other;
+	long count;
+
+	must(gfp_fast_limit == GFP_FAST_LIMIT);
+	must(alloc_pages(GFP_USER, 1));
+	must(!alloc_page_fast(&page) && !page, "an empty list");
+	page = alloc_pages(GFP_USER, 0);
+	count = count_of(pcp, 0, 0);
+	must(alloc_page_fast(&other) && other != page && other->refcount == 1 && count_of(pcp, 0, 0) == count - 1);
+	must(free_page_fast(other) && other->refcount == 0 && count_of(pcp, 0, 0) == count);
+	must(!free_page_fast(other), "freed twice");
+	page->refcount = 2;
+	must(!free_page_fast(page), "a page that somebody else refers to");
+	page->refcount = 1;
+	other = alloc_pages(GFP_USER | GFP_RECLAIMABLE, 0);
+	must(!free_page_fast(other), "a page of another type");
+	while (free_page_fast(page)) {
+		page = NULL;
+		if (count_of(pcp, 0, 0) == PCP_SLOTS_0)
+			break;
+		zone_pcp_disable(zone);
+		page = alloc_pages(GFP_USER, 0);
+		zone_pcp_enable(zone);
+		page->word = pcp_word(zone, 0, 0, 1);
+	}
+	check_pcp(pcp);
+	pcp_fast_close();
+	must(gfp_fast_limit == 0 && nr_pcp_pages(zone) == 0);
+	must(alloc_pages(GFP_USER, 0) && nr_pcp_pages(zone) == 0, "closed for good");
 }
 
 static void random_operations(void)
@@ -149,30 +223,29 @@ static void random_operations(void)
 			free_pages(page[n], order[n]);
 			held -= 1UL << order[n];
 			page[n] = NULL;
-			must(order[n] > PCP_MAX_ORDER || pcp->count <= pcp->high, "%d after a free", pcp->count);
 		} else {
-			order[n] = rnd(PCP_MAX_ORDER + 2);
-			page[n] = alloc_pages(GFP_USER | (rnd(2) ? GFP_MOVABLE : 0), order[n]);
-			must(page[n] && page[n]->type == PAGE_HEAD);
-			must((page[n]->flags & PG_DIRTY) || all_zero(page_to_addr(page[n]), PAGE_SIZE << order[n]));
+			order[n] = pcp_order(rnd(rnd(20) ? PCP_MAX_ORDER + 1 : NR_PCP_ORDERS));
+			page[n] = alloc_pages(GFP_USER | (rnd(2) ? GFP_RECLAIMABLE : 0), order[n]);
+			must(page[n]);
 			*(unsigned int *)page_to_addr(page[n]) = n;
 			held += 1UL << order[n];
 		}
-		if (rnd(300) == 0)
+		if (!rnd(500))
 			drain_all_pages();
-		if (rnd(300) == 0)
-			mm_trim(0);
-		check_pcp(pcp);
-		must(held + (unsigned long)pcp->count + zone->nr_free_pages == zone->managed_pages);
+		if (!rnd(50))
+			check_pcp(pcp);
+		must(zone->managed_pages == zone->nr_free_pages + nr_pcp_pages(zone) + held);
 	}
 }
 
 int main(void)
 {
 	model_init();
-	run_case("batches, high, drain", batches);
-	run_case("orders and types", orders);
-	run_case("busy lists are passed by", busy);
-	run_case("random operations, lists counted after each", random_operations);
+	run_case("lists are filled and drained by halves", halves);
+	run_case("each order and migratetype has its list", orders);
+	run_case("a held list is passed by", busy);
+	run_case("a disabled list stays empty", disabled);
+	run_case("the short way of single pages", short_way);
+	run_case("random operations", random_operations);
 	return done_testing();
 }

@@ -124,6 +124,7 @@ static void prints(void)
 	ssize_t got;
 
 	start();
+	must(alloc_pages(GFP_USER, 0));
 	must(!pipe(fd));
 	must(bm_stats_print(fd[1], NULL) == -EINVAL && bm_stats_print(fd[1], "nonsense") == -EINVAL);
 	must(bm_stats_print(fd[1], "summary") == 0);

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page API: addresses for struct pages, bad arguments told, the short way for single pages.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/message.h"
+#include "base/tunables.h"
+#include "buddymalloc.h"
+#include "malloc/heap.h"
+#include "mm/compaction.h"
+#include "mm/internal.h"
+#include "mm/migrate.h"
+#include "mm/page_alloc.h"
+#include "mm/page_isolation.h"
+
+static void *fail(int err)
+{
+	errno = err;
+	return NULL;
+}
+
+static bool gfp_valid(bm_gfp_t gfp)
+{
+	return !(gfp & ~GFP_PUBLIC_BITS) && (gfp & GFP_MOVABLE_MASK) != GFP_MOVABLE_MASK;
+}
+
+static bool nid_valid(int nid)
+{
+	return nid >= 0 && nid < (int)topology.nr_nodes && NODE_DATA(nid);
+}
+
+static noinline void *alloc_pages_slow(bm_gfp_t gfp, unsigned int order)
+{
+	struct page *page;
+
+	if (likely(gfp < data_race(gfp_fast_limit) && order < MAX_ORDER && !(gfp & GFP_COMP))) {
+		page = alloc_pages_fast(order);
+		if (likely(page)) {
+			trace_mm_page_alloc(page_to_addr(page), order, gfp, MIGRATE_UNMOVABLE);
+			return page_to_addr(page);
+		}
+	}
+	if (!gfp_valid(gfp))
+		return fail(EINVAL);
+	if (!heap_init())
+		return fail(ENOMEM);
+	page = alloc_pages(gfp, order);
+	if (page)
+		return page_to_addr(page);
+	return fail(order < MAX_ORDER ? ENOMEM : EINVAL);
+}
+
+void *bm_alloc_pages(bm_gfp_t gfp, unsigned int order)
+{
+	struct page *page;
+	void *addr;
+
+	if (unlikely(gfp >= data_race(gfp_fast_limit)) || unlikely(order) || unlikely(!alloc_page_fast(&page)))
+		return alloc_pages_slow(gfp, order);
+	addr = page_to_addr(page);
+	trace_mm_page_alloc_fast(addr, 0, gfp, MIGRATE_UNMOVABLE);
+	return addr;
+}
+
+void *bm_alloc_pages_node(int nid, bm_gfp_t gfp, unsigned int order)
+{
+	struct page *page;
+
+	if (nid == -1)
+		return bm_alloc_pages(gfp, order);
+	if (!heap_init())
+		return fail(ENOMEM);
+	if (!nid_valid(nid) || !gfp_valid(gfp))
+		return fail(EINVAL);
+	page = alloc_pages_nodemask(gfp, order, nid, NULL);
+	if (page)
+		return page_to_addr(page);
+	return fail(order < MAX_ORDER ? ENOMEM : EINVAL);
+}
+
+/* The descriptor of an allocated block that begins at addr; NULL: none does. */
+static struct page *block_page(const void *addr)
+{
+	unsigned long pfn = addr_to_pfn(addr);
+	struct page *page;
+
+	if (!pfn_valid(pfn) || !is_aligned((uintptr_t)addr, PAGE_SIZE))
+		return NULL;
+	page = pfn_to_page(pfn);
+	return page_type(page) == PAGE_HEAD && READ_ONCE(page->refcount) ? page : NULL;
+}
+
+/* The same for any address inside a compound one. */
+static struct page *block_page_inside(const void *addr)
+{
+	unsigned long pfn = addr_to_pfn(addr);
+	struct page *page;
+
+	if (!pfn_valid(pfn))
+		return NULL;
+	page = block_page((const void *)align_down((uintptr_t)addr, PAGE_SIZE));
+	if (page)
+		return is_aligned((uintptr_t)addr, PAGE_SIZE) || page->flags & PG_COMPOUND ? page : NULL;
+	page = compound_head(pfn_to_page(pfn));
+	/* A stale tail may point anywhere: believe only a compound block that reaches this far. */
+	if (!pfn_valid(page_to_pfn(page)) || page_type(page) != PAGE_HEAD || !READ_ONCE(page->refcount) ||
+	    !(page->flags & PG_COMPOUND) || pfn - page_to_pfn(page) >= 1UL << page->order)
+		return NULL;
+	return page;
+}
+
+/* What is wrong with addr, said as free() says it. */
+static cold void report_bad_page(const char *what, const void *addr, unsigned int order)
+{
+	void (*say)(const char *fmt, ...) = bm_warn;
+	struct page *page = block_page_inside(addr);
+	unsigned long pfn = addr_to_pfn(addr);
+
+	if (tunables.foreign_free == FOREIGN_IGNORE)
+		return;
+	if (tunables.foreign_free == FOREIGN_ABORT)
+		say = (void (*)(const char *, ...))bm_fatal;
+	if (page && page_to_addr(page) == addr)
+		say("%s(%p, order %u): the block has order %u", what, addr, order, page->order);
+	else if (page)
+		say("%s(%p): inside the compound block of order %u at %p", what, addr, page->order, page_to_addr(page));
+	else if (pfn_valid(pfn) && (page_type(pfn_to_page(pfn)) == PAGE_BUDDY ||
+				    page_type(pfn_to_page(pfn)) == PAGE_HEAD))
+		say("%s(%p): the pages are free already", what, addr);
+	else if (pfn_valid(pfn))
+		say("%s(%p): invalid address: no block of pages begins there", what, addr);
+	else
+		say("%s(%p): invalid address: not from this heap", what, addr);
+}
+
+static noinline void free_pages_slow(void *addr, unsigned int order)
+{
+	struct page *page = block_page(addr);
+
+	if (!addr)
+		return;
+	if (!page || page->order != order)
+		report_bad_page("bm_free_pages", addr, order);
+	else
+		free_pages(page, order);
+}
+
+void bm_free_pages(void *addr, unsigned int order)
+{
+	unsigned long offset = (uintptr_t)addr - vmemmap.base;
+
+	/* Of the descriptor in the map: a page's is 128 times smaller. Rotated, so that what is no multiple is a number too
+	 * large; what is one of 128 alone is not found to look like a page. */
+	offset = offset >> 7 | offset << 57;
+	if (likely(!order) && likely(offset < data_race(vmemmap.map_size)) &&
+	    likely(free_page_fast((struct page *)((char *)vmemmap.map + offset))))
+		trace_mm_page_free_fast(addr, 0);
+	else
+		free_pages_slow(addr, order);
+}
+
+void *bm_alloc_pages_exact(size_t size, bm_gfp_t gfp)
+{
+	unsigned long nr = size_to_pages(size);
+	struct page *page;
+
+	if (!size || size > PAGE_SIZE << (MAX_ORDER - 1) || !gfp_valid(gfp) || gfp & GFP_COMP)
+		return fail(EINVAL);
+	if (!heap_init())
+		return fail(ENOMEM);
+	page = alloc_pages_exact(gfp, nr, order_for_pages(nr));
+	if (!page)
+		return fail(ENOMEM);
+	split_page_range(page, nr);
+	return page_to_addr(page);
+}
+
+/* nr single pages from addr on; what is none of them is reported and passed over. */
+static void free_single_pages(const char *what, void *addr, unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++) {
+		void *at = (char *)addr + (i << PAGE_SHIFT);
+		struct page *page = block_page(at);
+
+		if (!page || page->order)
+			report_bad_page(what, at, 0);
+		else
+			free_pages(page, 0);
+	}
+}
+
+void bm_free_pages_exact(void *addr, size_t size)
+{
+	if (addr)
+		free_single_pages("bm_free_pages_exact", addr, size_to_pages(size));
+}
+
+unsigned long bm_alloc_pages_bulk(bm_gfp_t gfp, unsigned long nr, void **array)
+{
+	unsigned long n, i;
+
+	if (!array || !gfp_valid(gfp)) {
+		errno = EINVAL;
+		return 0;
+	}
+	if (!heap_init()) {
+		errno = ENOMEM;
+		return 0;
+	}
+	n = alloc_pages_bulk(gfp, nr, (struct page **)array);
+	for (i = 0; i < n; i++)
+		array[i] = page_to_addr(((struct page **)array)[i]);
+	if (n < nr)
+		errno = ENOMEM;
+	return n;
+}
+
+void *bm_alloc_contig_pages(unsigned long nr_pages, bm_gfp_t gfp, int nid)
+{
+	struct page *page;
+
+	if (!nr_pages || nr_pages > HEAP_SIZE_MAX >> PAGE_SHIFT || !gfp_valid(gfp) ||
+	    gfp & (GFP_COMP | GFP_NOFAIL | GFP_DMA32))
+		return fail(EINVAL);
+	if (!heap_init())
+		return fail(ENOMEM);
+	if (nid != -1 && !nid_valid(nid))
+		return fail(EINVAL);
+	page = alloc_contig_pages(nr_pages, gfp, nid, NULL);
+	return page ? page_to_addr(page) : fail(ENOMEM);
+}
+
+void bm_free_contig_pages(void *addr, unsigned long nr_pages)
+{
+	unsigned long pfn = addr_to_pfn(addr), i;
+
+	if (!addr)
+		return;
+	for (i = 0; i < nr_pages; i++) {
+		struct page *page = block_page((char *)addr + (i << PAGE_SHIFT));
+
+		if (!page || page->order) {
+			report_bad_page("bm_free_contig_pages", (char *)addr + (i << PAGE_SHIFT), 0);
+			return;
+		}
+	}
+	free_contig_range(pfn, nr_pages);
+}
+
+void bm_get_page(void *addr)
+{
+	struct page *page = block_page_inside(addr);
+
+	if (page)
+		__atomic_add_fetch(&page->refcount, 1, __ATOMIC_RELAXED);
+	else
+		report_bad_page("bm_get_page", addr, 0);
+}
+
+void bm_put_page(void *addr)
+{
+	struct page *page = block_page_inside(addr);
+
+	if (page)
+		free_pages(page, page->order);
+	else
+		report_bad_page("bm_put_page", addr, 0);
+}
+
+void bm_split_page(void *addr, unsigned int order)
+{
+	struct page *page = block_page(addr);
+
+	if (!page || page->order != order || page->flags & (PG_COMPOUND | PG_MOVABLE))
+		report_bad_page("bm_split_page", addr, order);
+	else
+		split_page(page, order);
+}
+
+int bm_page_node(const void *addr)
+{
+	struct page *page = block_page_inside(addr);
+
+	return page ? pfn_to_zone(page_to_pfn(page))->nid : -EINVAL;
+}
+
+int bm_page_order(const void *addr)
+{
+	struct page *page = block_page_inside(addr);
+
+	return page ? page->order : -EINVAL;
+}
+
+int bm_set_page_movable(void *addr, const struct bm_movable_ops *ops, void *arg)
+{
+	struct page *page = block_page(addr);
+
+	if (!page || (ops && (!ops->isolate || !ops->migrate || !ops->putback)))
+		return -EINVAL;
+	return set_page_movable(page, ops, arg);
+}
+
+int bm_compact_memory(int nid)
+{
+	if (!heap_init())
+		return -ENOMEM;
+	if (nid != -1 && !nid_valid(nid))
+		return -EINVAL;
+	return (int)min_ul(compact_node(nid), INT32_MAX);
+}

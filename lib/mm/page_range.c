@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Allocations that are not one block of an order: exact lengths, single pages in bulk, blocks split into pages.
+ */
+#include <string.h>
+
+#include "base/trace.h"
+#include "mm/debug.h"
+#include "mm/internal.h"
+#include "mm/page_alloc.h"
+
+/* From free blocks that lie side by side: only where nothing else would be asked, neither marks nor policies. */
+static struct page *alloc_side_by_side(gfp_t gfp, unsigned long nr)
+{
+	struct zone *zone = &NODE_DATA(numa_node_id())->node_zones[gfp_zone(gfp)];
+	struct page *page;
+
+	if (zone->idx == ZONE_DMA32 || READ_ONCE(min_free_kbytes) || page_debug || topology.nr_nodes > 1)
+		return NULL;
+	mutex_lock(&zone->lock);
+	page = rmqueue_exact(zone, nr, gfp_migratetype(gfp));
+	if (page)
+		ADD_ONCE(zone->nr_alloc_pages, nr);
+	mutex_unlock(&zone->lock);
+	if (page) {
+		prep_new_page(page, order_for_pages(nr), gfp & ~(GFP_ZERO | GFP_COMP), 0);
+		trace_mm_page_alloc(page_to_addr(page), order_for_pages(nr), gfp, gfp_migratetype(gfp));
+	}
+	return page;
+}
+
+struct page *alloc_pages_exact(gfp_t gfp, unsigned long nr, unsigned int order)
+{
+	unsigned int whole = order_for_pages(nr);
+	struct page *page = NULL;
+
+	if (!order && nr != 1UL << whole)
+		page = alloc_side_by_side(gfp, nr);
+	if (page) {
+		if (gfp & GFP_ZERO)
+			memset(page_to_addr(page), 0, nr << PAGE_SHIFT);
+		return page;
+	}
+	order = (unsigned int)max_ul(order, whole);
+	page = alloc_pages(gfp & ~GFP_COMP, order);
+	if (page && nr < 1UL << order) {
+		unsigned long pfn = page_to_pfn(page);
+		struct zone *zone = pfn_to_zone(pfn);
+
+		mutex_lock(&zone->lock);
+		ADD_ONCE(zone->nr_freed_pages, (1UL << order) - nr);
+		free_page_range(zone, pfn + nr, (1UL << order) - nr, page->flags & PG_DIRTY);
+		mutex_unlock(&zone->lock);
+	}
+	return page;
+}
+
+void free_pages_exact(struct page *page, unsigned long nr)
+{
+	unsigned long pfn = page_to_pfn(page);
+	struct zone *zone = pfn_to_zone(pfn);
+
+	trace_mm_page_free(page_to_addr(page), order_for_pages(nr));
+	mutex_lock(&zone->lock);
+	ADD_ONCE(zone->nr_freed_pages, nr);
+	free_page_range(zone, pfn, nr, true);
+	mutex_unlock(&zone->lock);
+	balance_zone(zone);
+}
+
+bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_nr)
+{
+	unsigned long pfn = page_to_pfn(page);
+	struct zone *zone = pfn_to_zone(pfn);
+	bool ok = true;
+
+	mutex_lock(&zone->lock);
+	if (new_nr > nr)
+		ok = take_free_range(zone, pfn + nr, new_nr - nr);
+	else if (new_nr < nr)
+		free_page_range(zone, pfn + new_nr, nr - new_nr, true);
+	mutex_unlock(&zone->lock);
+	return ok;
+}
+
+void split_page_range(struct page *page, unsigned long nr)
+{
+	const struct zone *zone = pfn_to_zone(page_to_pfn(page));
+	struct page single = { .word = READ_ONCE(page->word) };
+	unsigned long i;
+
+	single.order = 0;
+	single.cache = zone->zone_id;
+	single.flags &= (uint8_t)~(PG_COMPOUND | PG_MOVABLE);
+	single.refcount = 1;
+	for (i = 0; i < nr; i++) {
+		page[i].owner = page->owner;
+		__atomic_store_n(&page[i].word, single.word, __ATOMIC_RELAXED);
+	}
+}
+
+void split_page(struct page *page, unsigned int order)
+{
+	split_page_range(page, 1UL << order);
+}
+
+/* A whole list at once from the zone lists would save little: each page is a few instructions off its CPU's list. */
+unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **array)
+{
+	unsigned long n;
+
+	for (n = 0; n < nr; n++) {
+		/* What is missing after the first is no failure: the caller sees how many there are. */
+		array[n] = alloc_pages(n ? (gfp & ~GFP_NOFAIL) | GFP_NOWARN | GFP_NORETRY : gfp, 0);
+		if (!array[n])
+			break;
+	}
+	return n;
+}

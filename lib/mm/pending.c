@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the walk calls and what comes with the next changes, each in a file of its own.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "mm/compaction.h"
+#include "mm/debug.h"
+#include "mm/fault_inject.h"
+#include "mm/mempolicy.h"
+#include "mm/migrate.h"
+#include "mm/page_alloc.h"
+#include "mm/page_isolation.h"
+#include "mm/vmstat.h"
+
+/* vmstat.c, show_mem.c */
+unsigned long vm_events[NR_VM_EVENT_ITEMS];
+void warn_alloc(gfp_t gfp, const nodemask_t *nodemask, const char *fmt, ...)
+{
+	(void)gfp, (void)nodemask, (void)fmt;
+}
+
+/* mempolicy.c */
+thread_local_var struct task current_task;
+static const struct mempolicy default_policy;
+nodemask_t cpuset_mems_allowed = ~0UL;
+void mempolicy_init(void)
+{
+}
+const struct mempolicy *get_task_policy(gfp_t gfp)
+{
+	(void)gfp;
+	return &default_policy;
+}
+int policy_node(gfp_t gfp, const struct mempolicy *pol, int nid)
+{
+	(void)gfp, (void)pol;
+	return nid;
+}
+const nodemask_t *policy_nodemask(gfp_t gfp, const struct mempolicy *pol)
+{
+	(void)gfp, (void)pol;
+	return NULL;
+}
+int interleave_nodes(const struct mempolicy *pol)
+{
+	(void)pol;
+	return numa_node_id();
+}
+bool cpusets_enabled(void)
+{
+	return false;
+}
+bool cpuset_zone_allowed(const struct zone *zone, gfp_t gfp)
+{
+	(void)zone, (void)gfp;
+	return true;
+}
+unsigned int read_mems_allowed_begin(void)
+{
+	return 0;
+}
+bool read_mems_allowed_retry(unsigned int seq)
+{
+	(void)seq;
+	return false;
+}
+
+/* debug.c, fault_inject.c */
+unsigned int page_debug;
+bool fail_page_alloc_enabled;
+bool should_fail_alloc_page(gfp_t gfp, unsigned int order)
+{
+	(void)gfp, (void)order;
+	return false;
+}
+void debug_alloc_pages(struct page *page, unsigned int order, gfp_t gfp)
+{
+	(void)page, (void)order, (void)gfp;
+}
+void debug_free_pages(struct page *page, unsigned int order)
+{
+	(void)page, (void)order;
+}
+void kernel_init_free_pages(struct page *page, unsigned int order)
+{
+	if (page->flags & PG_DIRTY)
+		memset(page_to_addr(page), 0, PAGE_SIZE << order);
+}
+bool check_new_pages(const struct page *page, unsigned int order)
+{
+	(void)page, (void)order;
+	return false;
+}
+bool set_page_guard(struct zone *zone, struct page *page, unsigned int order)
+{
+	(void)zone, (void)page, (void)order;
+	return false;
+}
+
+/* migrate.c, compaction.c */
+int set_page_movable(struct page *page, const struct bm_movable_ops *ops, void *arg)
+{
+	(void)page, (void)ops, (void)arg;
+	return -ENOMEM;
+}
+void clear_page_movable(struct page *page)
+{
+	(void)page;
+}
+enum compact_result try_to_compact_pages(gfp_t gfp, unsigned int order, unsigned int alloc_flags,
+					 const struct alloc_context *ac, enum compact_priority prio)
+{
+	(void)gfp, (void)order, (void)alloc_flags, (void)ac, (void)prio;
+	return COMPACT_SKIPPED;
+}
+bool compaction_zonelist_suitable(const struct alloc_context *ac, unsigned int order, unsigned int alloc_flags)
+{
+	(void)ac, (void)order, (void)alloc_flags;
+	return false;
+}
+void compaction_defer_reset(struct zone *zone, int order, bool alloc_success)
+{
+	(void)zone, (void)order, (void)alloc_success;
+}
+unsigned long compact_node(int nid)
+{
+	(void)nid;
+	return 0;
+}
+
+/* contig.c */
+struct page *alloc_contig_pages(unsigned long nr_pages, gfp_t gfp, int nid, const nodemask_t *nodemask)
+{
+	(void)nr_pages, (void)gfp, (void)nid, (void)nodemask;
+	return NULL;
+}
+void free_contig_range(unsigned long pfn, unsigned long nr_pages)
+{
+	for (; nr_pages--; pfn++)
+		free_pages(pfn_to_page(pfn), 0);
+}

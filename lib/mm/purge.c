@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Giving back: pageblocks that are wholly free go from the zones to the arenas, dirty free blocks back to the system.
+ */
+#include <sys/mman.h>
+
+#include "base/tunables.h"
+#include "mm/arena.h"
+#include "mm/internal.h"
+#include "mm/page_alloc.h"
+#include "os/os.h"
+
+/* Wholly free pageblocks that a zone keeps, so that a slab coming and going does not reach the arenas. */
+#define ZONE_KEEP_BLOCKS 1UL
+
+/* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call. */
+#define ZONE_DIRTY_SHARE 2
+#define ZONE_PURGE_ORDER 5
+
+/* Does the zone keep its high mark without so many pages? What is above it alone may go. */
+static bool can_offline(const struct zone *zone, unsigned int order)
+{
+	unsigned long high = READ_ONCE(zone->watermark[WMARK_HIGH]);
+
+	return !high || zone->nr_free_pages >= high + (1UL << order);
+}
+
+/* Take one wholly free block off the zone; its order, 0 when there is none. */
+static unsigned int offline_free_block(struct zone *zone, unsigned long keep, unsigned long *pfn, bool *dirty)
+{
+	unsigned int order = 0, mt;
+
+	mutex_lock(&zone->lock);
+	for (mt = 0; mt < MIGRATE_PCPTYPES && zone->nr_free_blocks > keep && !order; mt++) {
+		unsigned int o;
+
+		for (o = MAX_ORDER - 1; o >= PAGEBLOCK_ORDER; o--)
+			if (zone->free_area[o].free_list[mt] != NO_PFN)
+				break;
+		if (o < PAGEBLOCK_ORDER || !can_offline(zone, o))
+			continue;
+		order = o;
+		*pfn = zone->free_area[o].free_list[mt];
+		*dirty = pfn_to_page(*pfn)->flags & PG_DIRTY;
+		del_page_from_free_list(zone, pfn_to_page(*pfn));
+		ADD_ONCE(zone->managed_pages, -(1UL << o));
+		ADD_ONCE(zone->nr_given_back, 1UL << (o - PAGEBLOCK_ORDER));
+	}
+	mutex_unlock(&zone->lock);
+	if (order && unlikely(READ_ONCE(min_free_kbytes)))
+		setup_per_zone_wmarks();
+	return order;
+}
+
+void zone_trim(struct zone *zone, unsigned long keep)
+{
+	unsigned long pfn;
+	unsigned int order;
+	bool dirty;
+
+	while ((order = offline_free_block(zone, keep, &pfn, &dirty)))
+		arena_free(pfn >> PAGEBLOCK_ORDER, 1UL << (order - PAGEBLOCK_ORDER), dirty);
+}
+
+/* Dirty free blocks of the order, nr pages or a little more if there are as many, off their lists: a chain. */
+static uint32_t take_dirty_blocks(struct zone *zone, unsigned int order, unsigned long nr)
+{
+	uint32_t chain = NO_PFN, pfn, next;
+	unsigned long taken = 0;
+	unsigned int mt;
+
+	for (mt = 0; mt < MIGRATE_ISOLATE; mt++) /* what is isolated is somebody's already */
+		for (pfn = zone->free_area[order].free_list[mt]; pfn != NO_PFN && taken < nr; pfn = next) {
+			struct page *page = pfn_to_page(pfn);
+
+			next = page->next;
+			if (!(page->flags & PG_DIRTY))
+				continue;
+			del_page_from_free_list(zone, page);
+			page->next = chain;
+			chain = pfn;
+			taken += 1UL << order;
+		}
+	return chain;
+}
+
+unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned long keep)
+{
+	unsigned long purged = 0;
+	unsigned int order;
+	bool ok = true;
+
+	/* The system gives back whole pages of its own, which may be larger than ours. */
+	min_order = (unsigned int)max_ul(min_order, order_for_pages(size_to_pages(os_page_size())));
+	for (order = MAX_ORDER; ok && order-- > min_order;) {
+		uint32_t chain = NO_PFN, pfn;
+
+		mutex_lock(&zone->lock);
+		if (zone->nr_dirty > keep)
+			chain = take_dirty_blocks(zone, order, zone->nr_dirty - keep);
+		mutex_unlock(&zone->lock);
+		while ((pfn = chain) != NO_PFN) {
+			chain = pfn_to_page(pfn)->next;
+			ok = os->madvise(pfn_to_addr(pfn), PAGE_SIZE << order, MADV_DONTNEED) >= 0;
+			purged += ok ? PAGE_SIZE << order : 0;
+			mutex_lock(&zone->lock);
+			free_one_page(zone, pfn, order, !ok);
+			mutex_unlock(&zone->lock);
+		}
+	}
+	return purged;
+}
+
+/* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, and a share of what is in use. */
+static unsigned long zone_dirty_limit(const struct zone *zone)
+{
+	return (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) +
+	       (READ_ONCE(zone->managed_pages) - READ_ONCE(zone->nr_free_pages)) / ZONE_DIRTY_SHARE;
+}
+
+/* After a free: pageblocks that are wholly free beyond need go to the arenas, dirty pages beyond the limit back to
+ * the system, to well below it, so that the next free is not again over. */
+void balance_zone(struct zone *zone)
+{
+	unsigned long limit;
+
+	if (unlikely(data_race(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
+		zone_trim(zone, ZONE_KEEP_BLOCKS);
+	limit = zone_dirty_limit(zone);
+	if (unlikely(READ_ONCE(zone->nr_dirty) > limit + READ_ONCE(zone->dirty_floor))) {
+		zone_purge(zone, ZONE_PURGE_ORDER, limit * 3 / 4);
+		/* What is left lies in small blocks: to look at them at every free would be in vain. */
+		WRITE_ONCE(zone->dirty_floor, max_ul(READ_ONCE(zone->nr_dirty), limit * 3 / 4) - limit * 3 / 4);
+	}
+#ifdef BM_DEBUG
+	check_zone(zone);
+#endif
+}
+
+size_t mm_dirty_bytes(void)
+{
+	size_t bytes = READ_ONCE(arena_stats.dirty) << PAGEBLOCK_SHIFT;
+	struct zone *zone;
+	int i;
+
+	for_each_zone (zone, i)
+		bytes += (READ_ONCE(zone->nr_dirty) + nr_pcp_pages(zone)) << PAGE_SHIFT;
+	return bytes;
+}
+
+size_t mm_used_bytes(void)
+{
+	size_t bytes = READ_ONCE(arena_stats.used) << PAGEBLOCK_SHIFT;
+	struct zone *zone;
+	int i;
+
+	for_each_zone (zone, i)
+		bytes -= READ_ONCE(zone->nr_free_pages) << PAGE_SHIFT;
+	return bytes;
+}
+
+unsigned long mm_trim(size_t keep)
+{
+	unsigned long bytes = 0;
+	struct zone *zone;
+	int i;
+
+	drain_all_pages();
+	for_each_zone (zone, i)
+		zone_trim(zone, 0);
+	bytes += arena_purge(keep >> PAGEBLOCK_SHIFT, ~0U, false) << PAGEBLOCK_SHIFT;
+	if (keep < PAGEBLOCK_SIZE)
+		for_each_zone (zone, i)
+			bytes += zone_purge(zone, 0, 0);
+	return bytes;
+}

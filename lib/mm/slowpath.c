@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The slow path: what is done, step by step, when the free lists have nothing at the low mark. Who may not wait gets a
+ * second look with more rights; who may reclaims, compacts, and tries again as long as that makes progress; and at last
+ * somebody is aborted. No lock is held but the oom lock, and that is only ever tried.
+ */
+#include "base/trace.h"
+#include "mm/compaction.h"
+#include "mm/internal.h"
+#include "mm/mempolicy.h"
+#include "mm/oom.h"
+#include "mm/page_alloc.h"
+#include "mm/vmscan.h"
+#include "mm/vmstat.h"
+#include "os/os.h"
+
+/* Rounds of reclaim without progress before the OOM step; rounds of compaction without success. */
+#define MAX_RECLAIM_RETRIES 16
+#define MAX_COMPACT_RETRIES 16
+
+/* One process, one abort at a time. */
+static struct mutex oom_lock = MUTEX_INIT(RANK_OOM);
+
+/* One request's way through. */
+struct slowpath {
+	gfp_t gfp;
+	unsigned int order;
+	unsigned int alloc_flags;
+	struct alloc_context *ac;
+	unsigned int cpuset_mems_cookie;
+	unsigned long did_some_progress;
+	enum compact_priority compact_priority;
+	enum compact_result compact_result;
+	int compaction_retries;
+	int no_progress_loops;
+};
+
+static unsigned int gfp_to_alloc_flags_cma(gfp_t gfp, unsigned int alloc_flags)
+{
+	return gfp_migratetype(gfp) == MIGRATE_MOVABLE ? alloc_flags | ALLOC_CMA : alloc_flags;
+}
+
+/* The min mark; and for those who cannot wait a part of what lies below it. */
+static unsigned int gfp_to_alloc_flags(gfp_t gfp)
+{
+	unsigned int alloc_flags = ALLOC_WMARK_MIN | ALLOC_CPUSET;
+
+	if (gfp & GFP_HIGH)
+		alloc_flags |= ALLOC_HIGH;
+	if (gfp & GFP_KSWAPD_RECLAIM)
+		alloc_flags |= ALLOC_KSWAPD;
+	if (gfp & GFP_ATOMIC_BIT) {
+		/* Speculative ones give up early, and are not worth the reserve. */
+		if (!(gfp & GFP_NOMEMALLOC))
+			alloc_flags |= ALLOC_HARDER;
+		alloc_flags &= ~ALLOC_CPUSET;
+	}
+	return gfp_to_alloc_flags_cma(gfp, alloc_flags);
+}
+
+/* The rights of this request on the reserve: none, a victim's part, or all. */
+static unsigned int gfp_pfmemalloc_flags(gfp_t gfp)
+{
+	if (unlikely(gfp & GFP_NOMEMALLOC))
+		return 0;
+	if (unlikely(gfp & GFP_MEMALLOC || current->flags & PF_MEMALLOC))
+		return ALLOC_NO_WATERMARKS;
+	return tsk_is_oom_victim() ? ALLOC_OOM : 0;
+}
+
+bool gfp_pfmemalloc_allowed(gfp_t gfp)
+{
+	return gfp_pfmemalloc_flags(gfp) != 0;
+}
+
+static void wake_all_kswapds(const struct slowpath *s)
+{
+	struct zone *zone, **z;
+
+	for_each_zone_of (zone, z, s->ac)
+		wakeup_kswapd(zone, s->gfp, s->order, s->ac->highest_zoneidx);
+}
+
+static struct page *try_freelist(const struct slowpath *s)
+{
+	return get_page_from_freelist(s->gfp, s->order, s->alloc_flags, s->ac);
+}
+
+static struct page *alloc_pages_direct_compact(struct slowpath *s, enum compact_priority prio)
+{
+	unsigned int memalloc;
+	struct page *page;
+
+	if (!s->order) {
+		s->compact_result = COMPACT_SKIPPED;
+		return NULL;
+	}
+	/* Callbacks that allocate, though they must not, shall not compact in turn. */
+	memalloc = current->flags & PF_MEMALLOC;
+	current->flags |= PF_MEMALLOC;
+	s->compact_result = try_to_compact_pages(s->gfp, s->order, s->alloc_flags, s->ac, prio);
+	current->flags = (current->flags & ~PF_MEMALLOC) | memalloc;
+	if (s->compact_result <= COMPACT_DEFERRED)
+		return NULL;
+	count_vm_event(COMPACTSTALL);
+	drain_all_pages();
+	page = try_freelist(s);
+	if (page) {
+		compaction_defer_reset(pfn_to_zone(page_to_pfn(page)), (int)s->order, true);
+		count_vm_event(COMPACTSUCCESS);
+		return page;
+	}
+	count_vm_event(COMPACTFAIL);
+	return NULL;
+}
+
+static struct page *alloc_pages_direct_reclaim(struct slowpath *s)
+{
+	struct page *page;
+	bool drained = false;
+
+	s->did_some_progress = try_to_free_pages(s->ac->zonelist, s->order, s->gfp, s->ac->nodemask);
+	if (!s->did_some_progress)
+		return NULL;
+	for (;;) {
+		page = try_freelist(s);
+		if (page || drained)
+			return page;
+		/* What was freed may lie in per-CPU lists, or in the reserve for those who cannot wait. */
+		unreserve_highatomic_pageblock(s->ac, false);
+		drain_all_pages();
+		drained = true;
+	}
+}
+
+/* Could some zone serve it, were all freed that can be? Then reclaim is worth another round. */
+static bool should_reclaim_retry(struct slowpath *s)
+{
+	struct zone *zone, **z;
+
+	/* Costly orders may reclaim for ever without ever forming a block: that is no progress. */
+	if (s->did_some_progress && s->order <= PAGE_ALLOC_COSTLY_ORDER)
+		s->no_progress_loops = 0;
+	else
+		s->no_progress_loops++;
+	if (s->no_progress_loops > MAX_RECLAIM_RETRIES)
+		return unreserve_highatomic_pageblock(s->ac, true);
+	for_each_zone_of (zone, z, s->ac) {
+		unsigned long available = zone_reclaimable_pages(zone) + READ_ONCE(zone->nr_free_pages);
+
+		if (!populated_zone(zone))
+			continue;
+		if (zone_watermark_ok_pages(zone, s->order, READ_ONCE(zone->watermark[WMARK_MIN]),
+					    s->ac->highest_zoneidx, s->alloc_flags, available)) {
+			os_yield();
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Compaction failed; with more effort, or after more reclaim, it may not. */
+static bool should_compact_retry(struct slowpath *s)
+{
+	int max_retries = MAX_COMPACT_RETRIES;
+	enum compact_priority min_priority;
+
+	if (!s->order)
+		return false;
+	if (compaction_made_progress(s->compact_result))
+		s->compaction_retries++;
+	if (!compaction_failed(s->compact_result)) {
+		/* It had nothing to work with: reclaim gives it that. */
+		if (compaction_needs_reclaim(s->compact_result))
+			return compaction_zonelist_suitable(s->ac, s->order, s->alloc_flags);
+		if (!compaction_withdrawn(s->compact_result)) {
+			if (s->order > PAGE_ALLOC_COSTLY_ORDER)
+				max_retries /= 4;
+			if (s->compaction_retries <= max_retries)
+				return true;
+		}
+	}
+	min_priority = s->order > PAGE_ALLOC_COSTLY_ORDER ? MIN_COMPACT_COSTLY_PRIORITY : MIN_COMPACT_PRIORITY;
+	if (s->compact_priority > min_priority) {
+		s->compact_priority--;
+		s->compaction_retries = 0;
+		return true;
+	}
+	return false;
+}
+
+/* Whom the OOM step cannot help, or must not. */
+static bool oom_exempt(const struct slowpath *s)
+{
+	if (s->gfp & GFP_NOFAIL)
+		return false;
+	if (current->flags & PF_DUMPCORE)
+		return true;
+	if (s->order > PAGE_ALLOC_COSTLY_ORDER)
+		return true;
+	/* It asked for all but that. */
+	if (s->gfp & (GFP_RETRY_MAYFAIL | GFP_THISNODE))
+		return true;
+	if (s->ac->highest_zoneidx < ZONE_NORMAL)
+		return true;
+	/* The application's caches could not be asked. The kernel lets it loop until somebody else may; here there may be
+	 * nobody else, and NULL is better than a process that hangs. */
+	return !(s->gfp & GFP_FS);
+}
+
+static struct page *alloc_pages_may_oom(struct slowpath *s)
+{
+	struct oom_control oc = {
+		.zonelist = s->ac->zonelist,
+		.nodemask = s->ac->nodemask,
+		.gfp_mask = s->gfp,
+		.order = s->order,
+	};
+	struct page *page;
+
+	s->did_some_progress = 0;
+	/* Somebody else is at it: that is progress, a tick from now. */
+	if (!mutex_trylock(&oom_lock)) {
+		s->did_some_progress = 1;
+		os_sleep_ms(1);
+		return NULL;
+	}
+	/* A last look, at the high mark: only to notice that an abort elsewhere has just freed a lot. */
+	page = get_page_from_freelist((s->gfp | GFP_HARDWALL) & ~GFP_DIRECT_RECLAIM, s->order,
+				      ALLOC_WMARK_HIGH | ALLOC_CPUSET, s->ac);
+	if (!page && !oom_exempt(s) && out_of_memory(&oc))
+		s->did_some_progress = 1;
+	mutex_unlock(&oom_lock);
+	return page;
+}
+
+static bool check_retry_cpuset(const struct slowpath *s)
+{
+	if (!read_mems_allowed_retry(s->cpuset_mems_cookie))
+		return false;
+	/* A nodemask of the cpuset itself has changed with it; a policy's stays. */
+	return true;
+}
+
+/* With rights beyond the ordinary: in the cpuset first, then anywhere. */
+static struct page *alloc_pages_cpuset_fallback(const struct slowpath *s, unsigned int alloc_flags)
+{
+	struct page *page = get_page_from_freelist(s->gfp, s->order, alloc_flags | ALLOC_CPUSET, s->ac);
+
+	return page ? page : get_page_from_freelist(s->gfp, s->order, alloc_flags, s->ac);
+}
+
+/* NOFAIL: NULL must not leak out. Part of the reserve helps, but not all of it, which would make matters worse. */
+static struct page *alloc_pages_nofail(const struct slowpath *s)
+{
+	struct page *page;
+
+	WARN_ONCE(current->flags & PF_MEMALLOC, "NOFAIL allocation by a thread that is reclaiming: waiting for others");
+	WARN_ONCE(s->order > PAGE_ALLOC_COSTLY_ORDER, "NOFAIL allocation of the costly order %u", s->order);
+	page = alloc_pages_cpuset_fallback(s, ALLOC_HARDER);
+	if (!page)
+		os_sleep_ms(1);
+	return page;
+}
+
+/* Before the first round: the true flags, and for large orders compaction, as there may well be enough single pages.
+ * *fail: no use to go on. */
+static struct page *slowpath_prepare(struct slowpath *s, bool *fail)
+{
+	bool costly = s->order > PAGE_ALLOC_COSTLY_ORDER;
+	struct page *page;
+
+	s->compaction_retries = 0;
+	s->no_progress_loops = 0;
+	s->compact_priority = DEF_COMPACT_PRIORITY;
+	s->compact_result = COMPACT_SKIPPED;
+	s->cpuset_mems_cookie = read_mems_allowed_begin();
+	s->alloc_flags = gfp_to_alloc_flags(s->gfp);
+	reset_preferred(s->ac);
+	*fail = !*s->ac->preferred;
+	if (*fail)
+		return NULL;
+	if (s->alloc_flags & ALLOC_KSWAPD)
+		wake_all_kswapds(s);
+	page = try_freelist(s);
+	if (page || !(s->gfp & GFP_DIRECT_RECLAIM) || gfp_pfmemalloc_allowed(s->gfp))
+		return page;
+	if (!costly && (!s->order || s->ac->migratetype == MIGRATE_MOVABLE))
+		return NULL;
+	page = alloc_pages_direct_compact(s, INIT_COMPACT_PRIORITY);
+	if (page || !costly || !(s->gfp & GFP_NORETRY))
+		return page;
+	/* There is little that reclaim could do for a hugepage that compaction could not. */
+	*fail = s->compact_result == COMPACT_SKIPPED || s->compact_result == COMPACT_DEFERRED;
+	s->compact_priority = INIT_COMPACT_PRIORITY;
+	return NULL;
+}
+
+/* One round. *again: it is worth another one. */
+static struct page *slowpath_round(struct slowpath *s, bool *again)
+{
+	unsigned int reserve;
+	struct page *page;
+
+	*again = false;
+	if (s->alloc_flags & ALLOC_KSWAPD)
+		wake_all_kswapds(s);
+	reserve = gfp_pfmemalloc_flags(s->gfp);
+	if (reserve)
+		s->alloc_flags = gfp_to_alloc_flags_cma(s->gfp, reserve);
+	/* High priority is the process's business, not the user's: policies do not count. */
+	if (!(s->alloc_flags & ALLOC_CPUSET) || reserve) {
+		s->ac->nodemask = NULL;
+		reset_preferred(s->ac);
+	}
+	page = try_freelist(s);
+	if (page || !(s->gfp & GFP_DIRECT_RECLAIM) || current->flags & PF_MEMALLOC)
+		return page;
+	page = alloc_pages_direct_reclaim(s);
+	if (page)
+		return page;
+	page = alloc_pages_direct_compact(s, s->compact_priority);
+	if (page || s->gfp & GFP_NORETRY)
+		return page;
+	if (s->order > PAGE_ALLOC_COSTLY_ORDER && !(s->gfp & GFP_RETRY_MAYFAIL))
+		return NULL;
+	*again = should_reclaim_retry(s) || (s->did_some_progress && should_compact_retry(s));
+	if (*again || check_retry_cpuset(s))
+		return NULL;
+	page = alloc_pages_may_oom(s);
+	/* A victim that had its share of the reserve is to end, not to wait. */
+	if (page || (tsk_is_oom_victim() && (s->alloc_flags & ALLOC_OOM || s->gfp & GFP_NOMEMALLOC)))
+		return page;
+	*again = s->did_some_progress != 0;
+	if (*again)
+		s->no_progress_loops = 0;
+	return NULL;
+}
+
+struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order, struct alloc_context *ac)
+{
+	struct slowpath s = { .gfp = gfp, .order = order, .ac = ac };
+	struct page *page;
+	bool fail, again;
+
+	/* The reserve of those who cannot wait is not for those who can. */
+	if (WARN_ONCE((gfp & (GFP_ATOMIC_BIT | GFP_DIRECT_RECLAIM)) == (GFP_ATOMIC_BIT | GFP_DIRECT_RECLAIM),
+		      "page allocation that is ATOMIC and may reclaim: it is not ATOMIC"))
+		s.gfp &= ~GFP_ATOMIC_BIT;
+retry_cpuset:
+	page = slowpath_prepare(&s, &fail);
+	again = !fail;
+	while (!page && again)
+		page = slowpath_round(&s, &again);
+	if (page)
+		return page;
+	if (check_retry_cpuset(&s))
+		goto retry_cpuset;
+	if (s.gfp & GFP_NOFAIL &&
+	    !WARN_ONCE(!(s.gfp & GFP_DIRECT_RECLAIM), "NOFAIL allocation that may not wait: it can fail")) {
+		page = alloc_pages_nofail(&s);
+		if (page)
+			return page;
+		goto retry_cpuset;
+	}
+	warn_alloc(s.gfp, ac->nodemask, "page allocation failure: order:%u", order);
+	return NULL;
+}
+
+void oom_lock_all(void)
+{
+	mutex_lock(&oom_lock);
+}
+void oom_unlock_all(void)
+{
+	mutex_unlock(&oom_lock);
+}
+void oom_reinit_after_fork(void)
+{
+	mutex_reinit_after_fork(&oom_lock);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Direct reclaim over the built-in shrinkers, in the order in which they were registered.
+ */
+#include "mm/vmscan.h"
+
+#include "mm/arena.h"
+#include "mm/current.h"
+#include "mm/page_alloc.h"
+#include "mm/vmstat.h"
+
+#define DEF_PRIORITY 12
+#define SWAP_CLUSTER_MAX 32UL	  /* pages that end a round */
+#define RECLAIM_DISTANCE 30	  /* farther nodes are not worth reclaiming here for */
+
+unsigned long node_reclaim_mode;
+
+static struct shrinker *shrinkers, **last = &shrinkers;
+
+void register_shrinker(struct shrinker *shrinker)
+{
+	shrinker->next = NULL;
+	*last = shrinker;
+	last = &shrinker->next;
+}
+
+/* The share of what a shrinker has that is scanned at a priority: all of it at 0. */
+static unsigned long shrink_slab(gfp_t gfp, int nid, int priority)
+{
+	unsigned long freed = 0;
+	struct shrinker *s;
+
+	for (s = shrinkers; s; s = s->next) {
+		unsigned long count, got;
+
+		if (s->needs & ~gfp)
+			continue;
+		count = s->count(nid);
+		if (!count)
+			continue;
+		got = s->scan(nid, max_ul(count >> priority, SWAP_CLUSTER_MAX));
+		count_vm_events(SLABS_SCANNED, count);
+		freed += got;
+	}
+	return freed;
+}
+
+/* Reclaim must not recurse: while it runs the thread is one that may use the reserve instead. */
+static unsigned long do_shrink(gfp_t gfp, int nid, unsigned long enough)
+{
+	unsigned int memalloc = current->flags & PF_MEMALLOC;
+	unsigned long freed = 0;
+	int priority;
+
+	current->flags |= PF_MEMALLOC;
+	for (priority = DEF_PRIORITY; priority >= 0 && freed < enough; priority--)
+		freed += shrink_slab(gfp, nid, priority);
+	current->flags = (current->flags & ~PF_MEMALLOC) | memalloc;
+	return freed;
+}
+
+unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int order, gfp_t gfp,
+				const nodemask_t *nodemask)
+{
+	unsigned long freed = 0;
+	nodemask_t done = 0;
+	unsigned int i;
+
+	count_vm_event(ALLOCSTALL);
+	for (i = 0; i < zonelist->nr; i++) {
+		const struct zone *zone = zonelist->zones[i];
+
+		if (node_isset(zone->nid, done) || (nodemask && !node_isset(zone->nid, *nodemask)))
+			continue;
+		done |= 1UL << zone->nid;
+		freed += do_shrink(gfp, zone->nid, max_ul(SWAP_CLUSTER_MAX, 1UL << order));
+	}
+	count_vm_events(PGSTEAL_DIRECT, freed);
+	return freed;
+}
+
+unsigned long zone_reclaimable_pages(const struct zone *zone)
+{
+	unsigned long nr = 0;
+	struct shrinker *s;
+
+	for (s = shrinkers; s; s = s->next)
+		nr += s->count(zone->nid);
+	return nr;
+}
+
+bool zone_allows_reclaim(const struct zone *local, const struct zone *zone)
+{
+	return topology.distance[local->nid][zone->nid] <= RECLAIM_DISTANCE;
+}
+
+int node_reclaim(pg_data_t *pgdat, gfp_t gfp, unsigned int order)
+{
+	unsigned long freed, enough = max_ul(SWAP_CLUSTER_MAX, 1UL << order);
+
+	if (!(gfp & GFP_DIRECT_RECLAIM) || current->flags & PF_MEMALLOC)
+		return NODE_RECLAIM_NOSCAN;
+	if (!zone_reclaimable_pages(&pgdat->node_zones[ZONE_NORMAL]))
+		return NODE_RECLAIM_FULL;
+	/* One thread a node is enough. */
+	if (atomic_add_return(&pgdat->reclaiming, 1) != 1) {
+		atomic_sub_return(&pgdat->reclaiming, 1);
+		return NODE_RECLAIM_NOSCAN;
+	}
+	freed = do_shrink(gfp, pgdat->node_id, enough);
+	atomic_sub_return(&pgdat->reclaiming, 1);
+	count_vm_event(freed >= enough ? ZONE_RECLAIM_SUCCESS : ZONE_RECLAIM_FAILED);
+	return freed >= enough ? NODE_RECLAIM_SUCCESS : NODE_RECLAIM_SOME;
+}
+
+unsigned long drop_caches(unsigned int what)
+{
+	unsigned long bytes = 0;
+	int nid;
+
+	if (what & 2) {
+		count_vm_event(DROP_SLAB);
+		for_each_online_node (nid)
+			bytes += do_shrink(GFP_KERNEL, nid, ~0UL) << PAGE_SHIFT;
+	}
+	if (what & 1) {
+		count_vm_event(DROP_PAGECACHE);
+		bytes = mm_trim(0);
+	}
+	return bytes;
+}
+
+void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_type highest_zoneidx)
+{
+	(void)gfp;
+	(void)order;
+	(void)highest_zoneidx;
+	WRITE_ONCE(zone->watermark_boost, 0);
+}
+
+/* What lies in per-CPU lists. */
+static unsigned long count_pcp(int nid)
+{
+	unsigned long nr = 0;
+	int z;
+
+	for (z = 0; z < MAX_NR_ZONES; z++)
+		nr += nr_pcp_pages(&NODE_DATA(nid)->node_zones[z]);
+	return nr;
+}
+
+static unsigned long scan_pcp(int nid, unsigned long nr_pages)
+{
+	unsigned long nr = 0;
+	int z;
+
+	for (z = 0; z < MAX_NR_ZONES && nr < nr_pages; z++)
+		nr += drain_zone_pages(&NODE_DATA(nid)->node_zones[z]);
+	return nr;
+}
+
+/* Free pageblocks of zones that this request may not be allowed to use: the arenas can give them to any. */
+static unsigned long count_blocks(int nid)
+{
+	unsigned long nr = 0;
+	int z;
+
+	for (z = ZONE_NORMAL; z < MAX_NR_ZONES; z++)
+		nr += READ_ONCE(NODE_DATA(nid)->node_zones[z].nr_free_blocks);
+	return nr << PAGEBLOCK_ORDER;
+}
+
+static unsigned long scan_blocks(int nid, unsigned long nr_pages)
+{
+	unsigned long before = count_blocks(nid);
+	int z;
+
+	(void)nr_pages;
+	for (z = ZONE_NORMAL; z < MAX_NR_ZONES; z++)
+		zone_trim(&NODE_DATA(nid)->node_zones[z], 0);
+	return before - min_ul(before, count_blocks(nid));
+}
+
+void vmscan_init(void)
+{
+	static struct shrinker pcp = { .name = "pcp", .count = count_pcp, .scan = scan_pcp };
+	static struct shrinker blocks = { .name = "blocks", .count = count_blocks, .scan = scan_blocks };
+
+	register_shrinker(&pcp);
+	register_shrinker(&blocks);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reclaim: what can be had back without anybody's leave. Layers above register what they cache as shrinkers.
+ */
+#ifndef MM_VMSCAN_H
+#define MM_VMSCAN_H
+
+#include "mm/internal.h"
+
+/* Built in: no allocation, no locks of the application. Called with no lock held. Lives for ever. */
+struct shrinker {
+	const char *name;
+	unsigned long (*count)(int nid);		       /* pages that scan could free; an estimate, torn */
+	unsigned long (*scan)(int nid, unsigned long nr_pages); /* pages freed */
+	gfp_t needs;					       /* rights it needs: GFP_IO for those that make system calls */
+	struct shrinker *next;
+};
+/* The page allocator's own; once. */
+void vmscan_init(void);
+/* Before there are threads, in the order in which they are to be called. */
+void register_shrinker(struct shrinker *shrinker);
+
+/* Direct reclaim for a request; pages freed, 0 if none. Not called recursively: PF_MEMALLOC is set meanwhile. */
+unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int order, gfp_t gfp,
+				const nodemask_t *nodemask);
+/* Pages that reclaim may yet free on this zone's node. */
+unsigned long zone_reclaimable_pages(const struct zone *zone);
+
+/* vm.zone_reclaim_mode: reclaim on the near node before going to a far one. */
+extern unsigned long node_reclaim_mode;
+enum { NODE_RECLAIM_NOSCAN = -2, NODE_RECLAIM_FULL = -1, NODE_RECLAIM_SOME = 0, NODE_RECLAIM_SUCCESS = 1 };
+bool zone_allows_reclaim(const struct zone *local, const struct zone *zone);
+int node_reclaim(pg_data_t *pgdat, gfp_t gfp, unsigned int order);
+
+/* vm.drop_caches: 1 pages, 2 slabs, 3 both. Bytes given back. */
+unsigned long drop_caches(unsigned int what);
+
+/* The zone is near its low mark, or was boosted. No thread reclaims in the background yet, so that nobody would work a
+ * boost off: it is taken back. */
+void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_type highest_zoneidx);
+
+#endif

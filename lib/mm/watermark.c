@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Watermarks: how much of a zone must stay free, for whom. While min_free_kbytes is 0 no limit is in force: every mark
+ * is 0, and a zone is asked as long as it has anything.
+ */
+#include "base/lock.h"
+#include "mm/internal.h"
+
+unsigned long min_free_kbytes;
+unsigned long watermark_scale_factor = 10;    /* in 1/10000 of the zone: from one mark to the next */
+unsigned long watermark_boost_factor = 15000; /* in 1/10000 of the high mark */
+unsigned long sysctl_lowmem_reserve_ratio[MAX_NR_ZONES] = { [ZONE_DMA32] = 256, [ZONE_NORMAL] = 32, [ZONE_MOVABLE] = 0 };
+
+/* The marks are written by one thread at a time. */
+static struct mutex wmark_lock = MUTEX_INIT(RANK_WMARK);
+
+unsigned long wmark_pages(const struct zone *zone, unsigned int alloc_flags)
+{
+	return READ_ONCE(zone->watermark[alloc_flags & ALLOC_WMARK_MASK]) + READ_ONCE(zone->watermark_boost);
+}
+
+/* Free pages that this request could not have. */
+static unsigned long unusable_free_pages(const struct zone *zone, unsigned int order, unsigned int alloc_flags)
+{
+	unsigned long unusable = (1UL << order) - 1 + READ_ONCE(zone->nr_isolated);
+
+	if (!(alloc_flags & (ALLOC_HARDER | ALLOC_OOM)))
+		unusable += READ_ONCE(zone->nr_reserved_highatomic);
+	if (!(alloc_flags & ALLOC_CMA))
+		unusable += READ_ONCE(zone->nr_free_cma);
+	return unusable;
+}
+
+static bool has_block(const struct zone *zone, unsigned int order, unsigned int alloc_flags)
+{
+	for (; order < MAX_ORDER; order++) {
+		const uint32_t *lists = zone->free_area[order].free_list;
+		unsigned int mt;
+
+		if (!READ_ONCE(zone->free_area[order].nr_free))
+			continue;
+		for (mt = 0; mt < MIGRATE_PCPTYPES; mt++)
+			if (data_race(lists[mt]) != NO_PFN)
+				return true;
+		if (alloc_flags & ALLOC_CMA && data_race(lists[MIGRATE_CMA]) != NO_PFN)
+			return true;
+		if (alloc_flags & (ALLOC_HARDER | ALLOC_OOM) && data_race(lists[MIGRATE_HIGHATOMIC]) != NO_PFN)
+			return true;
+	}
+	return false;
+}
+
+bool zone_watermark_ok_pages(const struct zone *zone, unsigned int order, unsigned long mark,
+			     enum zone_type highest_zoneidx, unsigned int alloc_flags, unsigned long free_pages)
+{
+	unsigned long unusable = unusable_free_pages(zone, order, alloc_flags), min = mark;
+
+	if (alloc_flags & ALLOC_HIGH)
+		min -= min / 2;
+	/* A victim is on its way out, and frees what it has: it may go deeper than who merely cannot wait. */
+	if (alloc_flags & ALLOC_OOM)
+		min -= min / 2;
+	else if (alloc_flags & ALLOC_HARDER)
+		min -= min / 4;
+	if (free_pages <= unusable + min + READ_ONCE(zone->lowmem_reserve[highest_zoneidx]))
+		return false;
+	return !order || has_block(zone, order, alloc_flags);
+}
+
+bool zone_watermark_ok(const struct zone *zone, unsigned int order, unsigned long mark, enum zone_type highest_zoneidx,
+		       unsigned int alloc_flags)
+{
+	return zone_watermark_ok_pages(zone, order, mark, highest_zoneidx, alloc_flags, READ_ONCE(zone->nr_free_pages));
+}
+
+bool boost_watermark(struct zone *zone)
+{
+	unsigned long max_boost;
+
+	if (!READ_ONCE(watermark_boost_factor) || PAGEBLOCK_PAGES * 4 > zone->managed_pages)
+		return false;
+	max_boost = READ_ONCE(zone->watermark[WMARK_HIGH]) * READ_ONCE(watermark_boost_factor) / 10000;
+	if (!max_boost)
+		return false;
+	max_boost = max_ul(PAGEBLOCK_PAGES, max_boost);
+	WRITE_ONCE(zone->watermark_boost, min_ul(zone->watermark_boost + PAGEBLOCK_PAGES, max_boost));
+	return true;
+}
+
+/* What a zone keeps from requests that could have been served by a higher one, so that they do not use up the memory of
+ * those that could not. */
+static void setup_per_zone_lowmem_reserve(pg_data_t *pgdat)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < MAX_NR_ZONES; i++) {
+		unsigned long above = 0, ratio = READ_ONCE(sysctl_lowmem_reserve_ratio[i]);
+
+		for (j = i + 1; j < MAX_NR_ZONES; j++) {
+			above += READ_ONCE(pgdat->node_zones[j].managed_pages);
+			WRITE_ONCE(pgdat->node_zones[i].lowmem_reserve[j],
+				   ratio && READ_ONCE(min_free_kbytes) ? above / ratio : 0);
+		}
+	}
+}
+
+static void setup_zone_wmarks(struct zone *zone, unsigned long pages_min, unsigned long all_pages)
+{
+	unsigned long managed = READ_ONCE(zone->managed_pages), min, step;
+
+	min = all_pages ? (unsigned long)((unsigned __int128)pages_min * managed / all_pages) : 0;
+	step = pages_min ? max_ul(min / 4, managed * READ_ONCE(watermark_scale_factor) / 10000) : 0;
+	WRITE_ONCE(zone->watermark[WMARK_MIN], min);
+	WRITE_ONCE(zone->watermark[WMARK_LOW], min + step);
+	WRITE_ONCE(zone->watermark[WMARK_HIGH], min + 2 * step);
+	WRITE_ONCE(zone->watermark_boost, 0);
+}
+
+void setup_per_zone_wmarks(void)
+{
+	unsigned long pages_min = READ_ONCE(min_free_kbytes) >> (PAGE_SHIFT - 10), all_pages = 0;
+	struct zone *zone;
+	int i;
+
+	mutex_lock(&wmark_lock);
+	for_each_zone (zone, i)
+		all_pages += READ_ONCE(zone->managed_pages);
+	for_each_zone (zone, i)
+		setup_zone_wmarks(zone, pages_min, all_pages);
+	for_each_online_node (i)
+		setup_per_zone_lowmem_reserve(NODE_DATA(i));
+	mutex_unlock(&wmark_lock);
+}
+
+void watermark_lock_all(void)
+{
+	mutex_lock(&wmark_lock);
+}
+void watermark_unlock_all(void)
+{
+	mutex_unlock(&wmark_lock);
+}
+void watermark_reinit_after_fork(void)
+{
+	mutex_reinit_after_fork(&wmark_lock);
+}
