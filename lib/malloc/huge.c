@@ -5,6 +5,7 @@
 #include "malloc/huge.h"
 
 #include "mm/arena.h"
+#include "mm/mempolicy.h"
 #include "mm/mmzone.h"
 
 /* Hugepages behind a block of fewer would make its unused tail resident for nothing. */
@@ -28,7 +29,8 @@ void *huge_alloc(size_t size, size_t align, bool *zeroed)
 	unsigned long pb, full = pages >> PAGEBLOCK_ORDER;
 	struct page *page;
 
-	pb = arena_alloc(blocks_for_pages(pages), max_ul(align >> PAGEBLOCK_SHIFT, 1), PB_HUGE, numa_node_id(), zeroed);
+	pb = arena_alloc(blocks_for_pages(pages), max_ul(align >> PAGEBLOCK_SHIFT, 1), PB_HUGE, mempolicy_slab_node(),
+			 zeroed);
 	if (!pb)
 		return NULL;
 	if (full >= THP_BLOCKS_MIN)

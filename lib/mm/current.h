@@ -16,19 +16,35 @@
 #define PF_FAIL 0x20u	  /* faults are injected here (task-filter) */
 
 struct mempolicy {
-	unsigned short mode; /* MPOL_* */
-	unsigned short flags;
-	nodemask_t nodes;
+	unsigned short mode;	 /* MPOL_*, without mode flags */
+	unsigned short flags;	 /* MPOL_F_STATIC_NODES, MPOL_F_RELATIVE_NODES */
+	unsigned int seq;	 /* mems_allowed_seq that nodes is for */
+	nodemask_t nodes;	 /* what it comes to: nodes that exist, have memory and are allowed */
+	nodemask_t user_nodes;	 /* what was asked for */
+	nodemask_t mems_allowed; /* what was allowed when nodes was made */
 };
 
 struct task {
-	unsigned int flags; /* PF_* */
-	bool has_policy;    /* it set one; else the process's counts */
-	uint8_t il_prev;    /* interleave: the node used last */
-	struct mempolicy policy;
+	unsigned int flags;	 /* PF_* */
+	bool has_policy;	 /* policy is in force; else the process's is still to be copied there */
+	uint8_t il_prev;	 /* interleave: the node used last, plus 1; 0: none yet */
+	struct mempolicy policy; /* this thread's own; nobody else looks */
 };
 extern thread_local_var struct task current_task;
 #define current (&current_task)
+
+/* Scopes: what was in force before, to be put back. */
+static always_inline unsigned int memalloc_flags_save(unsigned int scope)
+{
+	unsigned int saved = current->flags & PF_SCOPES;
+
+	current->flags |= scope & PF_SCOPES;
+	return saved;
+}
+static always_inline void memalloc_flags_restore(unsigned int saved)
+{
+	current->flags = (current->flags & ~PF_SCOPES) | (saved & PF_SCOPES);
+}
 
 /* The request under the thread's scopes. */
 static always_inline gfp_t current_gfp_context(gfp_t gfp)

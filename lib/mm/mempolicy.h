@@ -5,18 +5,41 @@
 #ifndef MM_MEMPOLICY_H
 #define MM_MEMPOLICY_H
 
+#include "base/atomic.h"
 #include "mm/current.h"
 
-/* The process's policy (get_mempolicy(2)) and Mems_allowed are read; once, at start. */
+struct alloc_context;
+
+#define POLICY_PREFERRED_MANY 5 /* MPOL_PREFERRED_MANY, which the headers of Linux before 5.15 lack */
+
+/* The process's policy (get_mempolicy(2)) and Mems_allowed are read; once, at start, when the nodes are known, or when
+ * they are first needed. No system call where there is but one node. */
 void mempolicy_init(void);
 
-/* The policy of this thread for a request; the default one under THISNODE. */
-const struct mempolicy *get_task_policy(gfp_t gfp);
-/* The node to begin at, and the nodes that may serve (NULL: all). */
+/* Local allocation from any node: what a request has where no other policy says anything. */
+extern const struct mempolicy default_policy;
+/* Some thread has, or had, another policy, and there is more than one node. */
+extern bool mempolicies_enabled;
+
+/* The policy of this thread, as far as there is one. */
+const struct mempolicy *current_policy(void);
+
+/* The policy of this thread for a request; default_policy under THISNODE. */
+static always_inline const struct mempolicy *get_task_policy(gfp_t gfp)
+{
+	if (likely(!data_race(mempolicies_enabled)) || gfp & GFP_THISNODE)
+		return &default_policy;
+	return current_policy();
+}
+
+/* The node to begin at, for a thread that runs on nid; and the nodes that may serve (NULL: all). For all modes but
+ * interleave, where interleave_nodes says the former, and the latter are all. */
 int policy_node(gfp_t gfp, const struct mempolicy *pol, int nid);
 const nodemask_t *policy_nodemask(gfp_t gfp, const struct mempolicy *pol);
 /* The next node in turn. */
 int interleave_nodes(const struct mempolicy *pol);
+/* One node, for memory that comes from no zonelist; interleave: the next in turn. */
+int mempolicy_slab_node(void);
 
 /* set_mempolicy(2), get_mempolicy(2) for this thread: 0 or -EINVAL. */
 int set_task_policy(int mode, const unsigned long *nodemask, unsigned long maxnode);
@@ -27,12 +50,28 @@ int get_task_policy_user(int *mode, unsigned long *nodemask, unsigned long maxno
  * /proc/self/status; all nodes where that cannot be read. A read section around an allocation sees whether it changed.
  */
 extern nodemask_t cpuset_mems_allowed;
-bool cpusets_enabled(void); /* not all nodes are allowed, or that has been so */
+extern unsigned int mems_allowed_seq; /* one more with each change */
+extern bool cpusets_in_use;	      /* not all nodes are allowed, or that has been so */
+static always_inline bool cpusets_enabled(void)
+{
+	return unlikely(READ_ONCE(cpusets_in_use));
+}
 bool cpuset_zone_allowed(const struct zone *zone, gfp_t gfp);
-unsigned int read_mems_allowed_begin(void);
-/* About to fail: read the file again; true if the set is another than at begin. */
+static always_inline bool cpuset_nodemask_valid_mems_allowed(const nodemask_t *nodes)
+{
+	return READ_ONCE(*nodes) & READ_ONCE(cpuset_mems_allowed);
+}
+static always_inline unsigned int read_mems_allowed_begin(void)
+{
+	return smp_load_acquire(&mems_allowed_seq);
+}
+/* About to fail: read the file again, unless that was a moment ago; true if the set is another than at begin. */
 bool read_mems_allowed_retry(unsigned int seq);
-/* Take mask for the set of nodes; for tests and read_mems_allowed_retry. */
+/* The same, for an allocation: the thread's policy follows the change, and a nodemask without a node that is allowed is
+ * taken away. */
+bool check_retry_cpuset(unsigned int seq, struct alloc_context *ac);
+/* Take mask for the set of nodes; for mempolicy_init, read_mems_allowed_retry and tests. A mask without a node that we
+ * know changes nothing. */
 void set_mems_allowed(nodemask_t mask);
 
 #endif

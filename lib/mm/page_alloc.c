@@ -412,6 +412,15 @@ struct page *alloc_pages_fast(unsigned int order)
 	return page;
 }
 
+/* From the nodes of the policy, as long as that takes no reclaim; else from all. */
+static struct page *alloc_pages_preferred_many(gfp_t gfp, unsigned int order, const struct mempolicy *pol)
+{
+	gfp_t light = (gfp | GFP_NOWARN) & ~(GFP_DIRECT_RECLAIM | GFP_NOFAIL);
+	struct page *page = alloc_pages_nodemask(light, order, numa_node_id(), &pol->nodes);
+
+	return page ? page : alloc_pages_nodemask(gfp, order, numa_node_id(), NULL);
+}
+
 struct page *alloc_pages(gfp_t gfp, unsigned int order)
 {
 	const struct mempolicy *pol;
@@ -431,6 +440,8 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 	pol = get_task_policy(gfp);
 	if (unlikely(pol->mode == MPOL_INTERLEAVE))
 		return alloc_page_interleave(gfp, order, interleave_nodes(pol));
+	if (unlikely(pol->mode == POLICY_PREFERRED_MANY))
+		return alloc_pages_preferred_many(gfp, order, pol);
 	return alloc_pages_nodemask(gfp, order, policy_node(gfp, pol, numa_node_id()), policy_nodemask(gfp, pol));
 }
 

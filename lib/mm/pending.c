@@ -21,52 +21,6 @@ void warn_alloc(gfp_t gfp, const nodemask_t *nodemask, const char *fmt, ...)
 	(void)gfp, (void)nodemask, (void)fmt;
 }
 
-/* mempolicy.c */
-thread_local_var struct task current_task;
-static const struct mempolicy default_policy;
-nodemask_t cpuset_mems_allowed = ~0UL;
-void mempolicy_init(void)
-{
-}
-const struct mempolicy *get_task_policy(gfp_t gfp)
-{
-	(void)gfp;
-	return &default_policy;
-}
-int policy_node(gfp_t gfp, const struct mempolicy *pol, int nid)
-{
-	(void)gfp, (void)pol;
-	return nid;
-}
-const nodemask_t *policy_nodemask(gfp_t gfp, const struct mempolicy *pol)
-{
-	(void)gfp, (void)pol;
-	return NULL;
-}
-int interleave_nodes(const struct mempolicy *pol)
-{
-	(void)pol;
-	return numa_node_id();
-}
-bool cpusets_enabled(void)
-{
-	return false;
-}
-bool cpuset_zone_allowed(const struct zone *zone, gfp_t gfp)
-{
-	(void)zone, (void)gfp;
-	return true;
-}
-unsigned int read_mems_allowed_begin(void)
-{
-	return 0;
-}
-bool read_mems_allowed_retry(unsigned int seq)
-{
-	(void)seq;
-	return false;
-}
-
 /* debug.c, fault_inject.c */
 unsigned int page_debug;
 bool fail_page_alloc_enabled;

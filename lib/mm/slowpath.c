@@ -234,14 +234,6 @@ static struct page *alloc_pages_may_oom(struct slowpath *s)
 	return page;
 }
 
-static bool check_retry_cpuset(const struct slowpath *s)
-{
-	if (!read_mems_allowed_retry(s->cpuset_mems_cookie))
-		return false;
-	/* A nodemask of the cpuset itself has changed with it; a policy's stays. */
-	return true;
-}
-
 /* With rights beyond the ordinary: in the cpuset first, then anywhere. */
 static struct page *alloc_pages_cpuset_fallback(const struct slowpath *s, unsigned int alloc_flags)
 {
@@ -325,7 +317,7 @@ static struct page *slowpath_round(struct slowpath *s, bool *again)
 	if (s->order > PAGE_ALLOC_COSTLY_ORDER && !(s->gfp & GFP_RETRY_MAYFAIL))
 		return NULL;
 	*again = should_reclaim_retry(s) || (s->did_some_progress && should_compact_retry(s));
-	if (*again || check_retry_cpuset(s))
+	if (*again || check_retry_cpuset(s->cpuset_mems_cookie, s->ac))
 		return NULL;
 	page = alloc_pages_may_oom(s);
 	/* A victim that had its share of the reserve is to end, not to wait. */
@@ -354,7 +346,7 @@ retry_cpuset:
 		page = slowpath_round(&s, &again);
 	if (page)
 		return page;
-	if (check_retry_cpuset(&s))
+	if (check_retry_cpuset(s.cpuset_mems_cookie, s.ac))
 		goto retry_cpuset;
 	if (s.gfp & GFP_NOFAIL &&
 	    !WARN_ONCE(!(s.gfp & GFP_DIRECT_RECLAIM), "NOFAIL allocation that may not wait: it can fail")) {

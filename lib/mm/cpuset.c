@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cpusets: the nodes that the kernel lets this process use. They are read again when an allocation is about to fail,
+ * by one thread at a time and not more often than every few milliseconds.
+ */
+#include "base/bits.h"
+#include "mm/internal.h"
+#include "mm/mempolicy.h"
+#include "mm/oom.h"
+#include "mm/page_alloc.h"
+#include "os/os.h"
+
+#define REREAD_MS 4
+
+nodemask_t cpuset_mems_allowed = ~0UL;
+unsigned int mems_allowed_seq;
+bool cpusets_in_use;
+
+static uint64_t last_read; /* ms; whoever moves it on reads the file */
+
+bool cpuset_zone_allowed(const struct zone *zone, gfp_t gfp)
+{
+	if (likely(node_isset(zone->nid, READ_ONCE(cpuset_mems_allowed))))
+		return true;
+	if (tsk_is_oom_victim())
+		return true;
+	if (gfp & GFP_HARDWALL)
+		return false;
+	/* The kernel would ask the cpusets around this one: a process cannot see them. Those who cannot wait for memory
+	 * of their own, or are about to free some, may go on. */
+	return gfp & (GFP_ATOMIC_BIT | GFP_MEMALLOC) || current->flags & PF_MEMALLOC;
+}
+
+void set_mems_allowed(nodemask_t mask)
+{
+	nodemask_t nodes = node_states_memory();
+
+	if (!(mask & nodes) || xchg(&cpuset_mems_allowed, mask) == mask)
+		return;
+	if (nodes & ~mask && !READ_ONCE(cpusets_in_use)) {
+		WRITE_ONCE(cpusets_in_use, true);
+		alloc_fast_close(); /* the short way does not ask whether this CPU's node is allowed */
+	}
+	/* After the mask: who sees the number sees the mask. */
+	__atomic_add_fetch(&mems_allowed_seq, 1, __ATOMIC_RELEASE);
+}
+
+static cold void reread_mems_allowed(void)
+{
+	uint64_t last = READ_ONCE(last_read), now = os_clock_ms();
+	uint64_t mask;
+
+	if (last && now - last < REREAD_MS)
+		return;
+	if (try_cmpxchg(&last_read, last, now) && os_read_mems_allowed(&mask))
+		set_mems_allowed(mask);
+}
+
+bool read_mems_allowed_retry(unsigned int seq)
+{
+	if (is_power_of_2(node_states_memory()))
+		return false;
+	if (smp_load_acquire(&mems_allowed_seq) == seq)
+		reread_mems_allowed();
+	return smp_load_acquire(&mems_allowed_seq) != seq;
+}
+
+bool check_retry_cpuset(unsigned int seq, struct alloc_context *ac)
+{
+	bool retry = read_mems_allowed_retry(seq);
+
+	if (retry && READ_ONCE(mempolicies_enabled))
+		current_policy(); /* the nodemask may be that of this thread's policy: it follows */
+	if (cpusets_enabled() && ac->nodemask && !cpuset_nodemask_valid_mems_allowed(ac->nodemask)) {
+		ac->nodemask = NULL;
+		retry = true;
+	}
+	return retry;
+}
