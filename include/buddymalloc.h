@@ -113,7 +113,8 @@ BM_API int bm_compact_memory(int nid);
 
 /*
  * Scopes: until restored, every allocation of this thread is without those rights, whoever asks. Returns what to give
- * to bm_memalloc_restore. They nest. [memalloc_nofs_save and kin]
+ * to bm_memalloc_restore: all scopes that were in force before. They nest. Bits that are no scope are ignored. Both are
+ * async-signal-safe. [memalloc_nofs_save and kin]
  */
 #define BM_SCOPE_NOFS 0x1u	/* as without BM_GFP_FS */
 #define BM_SCOPE_NOIO 0x2u	/* as without BM_GFP_IO and BM_GFP_FS */
@@ -124,7 +125,11 @@ BM_API void bm_memalloc_restore(unsigned int saved);
 
 /*
  * The thread's memory policy for pages and malloc, as of set_mempolicy(2), whose MPOL_* constants are meant (default,
- * preferred, bind, interleave, local). Before the first call: the one that the process has (numactl). 0 or -EINVAL.
+ * preferred, preferred-many, bind, interleave, local; MPOL_F_STATIC_NODES, MPOL_F_RELATIVE_NODES), and, as there,
+ * maxnode is one more than the bits of the mask. Of nodes that do not exist, have no memory or are outside of the cpuset
+ * only the others count; -EINVAL if that leaves none. What has been allocated stays where it is. Before the first call of
+ * a thread: the policy that the process was started with (numactl), but that of a machine with one node is default.
+ * get: mode and mask may be NULL. 0, -EINVAL, or -ENOMEM if the library could not start.
  */
 BM_API int bm_set_mempolicy(int mode, const unsigned long *nodemask, unsigned long maxnode);
 BM_API int bm_get_mempolicy(int *mode, unsigned long *nodemask, unsigned long maxnode);

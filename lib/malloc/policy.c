@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The public functions for a thread's scopes and memory policy. Policies need the nodes, so the heap is started first;
+ * scopes are a word of the thread's own.
+ */
+#include <errno.h>
+
+#include "malloc/heap.h"
+#include "mm/mempolicy.h"
+
+unsigned int bm_memalloc_save(unsigned int scope)
+{
+	return memalloc_flags_save(scope);
+}
+
+void bm_memalloc_restore(unsigned int saved)
+{
+	memalloc_flags_restore(saved);
+}
+
+int bm_set_mempolicy(int mode, const unsigned long *nodemask, unsigned long maxnode)
+{
+	if (!heap_init())
+		return -ENOMEM;
+	return set_task_policy(mode, nodemask, maxnode);
+}
+
+int bm_get_mempolicy(int *mode, unsigned long *nodemask, unsigned long maxnode)
+{
+	if (!heap_init())
+		return -ENOMEM;
+	return get_task_policy_user(mode, nodemask, maxnode);
+}
