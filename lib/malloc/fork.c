@@ -10,6 +10,7 @@
 #include "mm/arena.h"
 #include "mm/internal.h"
 #include "mm/mmzone.h"
+#include "mm/page_isolation.h"
 #include "slab/slab.h"
 #include "slab/tcache.h"
 
@@ -46,6 +47,7 @@ void fork_child(void)
 	arena_reinit_after_fork();
 	zones_reinit_after_fork();
 	watermark_reinit_after_fork();
+	isolation_reinit_after_fork();
 	slab_reinit_after_fork();
 	tcache_reinit_after_fork();
 	oom_reinit_after_fork();

@@ -9,6 +9,13 @@
 #include "mm/debug.h"
 #include "mm/page_alloc.h"
 
+/* Wholly free pageblocks that may be given back: those that are set aside stay. */
+static void count_free_blocks(struct zone *zone, enum migratetype mt, unsigned int order, long sign)
+{
+	if (order >= PAGEBLOCK_ORDER && mt < MIGRATE_PCPTYPES)
+		ADD_ONCE(zone->nr_free_blocks, (unsigned long)(sign * (1L << (order - PAGEBLOCK_ORDER))));
+}
+
 /* Free pages that not everybody may have: watermarks leave them out. */
 static void count_set_aside(struct zone *zone, enum migratetype mt, long nr)
 {
@@ -24,6 +31,8 @@ void move_to_free_list(struct zone *zone, struct page *page, enum migratetype fr
 
 	page_list_del(&lists[from], page);
 	page_list_add(&lists[to], page);
+	count_free_blocks(zone, from, page->order, -1);
+	count_free_blocks(zone, to, page->order, 1);
 	if (unlikely(from >= MIGRATE_CMA))
 		count_set_aside(zone, from, -(1L << page->order));
 	if (unlikely(to >= MIGRATE_CMA))
@@ -43,8 +52,7 @@ static always_inline void add_to_free_list(struct zone *zone, unsigned long pfn,
 	if (dirty)
 		ADD_ONCE(zone->nr_dirty, 1UL << order);
 	pfn_to_block(pfn)->nr_free += 1U << order;
-	if (order >= PAGEBLOCK_ORDER)
-		ADD_ONCE(zone->nr_free_blocks, 1UL << (order - PAGEBLOCK_ORDER));
+	count_free_blocks(zone, mt, order, 1);
 	if (unlikely(mt >= MIGRATE_CMA))
 		count_set_aside(zone, mt, 1L << order);
 }
@@ -62,8 +70,7 @@ static always_inline void del_free_block(struct zone *zone, struct page *page)
 	if (page->flags & PG_DIRTY)
 		ADD_ONCE(zone->nr_dirty, -(1UL << order));
 	pfn_to_block(page_to_pfn(page))->nr_free -= 1U << order;
-	if (order >= PAGEBLOCK_ORDER)
-		ADD_ONCE(zone->nr_free_blocks, -(1UL << (order - PAGEBLOCK_ORDER)));
+	count_free_blocks(zone, mt, order, -1);
 	if (unlikely(mt >= MIGRATE_CMA))
 		count_set_aside(zone, mt, -(1L << order));
 }
@@ -88,9 +95,7 @@ static always_inline struct page *find_buddy_page(const struct zone *zone, unsig
 		block = pfn_to_block(buddy_pfn);
 		if (READ_ONCE(block->state) != PB_ZONE || READ_ONCE(block->zone_id) != zone->zone_id)
 			return NULL;
-		/* What is set aside by pageblocks must not join what is not. */
-		if (block->migratetype != get_pageblock_migratetype(pfn) &&
-		    (block->migratetype >= MIGRATE_PCPTYPES || get_pageblock_migratetype(pfn) >= MIGRATE_PCPTYPES))
+		if (!migratetype_is_mergeable((enum migratetype)block->migratetype, get_pageblock_migratetype(pfn)))
 			return NULL;
 	}
 	return page_type(buddy) == PAGE_BUDDY && buddy->order == order ? buddy : NULL;
@@ -103,6 +108,12 @@ void free_one_page(struct zone *zone, unsigned long pfn, unsigned int order, boo
 
 	VM_BUG_ON(!is_aligned(pfn, 1UL << order));
 	set_page_type(pfn_to_page(pfn), PAGE_NONE);
+	/* Of its two pageblocks one was isolated while it was in use: each half goes home by itself. */
+	if (order > PAGEBLOCK_ORDER &&
+	    unlikely(!migratetype_is_mergeable(mt, get_pageblock_migratetype(pfn + PAGEBLOCK_PAGES)))) {
+		free_one_page(zone, pfn + PAGEBLOCK_PAGES, PAGEBLOCK_ORDER, dirty);
+		order = PAGEBLOCK_ORDER;
+	}
 	while (order < MAX_ORDER - 1 && (buddy = find_buddy_page(zone, pfn, order))) {
 		del_page_from_free_list(zone, buddy);
 		dirty |= !!(buddy->flags & PG_DIRTY);
@@ -236,8 +247,9 @@ bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr)
 {
 	unsigned long end = pfn + nr, at;
 
-	/* Within one pageblock: a run never leaves its own. */
-	if ((pfn >> PAGEBLOCK_ORDER) != ((end - 1) >> PAGEBLOCK_ORDER))
+	/* Within one pageblock: a run never leaves its own. What is isolated is somebody's already. */
+	if ((pfn >> PAGEBLOCK_ORDER) != ((end - 1) >> PAGEBLOCK_ORDER) ||
+	    get_pageblock_migratetype(pfn) == MIGRATE_ISOLATE)
 		return false;
 	for (at = pfn; at < end; at += 1UL << pfn_to_page(at)->order)
 		if (page_type(pfn_to_page(at)) != PAGE_BUDDY)

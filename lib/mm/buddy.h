@@ -23,6 +23,12 @@ static always_inline void set_pageblock_migratetype(unsigned long pfn, enum migr
 	WRITE_ONCE(pfn_to_block(pfn)->migratetype, (uint8_t)mt);
 }
 
+/* May free blocks of whole pageblocks of these types join? Not what is set aside with what is not. */
+static always_inline bool migratetype_is_mergeable(enum migratetype a, enum migratetype b)
+{
+	return a == b || (a < MIGRATE_PCPTYPES && b < MIGRATE_PCPTYPES);
+}
+
 /* Free a block: join it with its free buddies as far as they go. dirty: it may have been written to. */
 void free_one_page(struct zone *zone, unsigned long pfn, unsigned int order, bool dirty);
 /* Free nr pages from pfn on, as the largest aligned blocks. */

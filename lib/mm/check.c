@@ -5,7 +5,7 @@
 #include "mm/buddy.h"
 
 struct tally {
-	unsigned long pages, dirty, blocks;
+	unsigned long pages, dirty, blocks, cma, isolated;
 };
 
 static void check_block(struct zone *zone, unsigned long pfn, unsigned int order, unsigned int mt)
@@ -23,10 +23,14 @@ static void check_block(struct zone *zone, unsigned long pfn, unsigned int order
 	if (pfn_to_block(pfn)->migratetype != mt)
 		bm_fatal("check_zone: page %lu on list %u, its pageblock has %u", pfn, mt,
 			 pfn_to_block(pfn)->migratetype);
+	if (order > PAGEBLOCK_ORDER &&
+	    !migratetype_is_mergeable((enum migratetype)mt, get_pageblock_migratetype(pfn + PAGEBLOCK_PAGES)))
+		bm_fatal("check_zone: page %lu on list %u, its second pageblock has %u", pfn, mt,
+			 get_pageblock_migratetype(pfn + PAGEBLOCK_PAGES));
 	if (order == MAX_ORDER - 1 || !pfn_valid(buddy_pfn))
 		return;
-	if (READ_ONCE(pfn_to_block(buddy_pfn)->state) != PB_ZONE ||
-	    READ_ONCE(pfn_to_block(buddy_pfn)->nid) != READ_ONCE(pfn_to_block(pfn)->nid))
+	if (READ_ONCE(pfn_to_block(buddy_pfn)->state) != PB_ZONE || pfn_to_zone(buddy_pfn) != zone ||
+	    !migratetype_is_mergeable(get_pageblock_migratetype(buddy_pfn), get_pageblock_migratetype(pfn)))
 		return;
 	if (page_type(pfn_to_page(buddy_pfn)) == PAGE_BUDDY && pfn_to_page(buddy_pfn)->order == order)
 		bm_fatal("check_zone: pages %lu and %lu are free buddies of order %u", pfn, buddy_pfn, order);
@@ -47,12 +51,38 @@ static unsigned long check_list(struct zone *zone, unsigned int order, unsigned 
 		prev = pfn;
 		nr++;
 	}
+	if (order >= PAGEBLOCK_ORDER && mt < MIGRATE_PCPTYPES)
+		t->blocks += nr << (order - PAGEBLOCK_ORDER);
+	t->cma += mt == MIGRATE_CMA ? nr << order : 0;
+	t->isolated += mt == MIGRATE_ISOLATE ? nr << order : 0;
 	return nr;
+}
+
+/* Pageblocks that are set aside. */
+static void check_pageblocks(const struct zone *zone)
+{
+	unsigned long pfn, highatomic = 0, cma = 0, isolate = 0;
+
+	for (pfn = zone->zone_start_pfn; pfn < zone->zone_end_pfn; pfn += PAGEBLOCK_PAGES) {
+		const struct pageblock *block = pfn_to_block(pfn);
+
+		if (READ_ONCE(block->state) != PB_ZONE || pfn_to_zone(pfn) != zone)
+			continue;
+		highatomic += block->migratetype == MIGRATE_HIGHATOMIC;
+		isolate += block->migratetype == MIGRATE_ISOLATE;
+		cma += block->migratetype == MIGRATE_CMA ||
+		       (block->migratetype == MIGRATE_ISOLATE && block->isolated_from == MIGRATE_CMA);
+	}
+	if (isolate != zone->nr_isolate_blocks || cma << PAGEBLOCK_ORDER != zone->nr_cma ||
+	    highatomic << PAGEBLOCK_ORDER != zone->nr_reserved_highatomic)
+		bm_fatal("check_zone: pageblocks isolated %lu, CMA %lu, highatomic %lu, counted %lu %lu %lu", isolate,
+			 cma, highatomic, zone->nr_isolate_blocks, zone->nr_cma >> PAGEBLOCK_ORDER,
+			 zone->nr_reserved_highatomic >> PAGEBLOCK_ORDER);
 }
 
 void check_zone(struct zone *zone)
 {
-	struct tally t = { 0, 0, 0 };
+	struct tally t = { 0, 0, 0, 0, 0 };
 	unsigned int order, mt;
 
 	mutex_lock(&zone->lock);
@@ -65,12 +95,14 @@ void check_zone(struct zone *zone)
 			bm_fatal("check_zone: %lu blocks of order %u, counted %lu", nr, order,
 				 zone->free_area[order].nr_free);
 		t.pages += nr << order;
-		if (order >= PAGEBLOCK_ORDER)
-			t.blocks += nr << (order - PAGEBLOCK_ORDER);
 	}
 	if (t.pages != zone->nr_free_pages || t.dirty != zone->nr_dirty || t.blocks != zone->nr_free_blocks)
 		bm_fatal("check_zone: %lu pages %lu dirty %lu pageblocks, counted %lu %lu %lu", t.pages, t.dirty,
 			 t.blocks, zone->nr_free_pages, zone->nr_dirty, zone->nr_free_blocks);
+	if (t.cma != zone->nr_free_cma || t.isolated != zone->nr_isolated)
+		bm_fatal("check_zone: %lu pages free for CMA, %lu isolated, counted %lu %lu", t.cma, t.isolated,
+			 zone->nr_free_cma, zone->nr_isolated);
+	check_pageblocks(zone);
 	if (zone->nr_free_pages > zone->managed_pages)
 		bm_fatal("check_zone: %lu pages free of %lu", zone->nr_free_pages, zone->managed_pages);
 	mutex_unlock(&zone->lock);

@@ -118,7 +118,8 @@ struct pageblock {
 	uint32_t stamp;	       /* dirty: when it became free; given back: when that was; in ms */
 	uint8_t zone_id;       /* PB_ZONE: index into zone_table */
 	uint8_t skip;	       /* PB_ZONE: compaction found nothing here lately; a hint */
-	uint16_t unused;
+	uint8_t isolated_from; /* MIGRATE_ISOLATE: the type it had; zone lock */
+	uint8_t unused;
 };
 BUILD_BUG_ON(sizeof(struct pageblock) != 32);
 

@@ -79,6 +79,10 @@ void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, e
 	mutex_lock(&zone->lock);
 	ADD_ONCE(zone->managed_pages, nr << PAGEBLOCK_ORDER);
 	ADD_ONCE(zone->nr_grown, nr);
+	if (unlikely(mt == MIGRATE_ISOLATE))
+		ADD_ONCE(zone->nr_isolate_blocks, nr);
+	else if (unlikely(mt == MIGRATE_CMA))
+		ADD_ONCE(zone->nr_cma, nr << PAGEBLOCK_ORDER);
 	if (!zone->zone_end_pfn || start < zone->zone_start_pfn)
 		WRITE_ONCE(zone->zone_start_pfn, start);
 	WRITE_ONCE(zone->zone_end_pfn, max_ul(zone->zone_end_pfn, end));

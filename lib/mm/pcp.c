@@ -272,13 +272,14 @@ static unsigned long drain_list(struct zone *zone, struct per_cpu_pages *pcp, un
 
 static unsigned long drain_zone(struct zone *zone, bool wait)
 {
+	struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
 	unsigned long drained = 0;
 	unsigned int cpu, i, mt;
 
-	for (cpu = 0; zone->pageset && cpu < topology.nr_cpus; cpu++)
+	for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
 		for (i = 0; i < NR_PCP_ORDERS; i++)
 			for (mt = 0; mt < MIGRATE_PCPTYPES; mt++)
-				drained += drain_list(zone, &zone->pageset[cpu], pcp_order(i), mt, wait);
+				drained += drain_list(zone, &pageset[cpu], pcp_order(i), mt, wait);
 	return drained;
 }
 

@@ -120,6 +120,16 @@ TAP_UNUSED void run_case(const char *name, void (*fn)(void))
 		diag("%s", line);
 }
 
+/* A case that passes if its function returns, and says these words. */
+TAP_UNUSED void run_case_says(const char *name, void (*fn)(void), const char *words)
+{
+	char said[2048];
+	int status = fake_os_child(fn, said, sizeof(said));
+
+	if (!ok(status == 0 && strstr(said, words), "%s", name))
+		diag("status %#x, said: %s", (unsigned int)status, said);
+}
+
 /* A case that is to end in SIGABRT, with these words. */
 TAP_UNUSED void run_case_aborts(const char *name, void (*fn)(void), const char *words)
 {
