@@ -18,6 +18,8 @@ void host_write(int fd, const char *text, size_t len);
 _Noreturn void host_abort(void);
 /* End the process with this status: no exit handler runs, nothing is flushed. */
 _Noreturn void host_exit(int status);
+/* Can the word at addr be read without a fault? */
+bool host_readable(const void *addr);
 /* Possible CPUs, at least 1; read once. */
 unsigned int host_nr_cpus(void);
 

@@ -154,6 +154,15 @@ void host_futex_wake(uint32_t *word, int nr)
 	SYSCALL(SYS_futex, word, FUTEX_WAKE_PRIVATE, nr);
 }
 
+/* An operation that reads the word, and wakes and moves nobody. */
+bool host_readable(const void *addr)
+{
+	uint32_t nobody = 0;
+	long ret = SYSCALL(SYS_futex, (uintptr_t)addr & ~3UL, FUTEX_CMP_REQUEUE_PRIVATE, 0, 0, &nobody, 0);
+
+	return ret >= 0 || ret == -EAGAIN;
+}
+
 void host_write(int fd, const char *text, size_t len)
 {
 	while (len) {

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A small unwinder: the instructions of .eh_frame that compilers write for functions, without the expressions that
+ * only signal frames and jump tables need. What the tables say is checked against the bounds of the stack before it is
+ * followed, since a program may have wrong ones.
+ */
+#include "base/stacktrace.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <string.h>
+
+#include "base/host.h"
+#include "base/message.h"
+
+/* Frames further up than this are not looked at: the distance bounds what a wrong table can make us read. */
+#define STACK_SPAN (8UL << 20)
+
+#if defined(__x86_64__)
+#define NR_REGS 17
+#define REG_FP 6
+#define REG_SP 7
+#define REG_RA 16
+#define FRAME_ALIGN 16
+#elif defined(__aarch64__)
+#define NR_REGS 32
+#define REG_FP 29
+#define REG_SP 31
+#define REG_RA 30
+#define FRAME_ALIGN 16
+#endif
+
+/* Of glibc 2.35 and later, in the loader; weak, so that the linker gives it no version and an older glibc loads us. */
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
+#define object_info dl_find_object
+#else
+struct object_info {
+	unsigned long long dlfo_flags;
+	void *dlfo_map_start, *dlfo_map_end;
+	struct link_map *dlfo_link_map;
+	void *dlfo_eh_frame;
+	unsigned long long reserved[7];
+};
+int _dl_find_object(void *address, struct object_info *object);
+#endif
+#pragma weak _dl_find_object
+
+/* The program or shared object that a code address lies in. */
+static bool find_object(uintptr_t pc, struct object_info *object)
+{
+	return _dl_find_object && !_dl_find_object((void *)pc, object);
+}
+
+struct frame {
+	uintptr_t pc;	       /* in the function; a return address, but for the first */
+	uintptr_t reg[NR_REGS];
+	uintptr_t end;	       /* of what may be read */
+};
+
+/* How a register's value in the caller is found. */
+enum rule_kind { RULE_SAME, RULE_UNDEFINED, RULE_OFFSET, RULE_VALUE, RULE_REGISTER, RULE_UNKNOWN };
+struct rule {
+	uint8_t kind;
+	int32_t arg;
+};
+struct row {
+	unsigned int cfa_reg;
+	long cfa_offset;
+	bool cfa_known;
+	struct rule reg[NR_REGS];
+};
+
+/* Table bytes that are being read; reading past the end gives zeros and empties it. */
+struct reader {
+	const uint8_t *p, *end;
+};
+
+static unsigned long read_fixed(struct reader *r, size_t len)
+{
+	unsigned long n = 0;
+
+	if ((size_t)(r->end - r->p) < len) {
+		r->p = r->end;
+		return 0;
+	}
+	memcpy(&n, r->p, len);
+	r->p += len;
+	return n;
+}
+
+static unsigned long read_leb(struct reader *r, bool is_signed)
+{
+	unsigned long n = 0;
+	unsigned int shift = 0;
+	uint8_t byte;
+
+	do {
+		byte = (uint8_t)read_fixed(r, 1);
+		if (shift < 64)
+			n |= (unsigned long)(byte & 0x7f) << shift;
+		shift += 7;
+	} while (byte & 0x80 && r->p < r->end);
+	if (is_signed && byte & 0x40 && shift < 64)
+		n |= ~0UL << shift;
+	return n;
+}
+
+/* DW_EH_PE_*: the format in the low half, what it is relative to in the high one. False: not one that is known. */
+static bool read_encoded(struct reader *r, uint8_t encoding, uintptr_t *value)
+{
+	uintptr_t at = (uintptr_t)r->p;
+
+	switch (encoding & 0x0f) {
+	case 0x00:
+	case 0x04:
+	case 0x0c:
+		*value = read_fixed(r, 8);
+		break;
+	case 0x03:
+		*value = read_fixed(r, 4);
+		break;
+	case 0x0b:
+		*value = (uintptr_t)(long)(int32_t)read_fixed(r, 4);
+		break;
+	default:
+		return false;
+	}
+	if ((encoding & 0x70) == 0x10)
+		*value += at;
+	else if (encoding & 0xf0)
+		return false;
+	return true;
+}
+
+/* .eh_frame_hdr: a table of functions by address, sorted: 32-bit offsets from the header of each and of its FDE. */
+static const uint8_t *find_fde(const uint8_t *hdr, uintptr_t pc)
+{
+	struct entry {
+		int32_t start, fde;
+	} entry;
+	struct reader r = { hdr + 4, hdr + 64 };
+	unsigned long low = 0, high;
+	uintptr_t eh_frame;
+
+	if (hdr[0] != 1 || hdr[2] != 0x03 || hdr[3] != 0x3b || !read_encoded(&r, hdr[1], &eh_frame))
+		return NULL;
+	high = read_fixed(&r, 4);
+	/* The last one that begins at pc or before. */
+	while (low < high) {
+		unsigned long middle = (low + high) / 2;
+
+		memcpy(&entry, r.p + middle * sizeof(entry), sizeof(entry));
+		if ((uintptr_t)hdr + (uintptr_t)(long)entry.start <= pc)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low)
+		return NULL;
+	memcpy(&entry, r.p + (low - 1) * sizeof(entry), sizeof(entry));
+	return hdr + entry.fde;
+}
+
+struct cie {
+	struct reader program;
+	unsigned long code_align;
+	long data_align;
+	uint8_t encoding; /* of addresses in its FDEs */
+	bool augmented;	  /* FDEs have data whose length comes first */
+};
+
+static bool read_cie(const uint8_t *p, struct cie *cie)
+{
+	struct reader r = { p, p + 4 };
+	unsigned long len = read_fixed(&r, 4), ra;
+	const char *augmentation;
+	const uint8_t *data;
+	uint8_t version;
+
+	if (!len || len >= 0xfffffff0)
+		return false;
+	r.end = r.p + len;
+	if (read_fixed(&r, 4)) /* the mark of a CIE */
+		return false;
+	version = (uint8_t)read_fixed(&r, 1);
+	augmentation = (const char *)r.p;
+	r.p += strlen(augmentation) + 1;
+	cie->code_align = read_leb(&r, false);
+	cie->data_align = (long)read_leb(&r, true);
+	ra = version == 1 ? read_fixed(&r, 1) : read_leb(&r, false);
+	cie->encoding = 0;
+	cie->augmented = *augmentation == 'z';
+	if (ra != REG_RA || (*augmentation && !cie->augmented))
+		return false;
+	len = cie->augmented ? read_leb(&r, false) : 0;
+	data = r.p;
+	for (augmentation += cie->augmented; *augmentation; augmentation++) {
+		uintptr_t personality;
+
+		if (*augmentation == 'R')
+			cie->encoding = (uint8_t)read_fixed(&r, 1);
+		else if (*augmentation == 'L')
+			r.p++;
+		else if (*augmentation == 'P' && !read_encoded(&r, (uint8_t)(read_fixed(&r, 1) & 0x7f), &personality))
+			return false;
+		else if (*augmentation == 'S') /* a signal's frame: only expressions describe it */
+			return false;
+	}
+	r.p = data + len;
+	cie->program = r;
+	return true;
+}
+
+static void set_rule(struct row *row, unsigned long reg, enum rule_kind kind, long arg)
+{
+	if (reg < NR_REGS)
+		row->reg[reg] = (struct rule){ (uint8_t)kind, (int32_t)arg };
+}
+
+static void define_cfa(struct row *row, unsigned long reg, long offset)
+{
+	row->cfa_reg = (unsigned int)reg;
+	row->cfa_offset = offset;
+	row->cfa_known = reg < NR_REGS;
+}
+
+static void skip_block(struct reader *r)
+{
+	unsigned long len = read_leb(r, false);
+
+	r->p = len < (size_t)(r->end - r->p) ? r->p + len : r->end;
+}
+
+/* The instructions with an operation of their own; false: one that is not known. */
+static bool run_extended(struct reader *r, uint8_t op, const struct cie *cie, struct row *row, const struct row *initial)
+{
+	unsigned long reg;
+
+	switch (op) {
+	case 0x00: /* nop */
+		return true;
+	case 0x05: /* offset_extended */
+		reg = read_leb(r, false);
+		set_rule(row, reg, RULE_OFFSET, (long)read_leb(r, false) * cie->data_align);
+		return true;
+	case 0x06: /* restore_extended */
+		reg = read_leb(r, false);
+		if (reg < NR_REGS)
+			row->reg[reg] = initial->reg[reg];
+		return true;
+	case 0x07: /* undefined */
+		set_rule(row, read_leb(r, false), RULE_UNDEFINED, 0);
+		return true;
+	case 0x08: /* same_value */
+		set_rule(row, read_leb(r, false), RULE_SAME, 0);
+		return true;
+	case 0x09: /* register */
+		reg = read_leb(r, false);
+		set_rule(row, reg, RULE_REGISTER, (long)read_leb(r, false));
+		return true;
+	case 0x0c: /* def_cfa */
+		reg = read_leb(r, false);
+		define_cfa(row, reg, (long)read_leb(r, false));
+		return true;
+	case 0x0d: /* def_cfa_register */
+		define_cfa(row, read_leb(r, false), row->cfa_offset);
+		return true;
+	case 0x0e: /* def_cfa_offset */
+		row->cfa_offset = (long)read_leb(r, false);
+		return true;
+	case 0x0f: /* def_cfa_expression */
+		row->cfa_known = false;
+		skip_block(r);
+		return true;
+	case 0x10: /* expression */
+	case 0x16: /* val_expression */
+		set_rule(row, read_leb(r, false), RULE_UNKNOWN, 0);
+		skip_block(r);
+		return true;
+	case 0x11: /* offset_extended_sf */
+		reg = read_leb(r, false);
+		set_rule(row, reg, RULE_OFFSET, (long)read_leb(r, true) * cie->data_align);
+		return true;
+	case 0x12: /* def_cfa_sf */
+		reg = read_leb(r, false);
+		define_cfa(row, reg, (long)read_leb(r, true) * cie->data_align);
+		return true;
+	case 0x13: /* def_cfa_offset_sf */
+		row->cfa_offset = (long)read_leb(r, true) * cie->data_align;
+		return true;
+	case 0x14: /* val_offset */
+		reg = read_leb(r, false);
+		set_rule(row, reg, RULE_VALUE, (long)read_leb(r, false) * cie->data_align);
+		return true;
+	case 0x2d: /* aarch64: the return address is signed, or is not any more; strip_pc takes both */
+		return true;
+	case 0x2e: /* GNU_args_size */
+		read_leb(r, false);
+		return true;
+	default:
+		return false;
+	}
+}
+
+#define ROWS_SAVED 4
+
+/* From *loc on, until the row is that of pc. */
+static bool run_program(struct reader *r, const struct cie *cie, uintptr_t *loc, uintptr_t pc, struct row *row,
+			const struct row *initial)
+{
+	struct row saved[ROWS_SAVED];
+	unsigned int nr_saved = 0;
+
+	while (r->p < r->end && *loc <= pc) {
+		uint8_t op = (uint8_t)read_fixed(r, 1), low = op & 0x3f;
+
+		if (op >> 6 == 1) { /* advance_loc */
+			*loc += low * cie->code_align;
+		} else if (op >> 6 == 2) { /* offset */
+			set_rule(row, low, RULE_OFFSET, (long)read_leb(r, false) * cie->data_align);
+		} else if (op >> 6 == 3) { /* restore */
+			if (low < NR_REGS)
+				row->reg[low] = initial->reg[low];
+		} else if (op >= 0x02 && op <= 0x04) { /* advance_loc1, 2, 4 */
+			*loc += read_fixed(r, 1UL << (op - 2)) * cie->code_align;
+		} else if (op == 0x0a) { /* remember_state */
+			if (nr_saved == ROWS_SAVED)
+				return false;
+			saved[nr_saved++] = *row;
+		} else if (op == 0x0b) { /* restore_state */
+			if (!nr_saved)
+				return false;
+			*row = saved[--nr_saved];
+		} else if (!run_extended(r, op, cie, row, initial)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The row of the function's table that holds at pc. */
+static bool find_row(uintptr_t pc, struct row *row)
+{
+	struct object_info object;
+	struct row initial = { 0 };
+	const uint8_t *fde;
+	struct reader r;
+	struct cie cie;
+	uintptr_t start, range, loc;
+	unsigned long len;
+
+	if (!find_object(pc, &object) || !object.dlfo_eh_frame)
+		return false;
+	fde = find_fde(object.dlfo_eh_frame, pc);
+	if (!fde)
+		return false;
+	r = (struct reader){ fde, fde + 4 };
+	len = read_fixed(&r, 4);
+	if (!len || len >= 0xfffffff0)
+		return false;
+	r.end = r.p + len;
+	if (!read_cie(r.p - *(const uint32_t *)(const void *)r.p, &cie))
+		return false;
+	r.p += 4;
+	if (!read_encoded(&r, cie.encoding, &start) || !read_encoded(&r, cie.encoding & 0x0f, &range) ||
+	    pc - start >= range)
+		return false;
+	if (cie.augmented)
+		skip_block(&r);
+	loc = start;
+	if (!run_program(&cie.program, &cie, &loc, start, &initial, &initial))
+		return false;
+	*row = initial;
+	return run_program(&r, &cie, &loc, pc, row, &initial) && row->cfa_known;
+}
+
+/* A return address may carry a signature in its upper bits. */
+static uintptr_t strip_pc(uintptr_t pc)
+{
+#if defined(__aarch64__)
+	register uintptr_t x30 __asm__("x30") = pc;
+
+	__asm__("hint #7" : "+r"(x30)); /* xpaclri: a nop where there are no signatures */
+	return x30;
+#else
+	return pc;
+#endif
+}
+
+/* May the word at addr be read? It must lie on the stack, above the frame that we come from. */
+static bool on_stack(const struct frame *f, uintptr_t addr)
+{
+	return addr >= f->reg[REG_SP] && addr <= f->end - sizeof(uintptr_t) && addr % sizeof(uintptr_t) == 0;
+}
+
+/* To the caller by the tables. */
+__attribute__((__no_sanitize_address__)) static bool step_by_table(struct frame *f, bool first)
+{
+	struct frame up = *f;
+	struct row row;
+	uintptr_t cfa;
+	unsigned int i;
+
+	if (!find_row(first ? f->pc : f->pc - 1, &row))
+		return false;
+	cfa = f->reg[row.cfa_reg] + (uintptr_t)row.cfa_offset;
+	if (cfa <= f->reg[REG_SP] || cfa > f->end || cfa % sizeof(uintptr_t))
+		return false;
+	for (i = 0; i < NR_REGS; i++) {
+		const struct rule *rule = &row.reg[i];
+		uintptr_t at = cfa + (uintptr_t)(long)rule->arg;
+
+		if (rule->kind == RULE_OFFSET) {
+			if (!on_stack(f, at))
+				return false;
+			up.reg[i] = *(const uintptr_t *)at;
+		} else if (rule->kind == RULE_VALUE) {
+			up.reg[i] = at;
+		} else if (rule->kind == RULE_REGISTER && (unsigned long)rule->arg < NR_REGS) {
+			up.reg[i] = f->reg[rule->arg];
+		} else if (rule->kind != RULE_SAME && i == REG_RA) {
+			return false;
+		}
+	}
+	up.reg[REG_SP] = cfa;
+	up.pc = strip_pc(up.reg[REG_RA]);
+	*f = up;
+	return true;
+}
+
+/* To the caller by the frame pointer, if the register is one. */
+__attribute__((__no_sanitize_address__)) static bool step_by_pointer(struct frame *f)
+{
+	uintptr_t fp = f->reg[REG_FP];
+	const uintptr_t *frame = (const uintptr_t *)fp;
+
+	if (fp % FRAME_ALIGN || !on_stack(f, fp) || !on_stack(f, fp + sizeof(fp)) || !host_readable(frame))
+		return false;
+	f->pc = strip_pc(frame[1]);
+	f->reg[REG_FP] = frame[0];
+	f->reg[REG_SP] = fp + 2 * sizeof(fp);
+	return true;
+}
+
+/* Where this is called, as the tables see it. */
+static always_inline void read_registers(struct frame *f)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("lea 0(%%rip), %0\n\t"
+			 "mov %%rbx, 24(%1)\n\t"
+			 "mov %%rbp, 48(%1)\n\t"
+			 "mov %%rsp, 56(%1)\n\t"
+			 "mov %%r12, 96(%1)\n\t"
+			 "mov %%r13, 104(%1)\n\t"
+			 "mov %%r14, 112(%1)\n\t"
+			 "mov %%r15, 120(%1)"
+			 : "=&r"(f->pc)
+			 : "r"(f->reg)
+			 : "memory");
+#elif defined(__aarch64__)
+	__asm__ volatile("adr %0, .\n\t"
+			 "stp x19, x20, [%1, #152]\n\t"
+			 "stp x21, x22, [%1, #168]\n\t"
+			 "stp x23, x24, [%1, #184]\n\t"
+			 "stp x25, x26, [%1, #200]\n\t"
+			 "stp x27, x28, [%1, #216]\n\t"
+			 "stp x29, x30, [%1, #232]\n\t"
+			 "mov x16, sp\n\t"
+			 "str x16, [%1, #248]"
+			 : "=&r"(f->pc)
+			 : "r"(f->reg)
+			 : "x16", "memory");
+#endif
+}
+
+/* The shared object of ours that a code address lies in; not the program itself, even if we are linked into it. */
+static bool in_library(uintptr_t pc)
+{
+	static const struct link_map *ours;
+	struct object_info object;
+
+	if (!find_object(pc, &object) || !object.dlfo_link_map)
+		return false;
+	if (!ours) {
+		struct object_info self;
+
+		if (!find_object((uintptr_t)in_library, &self))
+			return false;
+		__atomic_store_n(&ours, self.dlfo_link_map, __ATOMIC_RELAXED);
+	}
+	return object.dlfo_link_map == ours && *ours->l_name;
+}
+
+noinline unsigned int stack_trace_save(uintptr_t *entries, unsigned int size, unsigned int skip)
+{
+	struct frame f = { 0 };
+	bool inside = true, first = true;
+	unsigned int nr = 0;
+
+	read_registers(&f);
+	f.end = f.reg[REG_SP] + STACK_SPAN;
+	while (nr < size && (step_by_table(&f, first) || step_by_pointer(&f)) && f.pc) {
+		first = false;
+		if (inside)
+			inside = in_library(f.pc);
+		if (inside)
+			continue;
+		if (skip)
+			skip--;
+		else
+			entries[nr++] = f.pc;
+	}
+	return nr;
+}
+
+void stack_trace_print(struct out *o, const uintptr_t *entries, unsigned int nr)
+{
+	struct object_info object;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		const char *name;
+
+		if (!find_object(entries[i], &object) || !object.dlfo_link_map) {
+			out_printf(o, " 0x%lx\n", entries[i]);
+			continue;
+		}
+		name = object.dlfo_link_map->l_name;
+		if (!name || !*name) /* the program itself has none there */
+			name = program_invocation_name;
+		out_printf(o, " %s+0x%lx\n", name, entries[i] - object.dlfo_link_map->l_addr);
+	}
+}
