@@ -53,9 +53,9 @@ static bool find_object(uintptr_t pc, struct object_info *object)
 }
 
 struct frame {
-	uintptr_t pc;	       /* in the function; a return address, but for the first */
+	uintptr_t pc; /* in the function; a return address, but for the first */
 	uintptr_t reg[NR_REGS];
-	uintptr_t end;	       /* of what may be read */
+	uintptr_t end; /* of what may be read */
 };
 
 /* How a register's value in the caller is found. */
@@ -232,33 +232,12 @@ static void skip_block(struct reader *r)
 	r->p = len < (size_t)(r->end - r->p) ? r->p + len : r->end;
 }
 
-/* The instructions with an operation of their own; false: one that is not known. */
-static bool run_extended(struct reader *r, uint8_t op, const struct cie *cie, struct row *row, const struct row *initial)
+/* Instructions about the CFA; false: it is none of them. */
+static bool define_row(struct reader *r, uint8_t op, const struct cie *cie, struct row *row)
 {
 	unsigned long reg;
 
 	switch (op) {
-	case 0x00: /* nop */
-		return true;
-	case 0x05: /* offset_extended */
-		reg = read_leb(r, false);
-		set_rule(row, reg, RULE_OFFSET, (long)read_leb(r, false) * cie->data_align);
-		return true;
-	case 0x06: /* restore_extended */
-		reg = read_leb(r, false);
-		if (reg < NR_REGS)
-			row->reg[reg] = initial->reg[reg];
-		return true;
-	case 0x07: /* undefined */
-		set_rule(row, read_leb(r, false), RULE_UNDEFINED, 0);
-		return true;
-	case 0x08: /* same_value */
-		set_rule(row, read_leb(r, false), RULE_SAME, 0);
-		return true;
-	case 0x09: /* register */
-		reg = read_leb(r, false);
-		set_rule(row, reg, RULE_REGISTER, (long)read_leb(r, false));
-		return true;
 	case 0x0c: /* def_cfa */
 		reg = read_leb(r, false);
 		define_cfa(row, reg, (long)read_leb(r, false));
@@ -273,15 +252,6 @@ static bool run_extended(struct reader *r, uint8_t op, const struct cie *cie, st
 		row->cfa_known = false;
 		skip_block(r);
 		return true;
-	case 0x10: /* expression */
-	case 0x16: /* val_expression */
-		set_rule(row, read_leb(r, false), RULE_UNKNOWN, 0);
-		skip_block(r);
-		return true;
-	case 0x11: /* offset_extended_sf */
-		reg = read_leb(r, false);
-		set_rule(row, reg, RULE_OFFSET, (long)read_leb(r, true) * cie->data_align);
-		return true;
 	case 0x12: /* def_cfa_sf */
 		reg = read_leb(r, false);
 		define_cfa(row, reg, (long)read_leb(r, true) * cie->data_align);
@@ -289,18 +259,61 @@ static bool run_extended(struct reader *r, uint8_t op, const struct cie *cie, st
 	case 0x13: /* def_cfa_offset_sf */
 		row->cfa_offset = (long)read_leb(r, true) * cie->data_align;
 		return true;
+	default:
+		return false;
+	}
+}
+
+/* Instructions about one register; false: it is none that is known. */
+static bool define_register(struct reader *r, uint8_t op, const struct cie *cie, struct row *row,
+			    const struct row *initial)
+{
+	unsigned long reg = read_leb(r, false);
+
+	switch (op) {
+	case 0x05: /* offset_extended */
+		set_rule(row, reg, RULE_OFFSET, (long)read_leb(r, false) * cie->data_align);
+		return true;
+	case 0x06: /* restore_extended */
+		if (reg < NR_REGS)
+			row->reg[reg] = initial->reg[reg];
+		return true;
+	case 0x07: /* undefined */
+		set_rule(row, reg, RULE_UNDEFINED, 0);
+		return true;
+	case 0x08: /* same_value */
+		set_rule(row, reg, RULE_SAME, 0);
+		return true;
+	case 0x09: /* register */
+		set_rule(row, reg, RULE_REGISTER, (long)read_leb(r, false));
+		return true;
+	case 0x10: /* expression */
+	case 0x16: /* val_expression */
+		set_rule(row, reg, RULE_UNKNOWN, 0);
+		skip_block(r);
+		return true;
+	case 0x11: /* offset_extended_sf */
+		set_rule(row, reg, RULE_OFFSET, (long)read_leb(r, true) * cie->data_align);
+		return true;
 	case 0x14: /* val_offset */
-		reg = read_leb(r, false);
 		set_rule(row, reg, RULE_VALUE, (long)read_leb(r, false) * cie->data_align);
-		return true;
-	case 0x2d: /* aarch64: the return address is signed, or is not any more; strip_pc takes both */
-		return true;
-	case 0x2e: /* GNU_args_size */
-		read_leb(r, false);
 		return true;
 	default:
 		return false;
 	}
+}
+
+/* The instructions with an operation of their own; false: one that is not known. */
+static bool run_extended(struct reader *r, uint8_t op, const struct cie *cie, struct row *row,
+			 const struct row *initial)
+{
+	if (op == 0x00 || op == 0x2d) /* nop; aarch64: addresses are signed from here on, or not: strip_pc takes both */
+		return true;
+	if (op == 0x2e) { /* GNU_args_size */
+		read_leb(r, false);
+		return true;
+	}
+	return define_row(r, op, cie, row) || define_register(r, op, cie, row, initial);
 }
 
 #define ROWS_SAVED 4

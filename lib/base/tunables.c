@@ -3,6 +3,7 @@
  * The parser of configuration strings and the help, both made from the rows of tunables.def.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/atomic.h"
@@ -16,13 +17,17 @@ struct tunables tunables = {
 #define TUNABLE_BOOL(name, dflt, help) .name = (dflt),
 #define TUNABLE_SIZE(name, dflt, min, max, help) .name = (dflt),
 #define TUNABLE_MSEC(name, dflt, min, max, help) .name = (dflt),
+#define TUNABLE_NUMBER(name, dflt, min, max, help) .name = (dflt),
 #define TUNABLE_ENUM(name, dflt, choices, help) .name = (dflt),
+#define TUNABLE_FAULT(name, help) .name = { .interval = 1, .times = -1 },
 #define TUNABLE_PATH(name, help) .name = "",
 #include "base/tunables.def"
 #undef TUNABLE_BOOL
 #undef TUNABLE_SIZE
 #undef TUNABLE_MSEC
+#undef TUNABLE_NUMBER
 #undef TUNABLE_ENUM
+#undef TUNABLE_FAULT
 #undef TUNABLE_PATH
 };
 
@@ -30,7 +35,9 @@ enum kind {
 	KIND_BOOL,
 	KIND_SIZE,
 	KIND_MSEC,
+	KIND_NUMBER,
 	KIND_ENUM,
+	KIND_FAULT,
 	KIND_PATH,
 };
 
@@ -60,6 +67,8 @@ static const struct row rows[] = {
 #define TUNABLE_BOOL(name, dflt, help) ROW(name, KIND_BOOL, dflt, 0, 1, BOOL_CHOICES, help)
 #define TUNABLE_SIZE(name, dflt, min, max, help) ROW(name, KIND_SIZE, dflt, min, max, NULL, help)
 #define TUNABLE_MSEC(name, dflt, min, max, help) ROW(name, KIND_MSEC, dflt, min, max, NULL, help)
+#define TUNABLE_NUMBER(name, dflt, min, max, help) ROW(name, KIND_NUMBER, dflt, min, max, NULL, help)
+#define TUNABLE_FAULT(name, help) ROW(name, KIND_FAULT, 0, 0, LONG_MAX, NULL, help)
 #define TUNABLE_ENUM(name, dflt, choices, help) ROW(name, KIND_ENUM, dflt, 0, 0, choices, help)
 #define TUNABLE_PATH(name, help) ROW(name, KIND_PATH, 0, 0, 0, NULL, help)
 #include "base/tunables.def"
@@ -166,6 +175,13 @@ static void put_accepted(struct out *o, const struct row *row)
 	case KIND_MSEC:
 		out_printf(o, "milliseconds from %lu to %lu", row->min, row->max);
 		break;
+	case KIND_NUMBER:
+		out_printf(o, "a number from %lu to %lu", row->min, row->max);
+		break;
+	case KIND_FAULT:
+		out_printf(o, "interval/probability/space/times, four numbers; probability at most 100, "
+			      "times -1 for no end");
+		break;
 	case KIND_PATH:
 		out_printf(o, "a path of at most %d bytes without control characters", TUNABLE_PATH_LEN - 1);
 		break;
@@ -195,8 +211,10 @@ static void put_default(struct out *o, const struct row *row)
 		put_size(o, row->dflt);
 		break;
 	case KIND_MSEC:
+	case KIND_NUMBER:
 		out_printf(o, "%lu", row->dflt);
 		break;
+	case KIND_FAULT:
 	case KIND_PATH:
 		out_printf(o, "none");
 		break;
@@ -292,6 +310,34 @@ static bool parse_range(struct span s, const struct row *row, unsigned long *n)
 	return *n >= row->min && *n <= row->max;
 }
 
+/* A number and the slash behind it, which the last one has not. */
+static bool parse_part(struct span *s, unsigned long *n, bool last)
+{
+	if (!parse_number(s, n) || *n > LONG_MAX)
+		return false;
+	if (last)
+		return !s->len;
+	if (!s->len || *s->p != '/')
+		return false;
+	s->p++, s->len--;
+	return true;
+}
+
+bool tunable_fault_parse(const char *text, size_t len, struct tunable_fault *fault)
+{
+	struct span s = { text, len };
+	unsigned long interval, probability, space, times;
+	bool endless;
+
+	if (!parse_part(&s, &interval, false) || !parse_part(&s, &probability, false) || !parse_part(&s, &space, false))
+		return false;
+	endless = span_is(s, "-1", 2);
+	if (probability > 100 || (!endless && !parse_part(&s, &times, true)))
+		return false;
+	*fault = (struct tunable_fault){ interval, probability, space, endless ? -1 : (long)times };
+	return true;
+}
+
 static bool parse_path(struct span s, char *path)
 {
 	if (s.len >= TUNABLE_PATH_LEN)
@@ -325,10 +371,13 @@ static bool set_value(const struct row *row, struct span value)
 		return true;
 	case KIND_SIZE:
 	case KIND_MSEC:
+	case KIND_NUMBER:
 		if (!parse_range(value, row, &n))
 			return false;
 		WRITE_ONCE(*(unsigned long *)field, n);
 		return true;
+	case KIND_FAULT:
+		return tunable_fault_parse(value.p, value.len, field);
 	default:
 		return parse_path(value, field);
 	}
@@ -349,8 +398,15 @@ int tunables_set(const char *key, const char *value, size_t len)
 
 	if (!row)
 		return -ENOENT;
-	/* A path has no moment at which all of it changes. */
-	return row->kind != KIND_PATH && set_value(row, (struct span){ value, len }) ? 0 : -EINVAL;
+	/* These have no moment at which all of the value changes. */
+	if (row->kind == KIND_PATH || row->kind == KIND_FAULT)
+		return -EINVAL;
+	return set_value(row, (struct span){ value, len }) ? 0 : -EINVAL;
+}
+
+static void put_fault(struct out *o, const struct tunable_fault *fault)
+{
+	out_printf(o, "%lu/%lu/%lu/%ld", fault->interval, fault->probability, fault->space, fault->times);
 }
 
 int tunables_print(struct out *o, const char *key)
@@ -370,7 +426,11 @@ int tunables_print(struct out *o, const char *key)
 		break;
 	case KIND_SIZE:
 	case KIND_MSEC:
+	case KIND_NUMBER:
 		out_printf(o, "%lu", READ_ONCE(*(const unsigned long *)field));
+		break;
+	case KIND_FAULT:
+		put_fault(o, field);
 		break;
 	case KIND_PATH:
 		out_printf(o, "%s", (const char *)field);

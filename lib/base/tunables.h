@@ -17,20 +17,31 @@ enum tunable_choice {
 	FOREIGN_IGNORE,
 };
 
-/* One field per row of tunables.def: bool, unsigned long (sizes in bytes, times in ms), an enum as unsigned int, or
- * char[PATH_LEN]. Written while there is one thread, but for tunables_set; read without a lock. */
+/* Faults to inject, "interval/probability/space/times": every so many calls fails with so many percent, after space
+ * bytes, so many times (-1: without end). Probability 0: none. */
+struct tunable_fault {
+	unsigned long interval, probability, space;
+	long times;
+};
+
+/* One field per row of tunables.def: bool, unsigned long (numbers, sizes in bytes, times in ms), an enum as unsigned
+ * int, struct tunable_fault, or char[PATH_LEN]. Written while there is one thread, but for tunables_set; read without a lock. */
 #define TUNABLE_PATH_LEN 256
 struct tunables {
 #define TUNABLE_BOOL(name, dflt, help) bool name;
 #define TUNABLE_SIZE(name, dflt, min, max, help) unsigned long name;
 #define TUNABLE_MSEC(name, dflt, min, max, help) unsigned long name;
+#define TUNABLE_NUMBER(name, dflt, min, max, help) unsigned long name;
 #define TUNABLE_ENUM(name, dflt, choices, help) unsigned int name;
+#define TUNABLE_FAULT(name, help) struct tunable_fault name;
 #define TUNABLE_PATH(name, help) char name[TUNABLE_PATH_LEN];
 #include "base/tunables.def"
 #undef TUNABLE_BOOL
 #undef TUNABLE_SIZE
 #undef TUNABLE_MSEC
+#undef TUNABLE_NUMBER
 #undef TUNABLE_ENUM
+#undef TUNABLE_FAULT
 #undef TUNABLE_PATH
 };
 extern struct tunables tunables;
@@ -48,12 +59,15 @@ extern struct tunables tunables;
 #define TUNABLES_MAX_WARNINGS 20
 int tunables_parse(const char *text, size_t len, const char *source);
 
-/* One value while the program runs, of a key that is not a path: 0, -ENOENT for an unknown key, -EINVAL for a value
+/* One value while the program runs, of a key that is neither a path nor of faults: 0, -ENOENT for an unknown key, -EINVAL for a value
  * that is not accepted; then nothing changes. Takes no lock: a reader sees the old value or the new one. */
 int tunables_set(const char *key, const char *value, size_t len);
 /* The value as a configuration would write it, but sizes in bytes; 0 or -ENOENT. */
 struct out;
 int tunables_print(struct out *o, const char *key);
+
+/* Text of len bytes as the value of a fault key; false, and *fault is as it was, if it is none. */
+bool tunable_fault_parse(const char *text, size_t len, struct tunable_fault *fault);
 
 /* Every key with its accepted values, default and help, for a man page and --help. */
 void tunables_help(struct out *o);

@@ -12,6 +12,7 @@
 #include "malloc/block.h"
 #include "malloc/huge.h"
 #include "malloc/memcheck.h"
+#include "mm/fault_inject.h"
 #include "mm/page_alloc.h"
 #include "slab/run.h"
 
@@ -32,6 +33,12 @@ static cold bool reclaim(void)
 	tcache_flush();
 	slab_reclaim();
 	return mm_trim(0) > 0;
+}
+
+/* Is this one of the requests that a test wants to fail? */
+static always_inline bool fault_injected(size_t size)
+{
+	return unlikely(READ_ONCE(failslab_enabled)) && should_failslab(size, current_gfp_context(GFP_MALLOC));
 }
 
 /* An object for a request of size bytes; told to those who listen to caller's requests. */
@@ -78,7 +85,7 @@ void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller)
 
 	if (unlikely(heap_forward))
 		return heap_forward->malloc(size);
-	if (unlikely(!heap_init()))
+	if (unlikely(!heap_init()) || fault_injected(size))
 		return out_of_memory();
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(size, 0, false, caller);
@@ -93,7 +100,7 @@ static noinline void *heap_malloc_huge(size_t size, unsigned long caller)
 
 	if (unlikely(heap_forward))
 		return heap_forward->malloc(size);
-	if (unlikely(!heap_init()))
+	if (unlikely(!heap_init()) || fault_injected(size))
 		return out_of_memory();
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(size, 0, false, caller);
@@ -176,7 +183,7 @@ void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller)
 		p = heap_forward->malloc(bytes);
 		return p ? memset(p, 0, bytes) : NULL;
 	}
-	if (unlikely(!heap_init()))
+	if (unlikely(!heap_init()) || fault_injected(bytes))
 		return out_of_memory();
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(bytes, 0, true, caller);
@@ -211,6 +218,8 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 	if (unlikely(heap_forward))
 		return heap_forward->memalign ? heap_forward->memalign(align, size) : out_of_memory();
 	if (size > HEAP_SIZE_MAX - align || align > HEAP_SIZE_MAX / 2 || unlikely(!heap_init()))
+		return out_of_memory();
+	if (fault_injected(size))
 		return out_of_memory();
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(size, align, false, caller);
@@ -272,6 +281,19 @@ static always_inline void trace_resized(const struct block *b, size_t size, size
 	trace_kmalloc(caller, b->start, size, bytes, GFP_MALLOC);
 }
 
+/* What malloc does once it is clear that it will. */
+static void *alloc_any(size_t size, unsigned long caller)
+{
+	bool zeroed;
+	void *p;
+
+	if (likely(size <= RUN_SIZE_MAX))
+		p = alloc_class(size_to_class(size), size, caller);
+	else
+		p = alloc_huge(size, 0, &zeroed, caller);
+	return likely(p) ? p : out_of_memory();
+}
+
 static void *realloc_move(const struct block *b, size_t size, unsigned long caller)
 {
 	int saved = errno;
@@ -284,7 +306,7 @@ static void *realloc_move(const struct block *b, size_t size, unsigned long call
 		trace_kfree(caller, b->start);
 		return p;
 	}
-	p = heap_malloc_track_caller(size, caller);
+	p = alloc_any(size, caller);
 	if (unlikely(!p)) {
 		if (size > b->size)
 			return NULL;
@@ -300,8 +322,10 @@ static void *realloc_move(const struct block *b, size_t size, unsigned long call
 /* A block of memcheck's; its size says what it gets. */
 static cold void *realloc_memcheck(void *addr, size_t size, unsigned long caller)
 {
-	void *p = memcheck_realloc(addr, size);
+	void *p = NULL;
 
+	if (size <= memcheck_usable_size(addr) || !fault_injected(size))
+		p = memcheck_realloc(addr, size);
 	if (!p)
 		return out_of_memory();
 	trace_kmalloc(caller, p, size, size, GFP_MALLOC);
@@ -332,6 +356,8 @@ void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
 		block_report_foreign("realloc", addr);
 		return out_of_memory();
 	}
+	if (size > b.size && fault_injected(size))
+		return out_of_memory();
 	bytes = resize_in_place(&b, size);
 	if (!bytes)
 		return realloc_move(&b, size, caller);

@@ -15,6 +15,7 @@
 #include "malloc/fork.h"
 #include "malloc/heap.h"
 #include "malloc/stats.h"
+#include "mm/fault_inject.h"
 #include "mm/page_alloc.h"
 #include "os/os.h"
 #include "slab/slab.h"
@@ -116,6 +117,7 @@ __attribute__((constructor)) static void configure(int argc, char **argv, char *
 	if (envp && !os_secure())
 		read_environment(envp);
 	mm_init_late();
+	fault_inject_init();
 	if (tunables.show_stats)
 		stats_keep_stderr();
 	if (tunables.verbose)

@@ -7,9 +7,10 @@
 
 #include "mm/current.h"
 
+/* Any thread may write a field at any time, and calls fault_attr_changed then. */
 struct fault_attr {
 	const char *name;
-	unsigned long probability; /* percent */
+	unsigned long probability; /* percent; 0: off */
 	unsigned long interval;	   /* every so many calls */
 	long times;		   /* failures left; -1: no end */
 	long space;		   /* bytes to let pass first */
@@ -30,13 +31,25 @@ struct failslab {
 extern struct fail_page_alloc fail_page_alloc;
 extern struct failslab failslab;
 
+/* Take what the configuration says. Before it nothing fails: what the loader and libc allocate must not. */
+void fault_inject_init(void);
+/* After a change of the two above: what follows from it for those who allocate. */
+void fault_attr_changed(void);
 /* "interval/probability/space/times", as the kernel's boot parameter but for the slashes; 0 or -EINVAL. */
 int setup_fault_attr(struct fault_attr *attr, const char *text);
+/* Begin the random numbers anew, so that a run can be repeated; 0: by chance. */
+void fault_set_seed(unsigned long seed);
+extern unsigned long fault_seed; /* the one set last */
+/* This thread is one of those that a task filter lets fail. */
+void set_make_it_fail(bool fail);
+
 bool should_fail(struct fault_attr *attr, size_t size);
 
 /* Are any page allocations, or slab allocations, to fail? Read on slow paths. */
 extern bool fail_page_alloc_enabled, failslab_enabled;
 bool should_fail_alloc_page(gfp_t gfp, unsigned int order);
+/* A request of malloc's. Called for every one while failslab_enabled, by those whom failslab_hook told. */
 bool should_failslab(size_t size, gfp_t gfp);
+extern void (*failslab_hook)(void);
 
 #endif

@@ -7,7 +7,6 @@
 
 #include "mm/compaction.h"
 #include "mm/debug.h"
-#include "mm/fault_inject.h"
 #include "mm/mempolicy.h"
 #include "mm/migrate.h"
 #include "mm/page_alloc.h"
@@ -21,14 +20,8 @@ void warn_alloc(gfp_t gfp, const nodemask_t *nodemask, const char *fmt, ...)
 	(void)gfp, (void)nodemask, (void)fmt;
 }
 
-/* debug.c, fault_inject.c */
+/* debug.c */
 unsigned int page_debug;
-bool fail_page_alloc_enabled;
-bool should_fail_alloc_page(gfp_t gfp, unsigned int order)
-{
-	(void)gfp, (void)order;
-	return false;
-}
 void debug_alloc_pages(struct page *page, unsigned int order, gfp_t gfp)
 {
 	(void)page, (void)order, (void)gfp;

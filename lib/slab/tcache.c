@@ -15,6 +15,7 @@
 #include "base/annotate.h"
 #include "base/tunables.h"
 #include "mm/arena.h"
+#include "mm/fault_inject.h"
 #include "mm/page_alloc.h"
 #include "os/os.h"
 #include "slab/run.h"
@@ -97,6 +98,25 @@ void tcache_flush(void)
 			flush_class(&tcache, class);
 }
 
+/* Room for nothing: with empty lists, every call comes to the slow functions. */
+static void close_lists(struct tcache *tc)
+{
+	__builtin_memset(tc->room, 0, sizeof(tc->room));
+	__builtin_memset(tc->cap, 0, sizeof(tc->cap));
+}
+
+static void open_lists(struct tcache *tc)
+{
+	unsigned int class;
+
+	tc->ticks = 0;
+	__builtin_memset(tc->cap, 0, sizeof(tc->cap));
+	for (class = 1; class < FIRST_RUN_CLASS; class++)
+		tc->cap[class] = (uint16_t)first_cap(class);
+	for (class = 1; class < NR_CLASSES; class++)
+		tc->room[class] = tc->cap[class];
+}
+
 /* Lists that are as they were at the last look go home. */
 static void flush_idle(struct tcache *tc)
 {
@@ -167,13 +187,12 @@ static void quiesce(void)
 
 void tcache_exit(void)
 {
-	if (tcache.state != TCACHE_ACTIVE)
+	if (tcache.state != TCACHE_ACTIVE && tcache.state != TCACHE_CLOSED)
 		return;
 	tcache_flush();
-	/* What later destructors allocate and free passes by: room 0 and empty lists. */
+	/* What later destructors allocate and free passes by. */
 	tcache.state = TCACHE_OFF;
-	__builtin_memset(tcache.room, 0, sizeof(tcache.room));
-	__builtin_memset(tcache.cap, 0, sizeof(tcache.cap));
+	close_lists(&tcache);
 	if (unregister_thread(&tcache) <= 1)
 		quiesce();
 }
@@ -181,6 +200,23 @@ void tcache_exit(void)
 void tcache_init(void (*on_second_thread)(void))
 {
 	registry.on_second = on_second_thread;
+	failslab_hook = tcache_close_all;
+}
+
+/* Close or open this thread's lists, as failslab wants it; true if they are open. */
+static cold bool follow_failslab(struct tcache *tc)
+{
+	bool close = READ_ONCE(failslab_enabled);
+
+	if (close && tc->state == TCACHE_ACTIVE) {
+		tcache_flush();
+		tc->state = TCACHE_CLOSED;
+		close_lists(tc);
+	} else if (!close && tc->state == TCACHE_CLOSED) {
+		tc->state = TCACHE_ACTIVE;
+		open_lists(tc);
+	}
+	return tc->state == TCACHE_ACTIVE;
 }
 
 /*
@@ -198,7 +234,6 @@ cold void tcache_note_slow(void)
 cold void tcache_enter_slow(void)
 {
 	struct tcache *tc = &tcache;
-	unsigned int class;
 
 	tcache_note();
 	if (tc->state != TCACHE_FREED) /* what that allocated has brought us here already */
@@ -206,19 +241,37 @@ cold void tcache_enter_slow(void)
 	tc->state = annotate_listening ? TCACHE_OFF : TCACHE_ACTIVE; /* before anything that might allocate */
 	if (tc->state == TCACHE_OFF)
 		return;
-	tc->ticks = 0;
-	for (class = 1; class < FIRST_RUN_CLASS; class++) {
-		tc->cap[class] = (uint16_t)first_cap(class);
-		tc->room[class] = tc->cap[class];
-	}
+	open_lists(tc);
 	register_thread(tc, READ_ONCE(registry.seen) >= 2);
+	if (unlikely(READ_ONCE(failslab_enabled)))
+		follow_failslab(tc);
+}
+
+/* Less than any thread can count up: it keeps free() on the slow path until the thread sets its room anew. */
+#define ROOM_LOST (INT32_MIN / 2)
+
+/* A list's room is written by its own thread without care for us, so that one of these stores may be lost, with others
+ * of the same thread standing; what the thread itself writes sets the room right again. */
+__attribute__((__no_sanitize_thread__)) void tcache_close_all(void)
+{
+	struct tcache *tc;
+	unsigned int class;
+
+	follow_failslab(&tcache);
+	mutex_lock(&registry.lock);
+	for (tc = registry.threads; tc; tc = tc->next)
+		for (class = 1; tc != &tcache && class < NR_CLASSES; class++)
+			WRITE_ONCE(tc->room[class], ROOM_LOST);
+	mutex_unlock(&registry.lock);
 }
 
 /* False if this thread must do without lists. */
 static bool tcache_ready(struct tcache *tc)
 {
 	tcache_enter();
-	return likely(tc->state == TCACHE_ACTIVE);
+	if (unlikely(tc->state != TCACHE_ACTIVE || READ_ONCE(failslab_enabled)))
+		return follow_failslab(tc);
+	return true;
 }
 
 static void age_all(void)
@@ -356,6 +409,8 @@ cold void tcache_free_slow(void *addr, unsigned int class)
 		return;
 	}
 	tick(tc);
+	if (unlikely(tc->room[class] < 0)) /* tcache_close_all, and that is over already */
+		flush_class(tc, class);
 	if (tc->room[class] > 0) { /* this was the thread's first call */
 		push(tc, class, obj);
 		return;
@@ -406,7 +461,7 @@ void tcache_unlock_all(void)
 
 void tcache_reinit_after_fork(void)
 {
-	registry.threads = tcache.state == TCACHE_ACTIVE ? &tcache : NULL;
+	registry.threads = tcache.state == TCACHE_ACTIVE || tcache.state == TCACHE_CLOSED ? &tcache : NULL;
 	registry.nr = registry.threads ? 1 : 0;
 	tcache.next = tcache.prev = NULL;
 	mutex_reinit_after_fork(&registry.lock);

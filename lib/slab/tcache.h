@@ -16,6 +16,7 @@ enum tcache_state {
 	TCACHE_NEW,   /* not yet used: all zero */
 	TCACHE_FREED, /* has freed, but not allocated: lists stay empty for a while */
 	TCACHE_ACTIVE,
+	TCACHE_CLOSED, /* every call is to be seen, as some are to fail: lists stay empty until that ends */
 	TCACHE_OFF, /* this thread is exiting, or memcheck wants to see every block: lists stay empty */
 };
 
@@ -94,6 +95,9 @@ static always_inline void tcache_note(void)
 		tcache_note_slow();
 }
 
+/* failslab begins: this thread's lists are closed at once, those of others when they next free, or have used up what
+ * their list of a class holds. They open again by themselves once failslab is off. */
+void tcache_close_all(void);
 /* Bring everything this thread caches home. */
 void tcache_flush(void);
 /* The same, for good: the thread ends. */

@@ -3,6 +3,7 @@
  * Configuration strings, good, bad and hostile: which values they set, and what is said of them.
  */
 #include <errno.h>
+#include <limits.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -308,8 +309,29 @@ static void test_help(void)
 	ok(strstr(text, "\nthp: auto|always|never (default auto)\n\ttransparent hugepages"), "help of an enum");
 	ok(strstr(text, "\nthp_threshold: a size from 0 to 64t (default 32m)\n"), "help of a size");
 	ok(strstr(text, "\ndirty_decay: milliseconds from 0 to 86400000 (default 1000)\n"), "help of a time");
+	ok(strstr(text, "\nfailslab: interval/probability/space/times, four numbers; probability at most 100, "
+			"times -1 for no end (default none)\n"),
+	   "help of faults");
 	ok(strstr(text, "\nstats_file: a path of at most 255 bytes without control characters (default none)\n"),
 	   "help of a path");
+}
+
+static void test_faults(void)
+{
+	static const char *const bad[] = { "", "1", "1/2/3", "1/2/3/4/5", "1/101/0/1", "1/2/3/-2", "1/2/3/4x", "1 /2/3/4" };
+	char text[64];
+
+	is_int(defaults.failslab.probability + defaults.fail_page_alloc.probability, 0, "no faults unless told so");
+	is_int(parse("failslab: 7/0x10/4096/-1 ,fail_page_alloc:0/100/0/9223372036854775807"), 0, "faults are good");
+	ok(tunables.failslab.interval == 7 && tunables.failslab.probability == 16 && tunables.failslab.space == 4096 &&
+		   tunables.failslab.times == -1,
+	   "and set their four parts");
+	ok(tunables.fail_page_alloc.interval == 0 && tunables.fail_page_alloc.times == LONG_MAX, "of each key");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(text, sizeof(text), "failslab:%s", bad[i]);
+		is_bad(text, "bad value");
+	}
+	is_bad("failslab:1", "accepted is interval/probability/space/times");
 }
 
 static int set(const char *key, const char *value)
@@ -333,6 +355,7 @@ static void test_set(void)
 	is_str(printed("thp"), "auto", "a choice by its name");
 	is_str(printed("verbose"), "false", "a switch too");
 	is_str(printed("stats_file"), "", "a path as it is");
+	is_str(printed("failslab"), "1/0/0/-1", "faults as four numbers");
 	ok(!printed("no_such_key") && !printed("") && !printed("dirty_max:"), "an unknown key does not");
 	ok(!set("dirty_max", "3m") && tunables.dirty_max == 3UL << 20, "a size can be set by itself");
 	is_str(printed("dirty_max"), "3145728", "and prints what it is now");
@@ -345,8 +368,8 @@ static void test_set(void)
 	ok(set("dirty_max", "") == -EINVAL && set("dirty_max", "3x") == -EINVAL && set("dirty_max", "-1") == -EINVAL &&
 		   set("dirty_max", "3m,thp:never") == -EINVAL && set("dirty_decay", "86400001") == -EINVAL &&
 		   set("thp", "auto|always") == -EINVAL && set("verbose", "maybe") == -EINVAL &&
-		   set("stats_file", "/tmp/x") == -EINVAL,
-	   "bad values, and a path, are -EINVAL");
+		   set("stats_file", "/tmp/x") == -EINVAL && set("failslab", "1/1/1/1") == -EINVAL,
+	   "bad values, a path, and faults are -EINVAL");
 	is_int(set("no_such_key", "1"), -ENOENT, "an unknown key is -ENOENT");
 	ok(unchanged(), "and nothing changes");
 }
@@ -365,6 +388,7 @@ int main(void)
 	test_abort();
 	test_random();
 	test_help();
+	test_faults();
 	test_set();
 	fclose(stderr_file);
 	return done_testing();
