@@ -76,15 +76,3 @@ unsigned long compact_node(int nid)
 	(void)nid;
 	return 0;
 }
-
-/* contig.c */
-struct page *alloc_contig_pages(unsigned long nr_pages, gfp_t gfp, int nid, const nodemask_t *nodemask)
-{
-	(void)nr_pages, (void)gfp, (void)nid, (void)nodemask;
-	return NULL;
-}
-void free_contig_range(unsigned long pfn, unsigned long nr_pages)
-{
-	for (; nr_pages--; pfn++)
-		free_pages(pfn_to_page(pfn), 0);
-}
