@@ -42,7 +42,7 @@ static always_inline bool fault_injected(size_t size)
 }
 
 /* An object for a request of size bytes; told to those who listen to caller's requests. */
-static void *alloc_class(unsigned int class, size_t size, unsigned long caller)
+static void *alloc_class(unsigned int class, size_t size, gfp_t gfp, unsigned long caller)
 {
 	void *p = tcache_alloc(class);
 
@@ -51,11 +51,11 @@ static void *alloc_class(unsigned int class, size_t size, unsigned long caller)
 	if (unlikely(!p) && reclaim())
 		p = tcache_alloc_slow(class);
 	if (likely(p))
-		trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
+		trace_kmalloc(caller, p, size, size_classes.size[class], gfp);
 	return p;
 }
 
-static void *alloc_huge(size_t size, size_t align, bool *zeroed, unsigned long caller)
+static void *alloc_huge(size_t size, size_t align, bool *zeroed, gfp_t gfp, unsigned long caller)
 {
 	void *p;
 
@@ -65,7 +65,7 @@ static void *alloc_huge(size_t size, size_t align, bool *zeroed, unsigned long c
 	if (unlikely(!p) && reclaim())
 		p = huge_alloc(size, align, zeroed);
 	if (likely(p))
-		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), GFP_MALLOC);
+		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), gfp);
 	return p;
 }
 
@@ -75,7 +75,7 @@ static cold void *alloc_memcheck(size_t size, size_t align, bool zero, unsigned 
 
 	if (!p)
 		return out_of_memory();
-	trace_kmalloc(caller, p, size, size, GFP_MALLOC);
+	trace_kmalloc(caller, p, size, size, GFP_MALLOC | (zero ? GFP_ZERO : 0));
 	return p;
 }
 
@@ -89,7 +89,7 @@ void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller)
 		return out_of_memory();
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(size, 0, false, caller);
-	p = alloc_class((unsigned int)class, size, caller);
+	p = alloc_class((unsigned int)class, size, GFP_MALLOC, caller);
 	return likely(p) ? p : out_of_memory();
 }
 
@@ -104,7 +104,7 @@ static noinline void *heap_malloc_huge(size_t size, unsigned long caller)
 		return out_of_memory();
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(size, 0, false, caller);
-	p = alloc_huge(size, 0, &zeroed, caller);
+	p = alloc_huge(size, 0, &zeroed, GFP_MALLOC, caller);
 	return likely(p) ? p : out_of_memory();
 }
 
@@ -188,7 +188,7 @@ void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller)
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(bytes, 0, true, caller);
 	if (bytes <= SLAB_SIZE_MAX) {
-		p = alloc_class(size_to_class(bytes), bytes, caller);
+		p = alloc_class(size_to_class(bytes), bytes, GFP_MALLOC | GFP_ZERO, caller);
 	} else if (bytes <= RUN_SIZE_MAX) {
 		unsigned int class = size_to_class_computed(bytes);
 
@@ -196,11 +196,11 @@ void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller)
 		if (!p)
 			p = run_alloc(class, 0, &zeroed);
 		if (likely(p))
-			trace_kmalloc(caller, p, bytes, size_classes.size[class], GFP_MALLOC);
+			trace_kmalloc(caller, p, bytes, size_classes.size[class], GFP_MALLOC | GFP_ZERO);
 		else
-			p = alloc_class(class, bytes, caller);
+			p = alloc_class(class, bytes, GFP_MALLOC | GFP_ZERO, caller);
 	} else {
-		p = alloc_huge(bytes, 0, &zeroed, caller);
+		p = alloc_huge(bytes, 0, &zeroed, GFP_MALLOC | GFP_ZERO, caller);
 	}
 	if (unlikely(!p))
 		return out_of_memory();
@@ -225,7 +225,7 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 		return alloc_memcheck(size, align, false, caller);
 	size = max_ul(size, 1);
 	if (max_ul(size, align) > RUN_SIZE_MAX) {
-		p = alloc_huge(size, align, &zeroed, caller);
+		p = alloc_huge(size, align, &zeroed, GFP_MALLOC, caller);
 	} else if (max_ul(size, align) > SLAB_SIZE_MAX) {
 		unsigned int order = align > PAGE_SIZE ? order_for_pages(align >> PAGE_SHIFT) : 0;
 
@@ -240,7 +240,7 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 		 */
 		for (class = size_to_class(max_ul(size, align)); class_size(class) % align; class ++)
 			;
-		p = alloc_class(class, size, caller);
+		p = alloc_class(class, size, GFP_MALLOC, caller);
 	}
 	return likely(p) ? p : out_of_memory();
 }
@@ -288,9 +288,9 @@ static void *alloc_any(size_t size, unsigned long caller)
 	void *p;
 
 	if (likely(size <= RUN_SIZE_MAX))
-		p = alloc_class(size_to_class(size), size, caller);
+		p = alloc_class(size_to_class(size), size, GFP_MALLOC, caller);
 	else
-		p = alloc_huge(size, 0, &zeroed, caller);
+		p = alloc_huge(size, 0, &zeroed, GFP_MALLOC, caller);
 	return likely(p) ? p : out_of_memory();
 }
 

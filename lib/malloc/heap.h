@@ -36,7 +36,7 @@ static always_inline void *heap_malloc(size_t size)
 	class = size_to_class_small(size);
 	p = tcache_alloc(class);
 	if (likely(p)) {
-		trace_kmalloc(RET_IP, p, size, size_classes.size[class], GFP_USER);
+		trace_kmalloc(RET_IP, p, size, size_classes.size[class], GFP_MALLOC);
 		return p;
 	}
 	return heap_malloc_slow(size, class, RET_IP_COLD);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * probes [FILE]: calls every function of the family, linked with the library, and says in FILE, or on stdout, what the
- * probes have to report, a line each: "kmalloc CALLER POINTER REQUESTED ALLOCATED" or "kfree CALLER POINTER". A
+ * probes have to report, a line each: "kmalloc CALLER POINTER REQUESTED ALLOCATED GFP" or "kfree CALLER POINTER". A
  * debugger that breaks at the probes from begin() on sees the same.
  */
 #define _GNU_SOURCE
@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "buddymalloc.h"
 
 #define noinline __attribute__((__noinline__, __noclone__))
 
@@ -26,10 +28,13 @@ extern void free_sized(void *p, size_t size);
 static char text[1 << 16];
 static size_t length;
 
+/* With the public flags of malloc, and of calloc. */
 static void expect_kmalloc(const char *caller, void *p, size_t size)
 {
-	length += (size_t)sprintf(text + length, "kmalloc %s %#lx %zu %zu\n", caller, (unsigned long)p, size,
-				  malloc_usable_size(p));
+	bm_gfp_t gfp = BM_GFP_USER | BM_GFP_NOWARN | (strcmp(caller, "by_calloc") ? 0 : BM_GFP_ZERO);
+
+	length += (size_t)sprintf(text + length, "kmalloc %s %#lx %zu %zu %#x\n", caller, (unsigned long)p, size,
+				  malloc_usable_size(p), gfp);
 }
 
 static void expect_kfree(const char *caller, void *p)
