@@ -96,8 +96,10 @@ struct zone {
 	unsigned int compact_considered, compact_defer_shift;
 	int compact_order_failed;
 	bool compact_blockskip_flush;
-	/* Events, for vmstat. numa: no lock. */
-	unsigned long nr_grown, nr_given_back, nr_fallback, nr_stolen, nr_alloc_pages, nr_freed_pages, nr_alloc_fast;
+	/* Events, for vmstat. What per-CPU lists serve they count themselves. numa: atomic; see zone_numa_stat(). */
+	unsigned long nr_grown, nr_given_back, nr_fallback, nr_stolen;
+	unsigned long nr_alloc_pages; /* pages */
+	unsigned long nr_alloc_fast;  /* blocks that were allocated the short way: hits, and local */
 	unsigned long numa[NR_NUMA_STATS];
 } __attribute__((aligned(64)));
 

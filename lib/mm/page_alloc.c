@@ -120,18 +120,23 @@ static bool zone_watermark_fast(const struct zone *zone, unsigned int order, uns
 	return false;
 }
 
-/* Zones count whose allocation it was: asked of preferred, served by zone. */
-static void zone_statistics(struct zone *preferred, struct zone *zone)
+/* Zones count whose allocation it was: asked of preferred, served by zone. What a per-CPU list served is a hit and local
+ * when it is added up (zone_numa_stat): here only what was not so is put right. */
+static void zone_statistics(struct zone *preferred, struct zone *zone, bool by_pcplist)
 {
-	enum numa_stat_item local = zone->nid == numa_node_id() ? NUMA_LOCAL : NUMA_OTHER;
-
-	if (zone->nid == preferred->nid) {
+	if (!by_pcplist) {
 		atomic_add_return(&zone->numa[NUMA_HIT], 1);
-	} else {
+		atomic_add_return(&zone->numa[NUMA_LOCAL], 1);
+	}
+	if (zone->nid != preferred->nid) {
+		atomic_sub_return(&zone->numa[NUMA_HIT], 1);
 		atomic_add_return(&zone->numa[NUMA_MISS], 1);
 		atomic_add_return(&preferred->numa[NUMA_FOREIGN], 1);
 	}
-	atomic_add_return(&zone->numa[local], 1);
+	if (zone->nid != numa_node_id()) {
+		atomic_sub_return(&zone->numa[NUMA_LOCAL], 1);
+		atomic_add_return(&zone->numa[NUMA_OTHER], 1);
+	}
 }
 
 static struct page *rmqueue(struct zone *preferred, struct zone *zone, unsigned int order, gfp_t gfp,
@@ -146,7 +151,7 @@ static struct page *rmqueue(struct zone *preferred, struct zone *zone, unsigned 
 		page = rmqueue_pcplist(zone, order, mt, alloc_flags);
 		if (likely(page)) {
 			if (unlikely(topology.nr_nodes > 1))
-				zone_statistics(preferred, zone);
+				zone_statistics(preferred, zone, true);
 			goto out;
 		}
 	}
@@ -159,7 +164,7 @@ static struct page *rmqueue(struct zone *preferred, struct zone *zone, unsigned 
 		mutex_unlock(&zone->lock);
 	} while (page && unlikely(page_debug) && check_new_pages(page, order));
 	if (page)
-		zone_statistics(preferred, zone);
+		zone_statistics(preferred, zone, false);
 out:
 	if (unlikely(READ_ONCE(zone->flags) & ZONE_BOOSTED_WATERMARK)) {
 		__atomic_and_fetch(&zone->flags, (uint8_t)~ZONE_BOOSTED_WATERMARK, __ATOMIC_RELAXED);
@@ -477,7 +482,6 @@ void free_the_page(struct page *page, unsigned int order)
 	if (pcp_allowed_order(order) && free_pcp_page(zone, page, order))
 		return;
 	mutex_lock(&zone->lock);
-	ADD_ONCE(zone->nr_freed_pages, 1UL << order);
 	free_one_page(zone, pfn, order, true);
 	mutex_unlock(&zone->lock);
 	balance_zone(zone);

@@ -48,7 +48,6 @@ struct page *alloc_pages_exact(gfp_t gfp, unsigned long nr, unsigned int order)
 		struct zone *zone = pfn_to_zone(pfn);
 
 		mutex_lock(&zone->lock);
-		ADD_ONCE(zone->nr_freed_pages, (1UL << order) - nr);
 		free_page_range(zone, pfn + nr, (1UL << order) - nr, page->flags & PG_DIRTY);
 		mutex_unlock(&zone->lock);
 	}
@@ -62,7 +61,6 @@ void free_pages_exact(struct page *page, unsigned long nr)
 
 	trace_mm_page_free(page_to_addr(page), order_for_pages(nr));
 	mutex_lock(&zone->lock);
-	ADD_ONCE(zone->nr_freed_pages, nr);
 	free_page_range(zone, pfn, nr, true);
 	mutex_unlock(&zone->lock);
 	balance_zone(zone);
@@ -75,10 +73,12 @@ bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_n
 	bool ok = true;
 
 	mutex_lock(&zone->lock);
-	if (new_nr > nr)
+	if (new_nr > nr) {
 		ok = take_free_range(zone, pfn + nr, new_nr - nr);
-	else if (new_nr < nr)
+		ADD_ONCE(zone->nr_alloc_pages, ok ? new_nr - nr : 0);
+	} else if (new_nr < nr) {
 		free_page_range(zone, pfn + new_nr, nr - new_nr, true);
+	}
 	mutex_unlock(&zone->lock);
 	return ok;
 }
