@@ -109,12 +109,21 @@ static void print_summary(struct out *o)
 	print_buddyinfo(o);
 }
 
+static void print_vmstat_all(struct out *o)
+{
+	print_vmstat(o);
+	out_printf(o, "nr_slab_unreclaimable %lu\n", nr_slab_pages());
+}
+
 static const struct {
 	const char *name;
 	void (*print)(struct out *o);
 } reports[] = {
 	{ "summary", print_summary },
 	{ "buddyinfo", print_buddyinfo },
+	{ "pagetypeinfo", print_pagetypeinfo },
+	{ "zoneinfo", print_zoneinfo },
+	{ "vmstat", print_vmstat_all },
 	{ "slabinfo", print_slabinfo },
 };
 

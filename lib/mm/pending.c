@@ -13,8 +13,7 @@
 #include "mm/page_isolation.h"
 #include "mm/vmstat.h"
 
-/* vmstat.c, show_mem.c */
-unsigned long vm_events[NR_VM_EVENT_ITEMS];
+/* show_mem.c */
 void warn_alloc(gfp_t gfp, const nodemask_t *nodemask, const char *fmt, ...)
 {
 	(void)gfp, (void)nodemask, (void)fmt;

@@ -6,6 +6,7 @@
 #define MM_VMSTAT_H
 
 #include "base/atomic.h"
+#include "mm/mmzone.h"
 
 struct out;
 
@@ -55,6 +56,43 @@ static inline void count_vm_event(enum vm_event_item item)
 	count_vm_events(item, 1);
 }
 
+/* Of each zone: names, and where they are. The first three are the kernel's; the others are in pages (reserved, dirty:
+ * maybe resident) or pageblocks (grown, given back), or events (fallbacks, stolen pageblocks). */
+enum zone_stat {
+	ZONE_STAT_FREE_PAGES,
+	ZONE_STAT_FREE_PAGES_BLOCKS, /* in wholly free pageblocks */
+	ZONE_STAT_FREE_CMA,
+	ZONE_STAT_FREE_DIRTY,
+	ZONE_STAT_RESERVED_HIGHATOMIC,
+	ZONE_STAT_GROWN,
+	ZONE_STAT_GIVEN_BACK,
+	ZONE_STAT_FALLBACK,
+	ZONE_STAT_STOLEN,
+	NR_ZONE_STAT_ITEMS
+};
+struct zone_stat_item {
+	const char *name;
+	unsigned int offset, shift; /* in struct zone; what is counted is 2^shift pages */
+};
+extern const struct zone_stat_item zone_stat_items[NR_ZONE_STAT_ITEMS];
+extern const char *const numa_stat_names[NR_NUMA_STATS];
+extern const char *const migratetype_names[MIGRATE_TYPES];
+
+unsigned long zone_stat(const struct zone *zone, enum zone_stat item);
+unsigned long zone_numa_stat(const struct zone *zone, enum numa_stat_item item);
+/* Pages that are allocated now; how many ever were, and how many of those were freed. */
+unsigned long zone_pages_used(const struct zone *zone);
+unsigned long zone_pages_allocated(const struct zone *zone);
+unsigned long zone_pages_freed(const struct zone *zone);
+
+/* Each is the file of that name below /proc, or (the last two) below debugfs. */
 void print_buddyinfo(struct out *o);
+void print_pagetypeinfo(struct out *o);
+void print_zoneinfo(struct out *o); /* zoneinfo.c */
+void print_vmstat(struct out *o);
+void print_extfrag_index(struct out *o);
+void print_unusable_index(struct out *o);
+/* "0-1,3" */
+void print_nodemask(struct out *o, nodemask_t nodes);
 
 #endif
