@@ -81,5 +81,8 @@ bool unreserve_highatomic_pageblock(const struct alloc_context *ac, bool force);
 /* show_mem.c. The report of an allocation that failed: what was asked, the zones, the free lists. Rate-limited. */
 void warn_alloc(gfp_t gfp, const nodemask_t *nodemask, const char *fmt, ...) printf_like(3, 4);
 void show_free_areas(const nodemask_t *nodemask);
+/* "GFP_KERNEL|GFP_ZERO" */
+struct out;
+void print_gfp(struct out *o, gfp_t gfp);
 
 #endif

@@ -13,12 +13,6 @@
 #include "mm/page_isolation.h"
 #include "mm/vmstat.h"
 
-/* show_mem.c */
-void warn_alloc(gfp_t gfp, const nodemask_t *nodemask, const char *fmt, ...)
-{
-	(void)gfp, (void)nodemask, (void)fmt;
-}
-
 /* debug.c */
 unsigned int page_debug;
 void debug_alloc_pages(struct page *page, unsigned int order, gfp_t gfp)

@@ -130,7 +130,7 @@ static void watermarks(void)
 	zone->watermark[WMARK_LOW] = 1UL << 30;
 	must(alloc_pages(GFP_USER, 5), "above min it is served after all");
 	zone->watermark[WMARK_MIN] = zone->watermark[WMARK_HIGH] = 1UL << 30;
-	must(!alloc_pages(GFP_USER, 5));
+	must(!alloc_pages(GFP_USER | GFP_NOWARN, 5));
 	check_zone(zone);
 }
 
@@ -144,14 +144,14 @@ static void reclaim_drains(void)
 	for (i = 0; i < 64; i++)
 		page[i] = alloc_pages(GFP_USER, 0);
 	no_more_growth();
-	while (alloc_pages(GFP_USER, PCP_MAX_ORDER + 1))
+	while (alloc_pages(GFP_USER | GFP_NOWARN, PCP_MAX_ORDER + 1))
 		;
-	while (alloc_pages(GFP_USER, 0))
+	while (alloc_pages(GFP_USER | GFP_NOWARN, 0))
 		;
 	for (i = 0; i < 64; i++)
 		free_pages(page[i], 0);
 	must(nr_pcp_pages(zone) == 64);
-	must(!alloc_pages(0, PCP_MAX_ORDER + 1), "without DIRECT_RECLAIM the lists stay");
+	must(!alloc_pages(GFP_NOWARN, PCP_MAX_ORDER + 1), "without DIRECT_RECLAIM the lists stay");
 	must(nr_pcp_pages(zone) == 64);
 	must(alloc_pages(GFP_USER, PCP_MAX_ORDER + 1));
 	must(nr_pcp_pages(zone) == 0);
