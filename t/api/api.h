@@ -205,4 +205,26 @@ API_UNUSED void api_prove_served(void)
 		free(block[i]);
 }
 
+/* All of a file from its start; freed by the caller. */
+API_UNUSED char *api_file_text(FILE *file)
+{
+	char *text = (char *)calloc(1, 1 << 20);
+
+	if (!text || pread(fileno(file), text, (1 << 20) - 1, 0) < 0)
+		bail_out("cannot read a temporary file");
+	fclose(file);
+	return text;
+}
+
+/* What bm_stats_print writes; freed by the caller. */
+API_UNUSED char *api_report(const char *what)
+{
+	FILE *file = tmpfile();
+
+	if (!file)
+		bail_out("no temporary file");
+	want(bm_stats_print(fileno(file), what) == 0, "bm_stats_print(%s)", what);
+	return api_file_text(file);
+}
+
 #endif

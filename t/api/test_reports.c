@@ -6,22 +6,6 @@
 #include "api.h"
 #include "procfs.h"
 
-/* What bm_stats_print writes; freed by the caller. */
-static char *report(const char *what)
-{
-	FILE *file = tmpfile();
-	char *text = calloc(1, 1 << 20);
-	ssize_t n;
-
-	if (!file || !text)
-		bail_out("no temporary file");
-	want(bm_stats_print(fileno(file), what) == 0, "bm_stats_print(%s)", what);
-	n = pread(fileno(file), text, (1 << 20) - 1, 0);
-	want(n > 0, "%s wrote nothing", what);
-	fclose(file);
-	return text;
-}
-
 /* The system's file is read too: that shows that the reader is right, and not only made for us. */
 static char *system_file(const char *path)
 {
@@ -44,7 +28,7 @@ static const struct proc_slab *slab_of_size(int nr, unsigned long size)
 
 static struct proc_slab read_class(unsigned long size)
 {
-	char *text = report("slabinfo");
+	char *text = api_report("slabinfo");
 	int nr = parse_slabinfo(text, slabs, 1000);
 	const struct proc_slab *s = slab_of_size(nr, size);
 	char name[32];
@@ -66,16 +50,6 @@ static void want_sound_slab(const struct proc_slab *s)
 	     "%s: %lu objects of %lu in %lu", s->name, s->objperslab, s->objsize, s->pagesperslab);
 	want(s->num_objs <= s->num_slabs * s->objperslab, "%s: %lu objects in %lu slabs of %lu", s->name, s->num_objs,
 	     s->num_slabs, s->objperslab);
-}
-
-/* Under memcheck freed blocks rest for a while: they stay in their slabs. */
-static bool frees_rest(void)
-{
-#ifdef BM_VALGRIND
-	return RUNNING_ON_VALGRIND;
-#else
-	return false;
-#endif
 }
 
 static void test_slabinfo(void)
@@ -107,28 +81,145 @@ static void test_slabinfo(void)
 			free(p[n]);
 		after = read_class(sizes[i]);
 		want_sound_slab(&after);
-		want(frees_rest() || after.active_objs == before.active_objs, "freed: %lu before, %lu after",
+		/* Under memcheck freed blocks rest for a while: they stay in their slabs. */
+		want(api_under_valgrind() || after.active_objs == before.active_objs, "freed: %lu before, %lu after",
 		     before.active_objs, after.active_objs);
 	}
 	verdict("slabinfo is the kernel's, and counts what malloc gave");
 }
 
+static struct proc_buddy buddies[PROCFS_ZONES];
+
 static void test_buddyinfo(void)
 {
-	static struct proc_buddy b[PROCFS_ZONES];
 	char *text = system_file("/proc/buddyinfo");
 	int nr;
 
 	if (text)
-		want(parse_buddyinfo(text, b) > 0, "/proc/buddyinfo: %s", procfs_error);
+		want(parse_buddyinfo(text, buddies) > 0, "/proc/buddyinfo: %s", procfs_error);
 	free(text);
-	text = report("buddyinfo");
-	nr = parse_buddyinfo(text, b);
+	text = api_report("buddyinfo");
+	nr = parse_buddyinfo(text, buddies);
 	free(text);
 	want(nr > 0, "buddyinfo: %s", procfs_error);
 	for (int i = 0; i < nr; i++)
-		want(b[i].orders == 11, "%d orders", b[i].orders);
+		want(buddies[i].orders == 11, "%d orders", buddies[i].orders);
 	verdict("buddyinfo is the kernel's");
+}
+
+/* Both are read with nothing allocated in between. */
+static void test_pagetypeinfo(void)
+{
+	static const char *const types[] = { "Unmovable", "Movable", "Reclaimable", "HighAtomic", "CMA", "Isolate" };
+	static struct proc_pagetypeinfo t;
+	char *text = system_file("/proc/pagetypeinfo"), *buddy_text;
+	FILE *file[2] = { tmpfile(), tmpfile() };
+	unsigned long blocks = 0;
+	int nr, i, order, type;
+
+	if (text)
+		want(parse_pagetypeinfo(text, &t) > 0, "/proc/pagetypeinfo: %s", procfs_error);
+	free(text);
+	want(file[0] && file[1] && !bm_stats_print(fileno(file[0]), "buddyinfo") &&
+		     !bm_stats_print(fileno(file[1]), "pagetypeinfo"),
+	     "no reports");
+	buddy_text = api_file_text(file[0]);
+	text = api_file_text(file[1]);
+	nr = parse_buddyinfo(buddy_text, buddies);
+	want(parse_pagetypeinfo(text, &t) == nr * 6 && t.zones == nr && t.types == 6, "%d zones and %d types: %s",
+	     t.zones, t.types, procfs_error);
+	for (i = 0; i < t.types; i++)
+		want(!strcmp(t.type[i], types[i]), "type %s, not %s", t.type[i], types[i]);
+	for (i = 0; i < nr; i++) {
+		want(buddies[i].node == t.blocks[i].node && !strcmp(buddies[i].zone, t.blocks[i].zone), "zone %d", i);
+		for (type = 0; type < t.types; type++)
+			blocks += t.blocks[i].nr[type];
+		for (order = 0; order < t.orders; order++) {
+			unsigned long sum = 0;
+
+			for (type = 0; type < t.types; type++)
+				sum += t.free[i * t.types + type].nr[order];
+			want(sum == buddies[i].nr[order], "order %d: %lu of all types, not %lu", order, sum,
+			     buddies[i].nr[order]);
+		}
+	}
+	want(blocks > 0, "no pageblocks");
+	free(text);
+	free(buddy_text);
+	verdict("pagetypeinfo is the kernel's, and its sums are those of buddyinfo");
+}
+
+static void test_zoneinfo(void)
+{
+	static const char *const names[] = { "DMA32", "Normal", "Movable" };
+	static struct proc_zone z[PROCFS_ZONES];
+	char *text = system_file("/proc/zoneinfo");
+	int nr, i;
+
+	if (text)
+		want(parse_zoneinfo(text, z) > 0, "/proc/zoneinfo: %s", procfs_error);
+	free(text);
+	text = api_report("zoneinfo");
+	nr = parse_zoneinfo(text, z);
+	free(text);
+	want(nr >= 3 && nr % 3 == 0, "%d zones: %s", nr, procfs_error);
+	for (i = 0; i < nr; i++) {
+		want(!strcmp(z[i].zone, names[i % 3]) && z[i].node == z[i - i % 3].node, "zone %d is %s", i, z[i].zone);
+		want(z[i].free <= z[i].managed && z[i].managed <= z[i].present && z[i].present <= z[i].spanned,
+		     "%s: %lu free, %lu managed, %lu present, %lu spanned", z[i].zone, z[i].free, z[i].managed,
+		     z[i].present, z[i].spanned);
+		want(z[i].nr_protection == 3, "%d reserves", z[i].nr_protection);
+		want(!z[i].managed || z[i].nr_cpus > 0, "no per-CPU lists");
+	}
+	verdict("zoneinfo is the kernel's");
+}
+
+static struct proc_item items[PROCFS_ITEMS];
+
+static unsigned long vmstat(const char *name)
+{
+	char *text = api_report("vmstat");
+	int nr = parse_vmstat(text, items);
+	unsigned long n = item_value(items, nr, name);
+
+	want(nr > 0 && n != ~0UL, "no %s: %s", name, procfs_error);
+	free(text);
+	return n;
+}
+
+static void test_vmstat(void)
+{
+	enum { NR = 1000, ORDER = 2, PAGES = NR << ORDER };
+	static const char *const names[] = { "nr_free_pages",	"nr_free_cma",	 "numa_hit",
+					     "numa_local",	"pgalloc_dma32", "pgalloc_normal",
+					     "pgalloc_movable", "pgfree",	 "pgsteal_direct",
+					     "compact_stall",	"oom_kill",	 "nr_slab_unreclaimable",
+					     "pgscan_kswapd",	"drop_slab",	 "nr_grown",
+					     "arena_mapped" };
+	char *text = system_file("/proc/vmstat");
+	unsigned long allocated, freed, hits, i;
+	static void *p[NR];
+
+	if (text)
+		want(parse_vmstat(text, items) > 0, "/proc/vmstat: %s", procfs_error);
+	free(text);
+	for (i = 0; i < API_ARRAY_SIZE(names); i++)
+		vmstat(names[i]);
+	allocated = vmstat("pgalloc_normal");
+	freed = vmstat("pgfree");
+	hits = vmstat("numa_hit");
+	for (i = 0; i < NR; i++)
+		p[i] = bm_alloc_pages(BM_GFP_KERNEL, ORDER);
+	allocated = vmstat("pgalloc_normal") - allocated;
+	want(allocated >= PAGES && allocated < PAGES + 5000, "%lu pages allocated, not %d", allocated, PAGES);
+	want(vmstat("pgfree") - freed < PAGES, "%lu pages freed", vmstat("pgfree") - freed);
+	want(vmstat("numa_hit") - hits >= NR, "%lu hits", vmstat("numa_hit") - hits);
+	freed = vmstat("pgfree");
+	for (i = 0; i < NR; i++)
+		bm_free_pages(p[i], ORDER);
+	freed = vmstat("pgfree") - freed;
+	want(freed >= PAGES && freed < PAGES + 5000, "%lu pages freed, not %d", freed, PAGES);
+	verdict("vmstat is the kernel's, and counts pages");
 }
 
 int main(void)
@@ -136,5 +227,8 @@ int main(void)
 	api_prove_served();
 	test_slabinfo();
 	test_buddyinfo();
+	test_pagetypeinfo();
+	test_zoneinfo();
+	test_vmstat();
 	return done_testing();
 }

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bm_ctl_get and bm_ctl_set: what each name says and does, and every way to ask for nonsense.
+ */
+#include "api.h"
+#include "procfs.h"
+
+static char value[256];
+
+/* The value of a name that can be read. */
+static const char *get(const char *name)
+{
+	int n = bm_ctl_get(name, value, sizeof(value));
+
+	if (n < 0 || (size_t)n != strlen(value))
+		bail_out("bm_ctl_get(%s) is %d", name, n);
+	return value;
+}
+
+static void want_value(const char *name, const char *expected)
+{
+	want(!strcmp(get(name), expected), "%s is '%s', not '%s'", name, value, expected);
+}
+
+static void want_set(const char *name, const char *text, int result)
+{
+	int ret = bm_ctl_set(name, text);
+
+	want(ret == result, "%s = '%s' is %d, not %d", name, text, ret, result);
+}
+
+static void test_arguments(void)
+{
+	char buf[16] = "untouched";
+	int n;
+
+	want(bm_ctl_get(NULL, buf, sizeof(buf)) == -EINVAL && bm_ctl_get("version", NULL, 10) == -EINVAL,
+	     "NULL to get");
+	want(bm_ctl_set(NULL, "1") == -EINVAL && bm_ctl_set("vm.min_free_kbytes", NULL) == -EINVAL, "NULL to set");
+	want(bm_ctl_get("", buf, sizeof(buf)) == -ENOENT && bm_ctl_get("vm.", buf, sizeof(buf)) == -ENOENT &&
+		     bm_ctl_get("vm.min_free_kbytes ", buf, sizeof(buf)) == -ENOENT &&
+		     bm_ctl_get("vm.swappiness", buf, sizeof(buf)) == -ENOENT,
+	     "unknown names to get");
+	want_set("", "1", -ENOENT);
+	want_set("vm.swappiness", "1", -ENOENT);
+	want_set("VERSION", "1", -ENOENT);
+	n = (int)strlen(bm_version());
+	want(bm_ctl_get("version", buf, 0) == -ENOSPC && bm_ctl_get("version", buf, (size_t)n) == -ENOSPC, "no room");
+	want(!strcmp(buf, "untouched"), "and yet '%s'", buf);
+	want(bm_ctl_get("version", buf, (size_t)n + 1) == n && !strcmp(buf, bm_version()), "just enough room");
+	want_set("version", "1", -EPERM);
+	want_set("page_size", "4096", -EPERM);
+	want_set("nodes", "0", -EPERM);
+	want_value("page_size", "4096");
+	want(get("nodes")[0] >= '0' && strspn(value, "0123456789,-") == strlen(value), "nodes are '%s'", value);
+	verdict("names, room and rights");
+}
+
+static void test_tunables(void)
+{
+	char before[32];
+
+	strcpy(before, get("dirty_max"));
+	want(strspn(before, "0123456789") == strlen(before), "dirty_max is '%s'", before);
+	want_set("dirty_max", "7m", 0);
+	want_value("dirty_max", "7340032");
+	want(mallopt(M_TRIM_THRESHOLD, 123456) == 1, "mallopt");
+	want_value("dirty_max", "123456");
+	want_set("dirty_max", "seven", -EINVAL);
+	want_set("dirty_max", "", -EINVAL);
+	want_set("dirty_max", "-1", -EINVAL);
+	want_set("dirty_max", "65t", -EINVAL);
+	want_set("dirty_max", "7m 7m", -EINVAL);
+	want_value("dirty_max", "123456");
+	want_set("dirty_max", before, 0);
+	want_set("dirty_decay", " 2000\n", 0);
+	want_value("dirty_decay", "2000");
+	want_set("thp", "never", 0);
+	want_value("thp", "never");
+	want_set("thp", "auto", 0);
+	want_set("foreign_free", "warn", 0);
+	want_value("foreign_free", "warn");
+	want_set("foreign_free", "abort", 0);
+	want_value("verbose", "false");
+	want_set("verbose", "true", -EPERM);
+	want_set("stats_file", "/tmp/x", -EPERM);
+	want_set("thp_threshold", "1m", -EPERM);
+	want_value("thp_threshold", "33554432");
+	want_value("stats_file", "");
+	verdict("configuration keys are read, and some are set");
+}
+
+/* One item of a report, or of a zone in zoneinfo. */
+static unsigned long vmstat(const char *name)
+{
+	static struct proc_item items[PROCFS_ITEMS];
+	char *text = api_report("vmstat");
+	int nr = parse_vmstat(text, items);
+	unsigned long n = item_value(items, nr, name);
+
+	want(nr > 0 && n != ~0UL, "vmstat has no %s: %s", name, procfs_error);
+	free(text);
+	return n;
+}
+
+static struct proc_zone zone_normal(void)
+{
+	static struct proc_zone z[PROCFS_ZONES];
+	char *text = api_report("zoneinfo");
+	int nr = parse_zoneinfo(text, z);
+
+	free(text);
+	for (int i = 0; i < nr; i++)
+		if (z[i].managed && !strcmp(z[i].zone, "Normal"))
+			return z[i];
+	bail_out("zoneinfo has no zone Normal: %s", procfs_error);
+}
+
+static void test_watermarks(void)
+{
+	struct proc_zone z;
+
+	want_value("vm.min_free_kbytes", "0");
+	z = zone_normal();
+	want(z.min == 0 && z.high == 0, "no marks at first: %lu %lu", z.min, z.high);
+	want_set("vm.min_free_kbytes", "400", 0);
+	want_value("vm.min_free_kbytes", "400");
+	want_set("vm.watermark_scale_factor", "1000", 0);
+	want_value("vm.watermark_scale_factor", "1000");
+	z = zone_normal();
+	want(z.min > 0 && z.min <= 100 && z.low - z.min >= z.managed / 10 - 1 && z.high > z.low,
+	     "marks of %lu pages: %lu %lu %lu", z.managed, z.min, z.low, z.high);
+	want_set("vm.watermark_scale_factor", "0", -EINVAL);
+	want_set("vm.watermark_scale_factor", "3001", -EINVAL);
+	want_set("vm.min_free_kbytes", "-1", -EINVAL);
+	want_set("vm.min_free_kbytes", "4k", -EINVAL);
+	want_set("vm.min_free_kbytes", "0x", -EINVAL);
+	want_set("vm.min_free_kbytes", "99999999999999999999999999", -EINVAL);
+	want_set("vm.min_free_kbytes", "400 400", -EINVAL);
+	want_set("vm.min_free_kbytes", " \n", -EINVAL);
+	want_value("vm.min_free_kbytes", "400");
+	want_value("vm.watermark_scale_factor", "1000");
+	want_set("vm.min_free_kbytes", "\t0x0\n", 0);
+	want(zone_normal().high == 0, "and none at last");
+	want_set("vm.watermark_scale_factor", "10", 0);
+	want_set("vm.watermark_boost_factor", "20000", 0);
+	want_value("vm.watermark_boost_factor", "20000");
+	want_set("vm.watermark_boost_factor", "15000", 0);
+	verdict("vm.min_free_kbytes and the factors move the marks");
+}
+
+static void test_array(void)
+{
+	char before[64];
+
+	strcpy(before, get("vm.lowmem_reserve_ratio"));
+	want_set("vm.lowmem_reserve_ratio", "11 22\t33", 0);
+	want_value("vm.lowmem_reserve_ratio", "11\t22\t33");
+	want_set("vm.lowmem_reserve_ratio", "44", 0);
+	want_value("vm.lowmem_reserve_ratio", "44\t22\t33");
+	want_set("vm.lowmem_reserve_ratio", "1 2 3 4", -EINVAL);
+	want_set("vm.lowmem_reserve_ratio", "1 x 3", -EINVAL);
+	want_set("vm.lowmem_reserve_ratio", "1,2,3", -EINVAL);
+	want_set("vm.lowmem_reserve_ratio", "1 2 -3", -EINVAL);
+	want_value("vm.lowmem_reserve_ratio", "44\t22\t33");
+	want_set("vm.lowmem_reserve_ratio", before, 0);
+	want_value("vm.lowmem_reserve_ratio", before);
+	verdict("vm.lowmem_reserve_ratio is a value for each zone");
+}
+
+static void test_actions(void)
+{
+	enum { SIZE = 8 << 20 };
+	unsigned long pages = vmstat("drop_pagecache"), slabs = vmstat("drop_slab");
+	void *p = malloc(SIZE);
+
+	want(bm_ctl_get("vm.drop_caches", value, sizeof(value)) == -EPERM &&
+		     bm_ctl_get("vm.compact_memory", value, sizeof(value)) == -EPERM,
+	     "actions have no value");
+	memset(p, 1, SIZE);
+	free(p);
+	want(vmstat("arena_dirty") > 0, "a free block is not dirty");
+	want_set("vm.drop_caches", "2", 0);
+	want(vmstat("drop_pagecache") == pages && vmstat("drop_slab") == slabs + 1, "2 drops slabs");
+	want_set("vm.drop_caches", "1\n", 0);
+	want(vmstat("drop_pagecache") == pages + 1 && vmstat("drop_slab") == slabs + 1, "1 drops pages");
+	want(vmstat("arena_dirty") == 0, "they are still there");
+	want_set("vm.drop_caches", "3", 0);
+	want(vmstat("drop_pagecache") == pages + 2 && vmstat("drop_slab") == slabs + 2, "3 drops both");
+	want_set("vm.drop_caches", "0", -EINVAL);
+	want_set("vm.drop_caches", "4", -EINVAL);
+	want_set("vm.drop_caches", "", -EINVAL);
+	want(vmstat("drop_slab") == slabs + 2, "a bad value drops");
+	want_set("vm.compact_memory", "1", 0);
+	want_set("vm.compact_memory", "0", -EINVAL);
+	want_set("vm.compact_memory", "2", -EINVAL);
+	want_set("vm.zone_reclaim_mode", "1", 0);
+	want_value("vm.zone_reclaim_mode", "1");
+	want_set("vm.zone_reclaim_mode", "8", -EINVAL);
+	want_set("vm.zone_reclaim_mode", "0", 0);
+	verdict("vm.drop_caches and vm.compact_memory act");
+}
+
+int main(void)
+{
+	api_prove_served();
+	test_arguments();
+	test_tunables();
+	test_watermarks();
+	test_array();
+	test_actions();
+	return done_testing();
+}
