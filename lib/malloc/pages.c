@@ -36,7 +36,8 @@ static noinline void *alloc_pages_slow(bm_gfp_t gfp, unsigned int order)
 	struct page *page;
 
 	if (likely(gfp < data_race(gfp_fast_limit) && order < MAX_ORDER && !(gfp & GFP_COMP))) {
-		page = alloc_pages_fast(order);
+		if (!pcp_allowed_order(order) || !alloc_block_fast(order, &page))
+			page = alloc_pages_fast(order);
 		if (likely(page)) {
 			trace_mm_page_alloc(page_to_addr(page), order, gfp, MIGRATE_UNMOVABLE);
 			return page_to_addr(page);
@@ -57,7 +58,7 @@ void *bm_alloc_pages(bm_gfp_t gfp, unsigned int order)
 	struct page *page;
 	void *addr;
 
-	if (unlikely(gfp >= data_race(gfp_fast_limit)) || unlikely(order) || unlikely(!alloc_page_fast(&page)))
+	if (unlikely(gfp >= data_race(gfp_fast_limit)) || unlikely(order) || unlikely(!alloc_block_fast(0, &page)))
 		return alloc_pages_slow(gfp, order);
 	addr = page_to_addr(page);
 	trace_mm_page_alloc_fast(addr, 0, gfp, MIGRATE_UNMOVABLE);
@@ -143,6 +144,8 @@ static noinline void free_pages_slow(void *addr, unsigned int order)
 		return;
 	if (!page || page->order != order)
 		report_bad_page("bm_free_pages", addr, order);
+	else if (pcp_allowed_order(order) && free_block_fast(page, order))
+		trace_mm_page_free(addr, order);
 	else
 		free_pages(page, order);
 }
@@ -155,7 +158,7 @@ void bm_free_pages(void *addr, unsigned int order)
 	 * large; what is one of 128 alone is not found to look like a page. */
 	offset = offset >> 7 | offset << 57;
 	if (likely(!order) && likely(offset < data_race(vmemmap.map_size)) &&
-	    likely(free_page_fast((struct page *)((char *)vmemmap.map + offset))))
+	    likely(free_block_fast((struct page *)((char *)vmemmap.map + offset), 0)))
 		trace_mm_page_free_fast(addr, 0);
 	else
 		free_pages_slow(addr, order);

@@ -436,9 +436,11 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 	struct page *page;
 
 	if (likely((gfp & ~GFP_NOLOWMEM) < data_race(gfp_fast_limit) && order < MAX_ORDER && !(order && gfp & GFP_COMP))) {
-		page = alloc_pages_fast(order);
+		if (!pcp_allowed_order(order) || !alloc_block_fast(order, &page))
+			page = alloc_pages_fast(order);
 		if (likely(page)) {
 			trace_mm_page_alloc(page_to_addr(page), order, gfp, MIGRATE_UNMOVABLE);
+			page->owner = 0;
 			debug_check_zone(page);
 			return page;
 		}

@@ -117,13 +117,15 @@ void pcp_lock_all(void);
 void pcp_unlock_all(void);
 
 /*
- * The way most single pages go: off this CPU's stack, and back onto it. False: take the whole way. For allocation, only
- * if the flags are below gfp_fast_limit.
+ * The way most blocks go: off this CPU's stack of unmovable ones, and back onto it. order is one that has lists. False:
+ * take the whole way. For allocation, only if the flags are below gfp_fast_limit.
  */
-static always_inline bool alloc_page_fast(struct page **page)
+extern hidden_var const uint8_t pcp_first_slot[NR_PCP_ORDERS];
+
+static always_inline bool alloc_block_fast(unsigned int order, struct page **page)
 {
 	struct per_cpu_pages *pcp = cpu_pageset_table[os_cpu_id_fast()];
-	struct per_cpu_list *list = &pcp->lists[0];
+	struct per_cpu_list *list = &pcp->lists[pcp_index(order, MIGRATE_UNMOVABLE)];
 	long count = __atomic_exchange_n(&list->count, PCP_TAKEN, __ATOMIC_ACQUIRE) - 1;
 
 	if (unlikely(count < 0)) {
@@ -132,17 +134,17 @@ static always_inline bool alloc_page_fast(struct page **page)
 		return false;
 	}
 	forget_origin(count); /* else the compiler keeps the old value beside the new one */
-	*page = pcp->slots[count];
+	*page = pcp->slots[(order ? pcp_first_slot[pcp_order_index(order)] : 0) + count];
 	ADD_ONCE(list->nr_alloc, 1);
 	WRITE_ONCE((*page)->refcount, 1);
 	smp_store_release(&list->count, count);
 	return true;
 }
 
-static always_inline bool free_page_fast(struct page *page)
+static always_inline bool free_block_fast(struct page *page, unsigned int order)
 {
 	struct per_cpu_pages *pcp = cpu_pageset_table[os_cpu_id_fast()];
-	struct per_cpu_list *list = &pcp->lists[0];
+	struct per_cpu_list *list = &pcp->lists[pcp_index(order, MIGRATE_UNMOVABLE)];
 	long count;
 
 	if (unlikely(data_race(page->word) != list->word))
@@ -154,7 +156,7 @@ static always_inline bool free_page_fast(struct page *page)
 		return false;
 	}
 	WRITE_ONCE(page->refcount, 0);
-	pcp->slots[count] = page;
+	pcp->slots[(order ? pcp_first_slot[pcp_order_index(order)] : 0) + count] = page;
 	smp_store_release(&list->count, count + 1);
 	return true;
 }

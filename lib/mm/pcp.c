@@ -19,7 +19,7 @@ unsigned int gfp_fast_limit;
 struct per_cpu_pages *cpu_pageset_table[MAX_CPUS];
 
 static const uint8_t pcp_capacity[NR_PCP_ORDERS] = { PCP_SLOTS_0, PCP_SLOTS_1, PCP_SLOTS_2, PCP_SLOTS_3, PCP_SLOTS_9 };
-static const uint8_t pcp_first_slot[NR_PCP_ORDERS] = {
+const uint8_t pcp_first_slot[NR_PCP_ORDERS] = {
 	0,
 	PCP_SLOTS_0,
 	PCP_SLOTS_0 + PCP_SLOTS_1,

@@ -198,7 +198,7 @@ static void case_pages(void)
 
 	model_start();
 	must(!fail_page_alloc_enabled && !page_fails(GFP_KERNEL, 0) && !page_fails(GFP_KERNEL, 10));
-	must(alloc_page_fast(&page) && free_page_fast(page), "there is a fast path");
+	must(alloc_block_fast(0, &page) && free_block_fast(page, 0), "there is a fast path");
 	set_pages(100, -1);
 	must(fail_page_alloc_enabled);
 	must(page_fails(GFP_KERNEL, 0) && page_fails(GFP_ATOMIC, 3) && page_fails(GFP_KERNEL, 10));

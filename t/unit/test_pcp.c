@@ -160,7 +160,7 @@ static void disabled(void)
 	must(nr_pcp_pages(zone) == 0);
 	other = alloc_pages(GFP_USER, 0);
 	must(other && nr_pcp_pages(zone) == 0, "no refill");
-	must(!free_page_fast(page), "the short way is closed");
+	must(!free_block_fast(page, 0), "the short way is closed");
 	free_pages(page, 0);
 	must(nr_pcp_pages(zone) == 0);
 	zone_pcp_disable(zone);
@@ -182,18 +182,18 @@ static void short_way(void)
 
 	must(gfp_fast_limit == GFP_FAST_LIMIT);
 	must(alloc_pages(GFP_USER, 1));
-	must(!alloc_page_fast(&page) && !page, "an empty list");
+	must(!alloc_block_fast(0, &page) && !page, "an empty list");
 	page = alloc_pages(GFP_USER, 0);
 	count = count_of(pcp, 0, 0);
-	must(alloc_page_fast(&other) && other != page && other->refcount == 1 && count_of(pcp, 0, 0) == count - 1);
-	must(free_page_fast(other) && other->refcount == 0 && count_of(pcp, 0, 0) == count);
-	must(!free_page_fast(other), "freed twice");
+	must(alloc_block_fast(0, &other) && other != page && other->refcount == 1 && count_of(pcp, 0, 0) == count - 1);
+	must(free_block_fast(other, 0) && other->refcount == 0 && count_of(pcp, 0, 0) == count);
+	must(!free_block_fast(other, 0), "freed twice");
 	page->refcount = 2;
-	must(!free_page_fast(page), "a page that somebody else refers to");
+	must(!free_block_fast(page, 0), "a page that somebody else refers to");
 	page->refcount = 1;
 	other = alloc_pages(GFP_USER | GFP_RECLAIMABLE, 0);
-	must(!free_page_fast(other), "a page of another type");
-	while (free_page_fast(page)) {
+	must(!free_block_fast(other, 0), "a page of another type");
+	while (free_block_fast(page, 0)) {
 		page = NULL;
 		if (count_of(pcp, 0, 0) == PCP_SLOTS_0)
 			break;
