@@ -15,6 +15,7 @@ enum lock_rank {
 	RANK_THREADS,  /* registry of thread caches */
 	RANK_CACHE,    /* a kmem_cache: central magazines and partial slabs */
 	RANK_WMARK,    /* the computing of watermarks */
+	RANK_CMA,      /* which pages of CMA areas are given out */
 	RANK_ZONE,     /* a zone's free areas */
 	RANK_ARENA,    /* pageblock ranges */
 	NR_LOCK_RANKS

@@ -21,6 +21,7 @@ struct tunables tunables = {
 #define TUNABLE_ENUM(name, dflt, choices, help) .name = (dflt),
 #define TUNABLE_FAULT(name, help) .name = { .interval = 1, .times = -1 },
 #define TUNABLE_PATH(name, help) .name = "",
+#define TUNABLE_AREAS(name, help) .name = { .nr = 0 },
 #include "base/tunables.def"
 #undef TUNABLE_BOOL
 #undef TUNABLE_SIZE
@@ -29,6 +30,7 @@ struct tunables tunables = {
 #undef TUNABLE_ENUM
 #undef TUNABLE_FAULT
 #undef TUNABLE_PATH
+#undef TUNABLE_AREAS
 };
 
 enum kind {
@@ -39,6 +41,7 @@ enum kind {
 	KIND_ENUM,
 	KIND_FAULT,
 	KIND_PATH,
+	KIND_AREAS,
 };
 
 struct row {
@@ -53,6 +56,10 @@ struct row {
 
 /* false and true take turns. */
 #define BOOL_CHOICES "false|true|0|1|no|yes|off|on"
+
+/* An area, and the number of its node. */
+#define AREA_MAX (1UL << 46)
+#define AREA_NID_MAX 63
 
 static const struct row rows[] = {
 #define ROW(n, k, d, lo, hi, c, h) \
@@ -71,6 +78,7 @@ static const struct row rows[] = {
 #define TUNABLE_FAULT(name, help) ROW(name, KIND_FAULT, 0, 0, LONG_MAX, NULL, help)
 #define TUNABLE_ENUM(name, dflt, choices, help) ROW(name, KIND_ENUM, dflt, 0, 0, choices, help)
 #define TUNABLE_PATH(name, help) ROW(name, KIND_PATH, 0, 0, 0, NULL, help)
+#define TUNABLE_AREAS(name, help) ROW(name, KIND_AREAS, 0, 1, AREA_MAX, NULL, help)
 #include "base/tunables.def"
 };
 
@@ -185,6 +193,9 @@ static void put_accepted(struct out *o, const struct row *row)
 	case KIND_PATH:
 		out_printf(o, "a path of at most %d bytes without control characters", TUNABLE_PATH_LEN - 1);
 		break;
+	case KIND_AREAS:
+		out_printf(o, "SIZE or SIZE@NODE, up to %d of them with '+' in between", TUNABLE_AREAS_MAX);
+		break;
 	}
 }
 
@@ -216,6 +227,7 @@ static void put_default(struct out *o, const struct row *row)
 		break;
 	case KIND_FAULT:
 	case KIND_PATH:
+	case KIND_AREAS:
 		out_printf(o, "none");
 		break;
 	}
@@ -302,7 +314,7 @@ static bool parse_range(struct span s, const struct row *row, unsigned long *n)
 
 	if (!parse_number(&s, n))
 		return false;
-	if (row->kind == KIND_SIZE ? !parse_suffix(s, &shift) : s.len != 0)
+	if ((row->kind == KIND_SIZE || row->kind == KIND_AREAS) ? !parse_suffix(s, &shift) : s.len != 0)
 		return false;
 	if (*n > ~0UL >> shift)
 		return false;
@@ -351,6 +363,38 @@ static bool parse_path(struct span s, char *path)
 	return true;
 }
 
+static bool parse_area(struct span s, const struct row *row, struct tunable_area *area)
+{
+	bool has_node = memchr(s.p, '@', s.len) != NULL;
+	struct span size = cut(&s, '@', '@');
+	unsigned long nid = 0;
+
+	if (!parse_range(size, row, &area->size))
+		return false;
+	if (has_node && (!parse_number(&s, &nid) || s.len || nid > AREA_NID_MAX))
+		return false;
+	area->nid = has_node ? (int)nid : -1;
+	return true;
+}
+
+/* "SIZE@NODE+SIZE"; empty: none. */
+static bool parse_areas(struct span s, const struct row *row, struct tunable_areas *areas)
+{
+	struct tunable_areas parsed = { .nr = 0 };
+	bool more = s.len;
+
+	while (more) {
+		struct span one;
+
+		more = memchr(s.p, '+', s.len) != NULL;
+		one = cut(&s, '+', '+');
+		if (parsed.nr == TUNABLE_AREAS_MAX || !parse_area(one, row, &parsed.area[parsed.nr++]))
+			return false;
+	}
+	*areas = parsed;
+	return true;
+}
+
 /* Sets the key's field; false, and nothing changes, if the value is not accepted. */
 static bool set_value(const struct row *row, struct span value)
 {
@@ -378,8 +422,19 @@ static bool set_value(const struct row *row, struct span value)
 		return true;
 	case KIND_FAULT:
 		return tunable_fault_parse(value.p, value.len, field);
+	case KIND_AREAS:
+		return parse_areas(value, row, field);
 	default:
 		return parse_path(value, field);
+	}
+}
+
+static void put_areas(struct out *o, const struct tunable_areas *areas)
+{
+	for (unsigned int i = 0; i < areas->nr; i++) {
+		out_printf(o, "%s%lu", i ? "+" : "", areas->area[i].size);
+		if (areas->area[i].nid >= 0)
+			out_printf(o, "@%d", areas->area[i].nid);
 	}
 }
 
@@ -399,7 +454,7 @@ int tunables_set(const char *key, const char *value, size_t len)
 	if (!row)
 		return -ENOENT;
 	/* These have no moment at which all of the value changes. */
-	if (row->kind == KIND_PATH || row->kind == KIND_FAULT)
+	if (row->kind == KIND_PATH || row->kind == KIND_FAULT || row->kind == KIND_AREAS)
 		return -EINVAL;
 	return set_value(row, (struct span){ value, len }) ? 0 : -EINVAL;
 }
@@ -434,6 +489,9 @@ int tunables_print(struct out *o, const char *key)
 		break;
 	case KIND_PATH:
 		out_printf(o, "%s", (const char *)field);
+		break;
+	case KIND_AREAS:
+		put_areas(o, field);
 		break;
 	}
 	return 0;

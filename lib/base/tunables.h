@@ -24,8 +24,19 @@ struct tunable_fault {
 	long times;
 };
 
+/* Areas of memory, "SIZE@NODE+SIZE". */
+#define TUNABLE_AREAS_MAX 8
+struct tunable_areas {
+	unsigned int nr;
+	struct tunable_area {
+		unsigned long size;
+		int nid; /* -1: anywhere */
+	} area[TUNABLE_AREAS_MAX];
+};
+
 /* One field per row of tunables.def: bool, unsigned long (numbers, sizes in bytes, times in ms), an enum as unsigned
- * int, struct tunable_fault, or char[PATH_LEN]. Written while there is one thread, but for tunables_set; read without a lock. */
+ * int, struct tunable_fault, struct tunable_areas, or char[PATH_LEN]. Written while there is one thread, but for
+ * tunables_set; read without a lock. */
 #define TUNABLE_PATH_LEN 256
 struct tunables {
 #define TUNABLE_BOOL(name, dflt, help) bool name;
@@ -35,6 +46,7 @@ struct tunables {
 #define TUNABLE_ENUM(name, dflt, choices, help) unsigned int name;
 #define TUNABLE_FAULT(name, help) struct tunable_fault name;
 #define TUNABLE_PATH(name, help) char name[TUNABLE_PATH_LEN];
+#define TUNABLE_AREAS(name, help) struct tunable_areas name;
 #include "base/tunables.def"
 #undef TUNABLE_BOOL
 #undef TUNABLE_SIZE
@@ -43,6 +55,7 @@ struct tunables {
 #undef TUNABLE_ENUM
 #undef TUNABLE_FAULT
 #undef TUNABLE_PATH
+#undef TUNABLE_AREAS
 };
 extern struct tunables tunables;
 
@@ -59,8 +72,9 @@ extern struct tunables tunables;
 #define TUNABLES_MAX_WARNINGS 20
 int tunables_parse(const char *text, size_t len, const char *source);
 
-/* One value while the program runs, of a key that is neither a path nor of faults: 0, -ENOENT for an unknown key, -EINVAL for a value
- * that is not accepted; then nothing changes. Takes no lock: a reader sees the old value or the new one. */
+/* One value while the program runs, of a key that is neither a path, nor of faults or areas: 0, -ENOENT for an unknown
+ * key, -EINVAL for a value that is not accepted; then nothing changes. Takes no lock: a reader sees the old value or
+ * the new one. */
 int tunables_set(const char *key, const char *value, size_t len);
 /* The value as a configuration would write it, but sizes in bytes; 0 or -ENOENT. */
 struct out;

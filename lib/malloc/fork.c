@@ -25,6 +25,7 @@ void fork_prepare(void)
 	tcache_lock_all();
 	slab_lock_all();
 	watermark_lock_all();
+	cma_lock_all();
 	zones_lock_all();
 	arena_lock_all();
 	mutex_hold_for_fork(true);
@@ -35,6 +36,7 @@ void fork_parent(void)
 	mutex_hold_for_fork(false);
 	arena_unlock_all();
 	zones_unlock_all();
+	cma_unlock_all();
 	watermark_unlock_all();
 	slab_unlock_all();
 	tcache_unlock_all();
@@ -46,6 +48,7 @@ void fork_child(void)
 	mutex_hold_for_fork(false);
 	arena_reinit_after_fork();
 	zones_reinit_after_fork();
+	cma_reinit_after_fork();
 	watermark_reinit_after_fork();
 	isolation_reinit_after_fork();
 	slab_reinit_after_fork();

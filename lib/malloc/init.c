@@ -17,6 +17,7 @@
 #include "malloc/stats.h"
 #include "mm/fault_inject.h"
 #include "mm/page_alloc.h"
+#include "mm/page_isolation.h"
 #include "os/os.h"
 #include "slab/slab.h"
 #include "slab/tcache.h"
@@ -117,6 +118,7 @@ __attribute__((constructor)) static void configure(int argc, char **argv, char *
 	if (envp && !os_secure())
 		read_environment(envp);
 	mm_init_late();
+	cma_reserve();
 	fault_inject_init();
 	if (tunables.show_stats)
 		stats_keep_stderr();

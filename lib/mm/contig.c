@@ -87,6 +87,7 @@ void free_contig_range(unsigned long pfn, unsigned long nr_pages)
 		else
 			in_use++;
 	}
+	cma_clear_bits(pfn, nr_pages);
 	WARN_ONCE(in_use, "%lu pages are still in use!", in_use);
 }
 
@@ -160,7 +161,9 @@ static struct page *contig_from_zonelist(const struct alloc_context *ac, unsigne
 	for_each_zone_of (zone, z, ac) {
 		if (cpusets_enabled() && !cpuset_zone_allowed(zone, gfp))
 			continue;
-		if (populated_zone(zone))
+		if (READ_ONCE(zone->nr_cma))
+			page = cma_alloc(nr_pages, zone->nid, gfp);
+		if (!page && populated_zone(zone))
 			page = contig_from_zone(zone, nr_pages, align, gfp);
 		if (!page)
 			page = contig_from_growth(zone, nr_pages, align, gfp);

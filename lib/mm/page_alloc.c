@@ -262,11 +262,33 @@ static bool zone_help(struct zone *zone, unsigned int order, gfp_t gfp, unsigned
 	       zone_watermark_ok(zone, order, mark, ac->highest_zoneidx, alloc_flags);
 }
 
+/* Before the zone of movable blocks grows: what the node's CMA areas lend, by the same rule as in their own zone. */
+static struct page *rmqueue_lent(struct zone *preferred, const struct zone *zone, unsigned int order,
+				 unsigned int alloc_flags)
+{
+	struct zone *lender = &NODE_DATA(zone->nid)->node_zones[ZONE_NORMAL];
+	struct page *page;
+
+	if (zone->idx != ZONE_MOVABLE || !(alloc_flags & ALLOC_CMA) || likely(!READ_ONCE(lender->nr_free_cma)) ||
+	    READ_ONCE(lender->nr_free_cma) <= READ_ONCE(lender->nr_free_pages) / 2)
+		return NULL;
+	mutex_lock(&lender->lock);
+	page = rmqueue_smallest(lender, order, MIGRATE_CMA);
+	if (page)
+		ADD_ONCE(lender->nr_alloc_pages, 1UL << order);
+	mutex_unlock(&lender->lock);
+	if (page)
+		zone_statistics(preferred, lender, false);
+	return page;
+}
+
 static struct page *try_this_zone(struct zone *zone, gfp_t gfp, unsigned int order, unsigned int alloc_flags,
 				  const struct alloc_context *ac)
 {
 	struct page *page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
 
+	if (!page)
+		page = rmqueue_lent(*ac->preferred, zone, order, alloc_flags);
 	if (!page && zone->idx == ac->highest_zoneidx && zone_grow(zone, order, ac->migratetype))
 		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
 	if (!page)

@@ -135,6 +135,15 @@ static void test_values(void)
 	is_str(tunables.stats_file, "/tmp/a b:c", "and set");
 	is_int(parse("stats_file:/x,stats_file:"), 0, "an empty path is good");
 	is_str(tunables.stats_file, "", "and takes back the one before");
+	is_int(parse("cma:64m@1+0x1000+8"), 0, "areas are good");
+	ok(tunables.cma.nr == 3 && tunables.cma.area[0].size == 64UL << 20 && tunables.cma.area[0].nid == 1 &&
+		   tunables.cma.area[1].size == 4096 && tunables.cma.area[1].nid == -1 &&
+		   tunables.cma.area[2].size == 8 && tunables.cma.area[2].nid == -1,
+	   "and set, with a node or without");
+	is_int(parse("cma:1+1+1+1+1+1+1+1@63"), 0, "eight of them, too");
+	ok(tunables.cma.nr == 8 && tunables.cma.area[7].nid == 63, "and set");
+	is_int(parse("cma:1m,cma:"), 0, "no area is good");
+	is_int(tunables.cma.nr, 0, "and takes back the one before");
 }
 
 static void test_grammar(void)
@@ -184,6 +193,17 @@ static void test_warnings(void)
 	is_bad("dirty_max:18446744073709551615t", "bad value \"18446744073709551615t\"");
 	is_bad("dirty_decay:86400001", "accepted is milliseconds from 0 to 86400000\n");
 	is_bad("dirty_decay:1k", "bad value \"1k\" of dirty_decay");
+	is_bad("cma:0", "bad value \"0\" of cma: accepted is SIZE or SIZE@NODE, up to 8 of them with '+' in between\n");
+	is_bad("cma:1+1+1+1+1+1+1+1+1", "of cma");
+	is_bad("cma:+", "of cma");
+	is_bad("cma:1m+", "of cma");
+	is_bad("cma:+1m", "of cma");
+	is_bad("cma:1m@", "of cma");
+	is_bad("cma:@1", "of cma");
+	is_bad("cma:1m@64", "of cma");
+	is_bad("cma:1m@0@0", "of cma");
+	is_bad("cma:1m@-1", "of cma");
+	is_bad("cma:65t", "of cma");
 	is_bad("stats_file:a\033[1m\\b\177\200",
 	       "bad value \"a\\x1b[1m\\x5cb\\x7f\\x80\" of stats_file: accepted is a path of at most 255 bytes "
 	       "without control characters\n");
@@ -272,8 +292,10 @@ static void test_abort(void)
 
 static void test_random(void)
 {
-	static const char *const parts[] = { "thp", ":", ",", "\n", "#", " ", "auto", "dirty_max", "1", "0x", "k",
-					     "iB", "stats_file", "\\", "\001", "\377", "99999999999", "verbose", "on" };
+	static const char *const parts[] = { "thp",	   ":",		",",	"\n",	"#",	       " ",
+					     "auto",	   "dirty_max", "1",	"0x",	"k",	       "iB",
+					     "stats_file", "\\",	"\001", "\377", "99999999999", "verbose",
+					     "on",	   "cma",	"+",	"@" };
 	unsigned int seed = 1;
 	int wrong = 0;
 
@@ -314,6 +336,8 @@ static void test_help(void)
 	   "help of faults");
 	ok(strstr(text, "\nstats_file: a path of at most 255 bytes without control characters (default none)\n"),
 	   "help of a path");
+	ok(strstr(text, "\ncma: SIZE or SIZE@NODE, up to 8 of them with '+' in between (default none)\n"),
+	   "help of areas");
 }
 
 static void test_faults(void)
@@ -356,6 +380,9 @@ static void test_set(void)
 	is_str(printed("verbose"), "false", "a switch too");
 	is_str(printed("stats_file"), "", "a path as it is");
 	is_str(printed("failslab"), "1/0/0/-1", "faults as four numbers");
+	is_int(parse("cma:1k@3+5"), 0, "areas");
+	is_str(printed("cma"), "1024@3+5", "in bytes, with their nodes");
+	tunables = defaults;
 	ok(!printed("no_such_key") && !printed("") && !printed("dirty_max:"), "an unknown key does not");
 	ok(!set("dirty_max", "3m") && tunables.dirty_max == 3UL << 20, "a size can be set by itself");
 	is_str(printed("dirty_max"), "3145728", "and prints what it is now");
@@ -368,8 +395,9 @@ static void test_set(void)
 	ok(set("dirty_max", "") == -EINVAL && set("dirty_max", "3x") == -EINVAL && set("dirty_max", "-1") == -EINVAL &&
 		   set("dirty_max", "3m,thp:never") == -EINVAL && set("dirty_decay", "86400001") == -EINVAL &&
 		   set("thp", "auto|always") == -EINVAL && set("verbose", "maybe") == -EINVAL &&
-		   set("stats_file", "/tmp/x") == -EINVAL && set("failslab", "1/1/1/1") == -EINVAL,
-	   "bad values, a path, and faults are -EINVAL");
+		   set("stats_file", "/tmp/x") == -EINVAL && set("failslab", "1/1/1/1") == -EINVAL &&
+		   set("cma", "1m") == -EINVAL,
+	   "bad values, a path, faults and areas are -EINVAL");
 	is_int(set("no_such_key", "1"), -ENOENT, "an unknown key is -ENOENT");
 	ok(unchanged(), "and nothing changes");
 }
