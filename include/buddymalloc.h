@@ -97,15 +97,19 @@ BM_API int bm_page_order(const void *addr);
  * Moving. A block with operations can be moved by compaction and by bm_alloc_contig_pages, whose calls come in this
  * order: isolate says whether it may be moved now (0: yes) and keeps its user away; then either migrate copies it from
  * src to dst and makes its user refer to dst (0: done, src is freed by the caller of migrate), or putback gives it to
- * its user again where it was. They run with no lock of the library held; they may be called by any thread that
- * allocates; they must not allocate. The new block has the same operations. [struct movable_operations]
+ * its user again where it was. They run with no lock of the library held, on any thread that allocates with BM_GFP_FS,
+ * so it may hold any of the application's locks: isolate tries its own, and says no where it is held. They must not
+ * allocate. The new block has the same operations. A block with further references (bm_get_page) is not moved. A block
+ * may be freed at any time: isolate may yet be called for the address a moment later, and finds out by its user's own
+ * data that there is none. [struct movable_operations]
  */
 struct bm_movable_ops {
 	int (*isolate)(void *addr, void *arg);
 	int (*migrate)(void *dst, void *src, unsigned int order, void *arg);
 	void (*putback)(void *addr, void *arg);
 };
-/* ops are copied; NULL takes them away. 0, -EINVAL, -ENOMEM. [__SetPageMovable] */
+/* ops are copied; NULL takes them away. 0, -EINVAL, -ENOMEM; -EBUSY: it is being moved just now.
+ * [__SetPageMovable] */
 BM_API int bm_set_page_movable(void *addr, const struct bm_movable_ops *ops, void *arg);
 /* Move what can be moved towards one end of each zone of the node (-1: of all), so that large blocks come free. Pages
  * moved, or -EINVAL. [compact_node] */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "mm/arena.h"
+#include "mm/migrate.h"
 #include "mm/internal.h"
 #include "mm/mmzone.h"
 #include "mm/page_isolation.h"
@@ -28,12 +29,14 @@ void fork_prepare(void)
 	cma_lock_all();
 	zones_lock_all();
 	arena_lock_all();
+	movable_lock_all();
 	mutex_hold_for_fork(true);
 }
 
 void fork_parent(void)
 {
 	mutex_hold_for_fork(false);
+	movable_unlock_all();
 	arena_unlock_all();
 	zones_unlock_all();
 	cma_unlock_all();
@@ -46,6 +49,7 @@ void fork_parent(void)
 void fork_child(void)
 {
 	mutex_hold_for_fork(false);
+	movable_reinit_after_fork();
 	arena_reinit_after_fork();
 	zones_reinit_after_fork();
 	cma_reinit_after_fork();

@@ -90,7 +90,7 @@ void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, e
 		struct pageblock *block = &vmemmap.blocks[i];
 
 		block->nr_free = 0;
-		block->skip = 0;
+		WRITE_ONCE(block->skip, 0);
 		WRITE_ONCE(block->zone_id, zone->zone_id);
 	}
 	for (i = start; i < end; i += PAGEBLOCK_PAGES) {
@@ -480,8 +480,8 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 
 bool put_page_testzero(struct page *page)
 {
-	/* One reference is ours: nobody else can be taking or dropping one. */
-	if (likely(READ_ONCE(page->refcount) == 1)) {
+	/* One reference is ours: nobody else can be taking or dropping one, but to move the block. */
+	if (likely(READ_ONCE(page->refcount) == 1 && !(READ_ONCE(page->flags) & PG_MOVABLE))) {
 		WRITE_ONCE(page->refcount, 0);
 		return true;
 	}

@@ -171,7 +171,7 @@ static struct page *refill_pcplist(struct zone *zone, struct per_cpu_pages *pcp,
 		while (nr > 1 && (unsigned long)count < list->high) {
 			struct page *p = batch[--nr];
 
-			p->word = pcp_word(zone, order, mt, 0);
+			WRITE_ONCE(p->word, pcp_word(zone, order, mt, 0));
 			slots[count++] = p;
 		}
 		ADD_ONCE(list->nr_alloc, 1);
@@ -240,7 +240,7 @@ bool free_pcp_page(struct zone *zone, struct page *page, unsigned int order)
 	}
 	if ((unsigned long)count >= list->high)
 		nr = take_older_half(list_slots(pcp, order, mt), &count, batch);
-	page->word = pcp_word(zone, order, mt, 0);
+	WRITE_ONCE(page->word, pcp_word(zone, order, mt, 0));
 	list_slots(pcp, order, mt)[count++] = page;
 	list_give(list, count);
 	if (nr)

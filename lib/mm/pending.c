@@ -2,13 +2,11 @@
 /*
  * What the walk calls and what comes with the next changes, each in a file of its own.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "mm/compaction.h"
 #include "mm/debug.h"
 #include "mm/mempolicy.h"
-#include "mm/migrate.h"
 #include "mm/page_alloc.h"
 #include "mm/page_isolation.h"
 #include "mm/vmstat.h"
@@ -39,16 +37,7 @@ bool set_page_guard(struct zone *zone, struct page *page, unsigned int order)
 	return false;
 }
 
-/* migrate.c, compaction.c */
-int set_page_movable(struct page *page, const struct bm_movable_ops *ops, void *arg)
-{
-	(void)page, (void)ops, (void)arg;
-	return -ENOMEM;
-}
-void clear_page_movable(struct page *page)
-{
-	(void)page;
-}
+/* compaction.c */
 enum compact_result try_to_compact_pages(gfp_t gfp, unsigned int order, unsigned int alloc_flags,
 					 const struct alloc_context *ac, enum compact_priority prio)
 {
