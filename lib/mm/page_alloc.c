@@ -100,6 +100,8 @@ void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, e
 	mutex_unlock(&zone->lock);
 	if (unlikely(READ_ONCE(min_free_kbytes)))
 		setup_per_zone_wmarks();
+	if (unlikely(READ_ONCE(percpu_pagelist_high_fraction)))
+		zone_set_pageset_high(zone);
 }
 
 /* Has the zone its mark left after this allocation? While no limit is in force the free lists themselves are asked. */

@@ -104,6 +104,10 @@ unsigned long drain_all_pages(void);
 unsigned long drain_zone_pages(struct zone *zone);
 /* Pages in the per-CPU lists; torn. */
 unsigned long nr_pcp_pages(const struct zone *zone);
+/* vm.percpu_pagelist_high_fraction: the lists of a zone hold at most one in so many of its pages; 0: what they have room
+ * for. And after a change of it, or of the zone: how much each list holds. No lock held. */
+extern unsigned long percpu_pagelist_high_fraction;
+void zone_set_pageset_high(struct zone *zone);
 /* Empty the zone's lists and keep them empty until enabled again; nests. */
 void zone_pcp_disable(struct zone *zone);
 void zone_pcp_enable(struct zone *zone);

@@ -53,9 +53,19 @@ static long list_take_wait(struct per_cpu_list *list)
 	return count;
 }
 
+unsigned long percpu_pagelist_high_fraction;
+
+/* What a list has room for, or, if all of a zone's lists may hold only a fraction of it, its share: that may be none. */
 static unsigned long list_high(const struct zone *zone, unsigned int order)
 {
-	return READ_ONCE(closed) || READ_ONCE(zone->pcp_disabled) ? 0 : pcp_capacity[pcp_order_index(order)];
+	unsigned long fraction = READ_ONCE(percpu_pagelist_high_fraction);
+	unsigned long capacity = pcp_capacity[pcp_order_index(order)];
+
+	if (READ_ONCE(closed) || READ_ONCE(zone->pcp_disabled))
+		return 0;
+	if (likely(!fraction))
+		return capacity;
+	return min_ul(READ_ONCE(zone->managed_pages) / fraction / topology.nr_cpus / NR_PCP_LISTS >> order, capacity);
 }
 
 int zone_pageset_init(struct zone *zone)
@@ -161,7 +171,8 @@ static struct page *refill_pcplist(struct zone *zone, struct per_cpu_pages *pcp,
 	long count;
 	int nr;
 
-	nr = rmqueue_bulk(zone, order, pcp_capacity[pcp_order_index(order)] / 2, batch, mt, alloc_flags);
+	nr = (int)min_ul(pcp_capacity[pcp_order_index(order)] / 2, READ_ONCE(list->high));
+	nr = rmqueue_bulk(zone, order, max_int(nr, 1), batch, mt, alloc_flags);
 	if (!nr)
 		return NULL;
 	page = batch[0];
@@ -313,16 +324,21 @@ unsigned long nr_pcp_pages(const struct zone *zone)
 	return nr;
 }
 
+void zone_set_pageset_high(struct zone *zone)
+{
+	drain_zone(zone, true);
+}
+
 void zone_pcp_disable(struct zone *zone)
 {
 	atomic_add_return(&zone->pcp_disabled, 1);
-	drain_zone(zone, true);
+	zone_set_pageset_high(zone);
 }
 
 void zone_pcp_enable(struct zone *zone)
 {
 	atomic_sub_return(&zone->pcp_disabled, 1);
-	drain_zone(zone, true);
+	zone_set_pageset_high(zone);
 }
 
 void pcp_fast_close(void)
@@ -333,7 +349,7 @@ void pcp_fast_close(void)
 	WRITE_ONCE(closed, true);
 	alloc_fast_close();
 	for_each_zone (zone, i)
-		drain_zone(zone, true);
+		zone_set_pageset_high(zone);
 }
 
 static bool alloc_closed; /* for good */

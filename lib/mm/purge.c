@@ -49,6 +49,8 @@ static unsigned int offline_free_block(struct zone *zone, unsigned long keep, un
 	mutex_unlock(&zone->lock);
 	if (order && unlikely(READ_ONCE(min_free_kbytes)))
 		setup_per_zone_wmarks();
+	if (order && unlikely(READ_ONCE(percpu_pagelist_high_fraction)))
+		zone_set_pageset_high(zone);
 	return order;
 }
 

@@ -238,6 +238,41 @@ static void random_operations(void)
 	}
 }
 
+/* All lists of a zone hold at most a fraction of it, also when it grows; a list whose share is none is closed. */
+static void high_fraction(void)
+{
+	struct per_cpu_pages *pcp = start();
+	unsigned long share, high_before;
+	struct page *page[200];
+	unsigned int i, l;
+
+	must(alloc_pages(GFP_USER, 0) && pcp->lists[0].high == PCP_SLOTS_0 && nr_pcp_pages(zone));
+	percpu_pagelist_high_fraction = 8;
+	zone_set_pageset_high(zone);
+	must(nr_pcp_pages(zone) == 0, "the lists begin anew");
+	share = zone->managed_pages / 8 / topology.nr_cpus / NR_PCP_LISTS;
+	for (l = 0; l < NR_PCP_LISTS; l++) {
+		unsigned int order = pcp_order(l / MIGRATE_PCPTYPES);
+
+		must(pcp->lists[l].high <= share >> order, "order %u", order);
+	}
+	must(!pcp->lists[pcp_index(9, 0)].high, "no pageblock fits into the share");
+	for (i = 0; i < 200; i++)
+		must((page[i] = alloc_pages(GFP_USER, 0)));
+	for (i = 0; i < 200; i++) {
+		free_pages(page[i], 0);
+		must(count_of(pcp, 0, 0) <= (long)max_ul(share, 2), "%ld in the list", count_of(pcp, 0, 0));
+	}
+	check_pcp(pcp);
+	high_before = pcp->lists[0].high;
+	while (zone->managed_pages < 8 * share * NR_PCP_LISTS * topology.nr_cpus * 2 + PAGEBLOCK_PAGES * 8)
+		must(alloc_pages(GFP_USER, 8));
+	must(pcp->lists[0].high > high_before && pcp->lists[0].high <= PCP_SLOTS_0);
+	percpu_pagelist_high_fraction = 0;
+	zone_set_pageset_high(zone);
+	must(pcp->lists[0].high == PCP_SLOTS_0 && pcp->lists[pcp_index(9, 0)].high == PCP_SLOTS_9);
+}
+
 int main(void)
 {
 	model_init();
@@ -245,6 +280,7 @@ int main(void)
 	run_case("each order and migratetype has its list", orders);
 	run_case("a held list is passed by", busy);
 	run_case("a disabled list stays empty", disabled);
+	run_case("a fraction of the zone bounds the lists", high_fraction);
 	run_case("the short way of single pages", short_way);
 	run_case("random operations", random_operations);
 	return done_testing();
