@@ -11,12 +11,16 @@
 #include "base/tunables.h"
 #include "malloc/heap.h"
 #include "mm/compaction.h"
+#include "mm/fault_inject.h"
+#include "mm/page_alloc.h"
 #include "mm/vmscan.h"
 #include "mm/vmstat.h"
 
 enum ctl_kind {
 	CTL_NUMBER, /* unsigned long */
-	CTL_ACTION, /* a number that is not kept: it cannot be read */
+	CTL_SIGNED, /* long */
+	CTL_SWITCH, /* bool, Y or N */
+	CTL_ACTION, /* a number to do something with */
 	CTL_TEXT,   /* cannot be set */
 };
 
@@ -25,8 +29,9 @@ struct ctl {
 	void *value;			      /* nr of them; actions and texts have none */
 	void (*changed)(void);		      /* after value was written */
 	void (*action)(unsigned long number); /* CTL_ACTION */
-	void (*print)(struct out *o);	      /* CTL_TEXT */
+	void (*print)(struct out *o);	      /* CTL_TEXT; CTL_ACTION: NULL if there is nothing to be read */
 	long min, max;
+	bool or_zero; /* 0 is accepted too */
 	unsigned int nr;
 	enum ctl_kind kind;
 };
@@ -40,6 +45,31 @@ static void compact_memory(unsigned long number)
 static void drop(unsigned long what)
 {
 	drop_caches((unsigned int)what);
+}
+
+/* After percpu_pagelist_high_fraction. */
+static void set_pagesets_high(void)
+{
+	struct zone *zone;
+	int i;
+
+	for_each_zone (zone, i)
+		zone_set_pageset_high(zone);
+}
+
+static void make_it_fail(unsigned long on)
+{
+	set_make_it_fail(on);
+}
+
+static void print_make_it_fail(struct out *o)
+{
+	out_printf(o, "%d", !!(current->flags & PF_FAIL));
+}
+
+static void print_fault_seed(struct out *o)
+{
+	out_printf(o, "%lu", READ_ONCE(fault_seed));
 }
 
 static void print_version(struct out *o)
@@ -63,14 +93,30 @@ static void print_nodes(struct out *o)
 		.changed = (fn)                                                                         \
 	}
 #define NUMBER(n, v, lo, hi, fn) NUMBERS(n, &(v), 1, lo, hi, fn)
-#define ACTION(n, fn, lo, hi)                                                                      \
-	{                                                                                          \
-		.name = (n), .kind = CTL_ACTION, .action = (fn), .nr = 1, .min = (lo), .max = (hi) \
+#define ACTION(n, fn, lo, hi, show)                                                                                 \
+	{                                                                                                           \
+		.name = (n), .kind = CTL_ACTION, .action = (fn), .nr = 1, .min = (lo), .max = (hi), .print = (show) \
+	}
+#define SIGNED(n, v, lo, hi, fn)                                                                                   \
+	{                                                                                                          \
+		.name = (n), .kind = CTL_SIGNED, .value = &(v), .nr = 1, .min = (lo), .max = (hi), .changed = (fn) \
+	}
+#define SWITCH(n, v)                                                    \
+	{                                                               \
+		.name = (n), .kind = CTL_SWITCH, .value = &(v), .nr = 1 \
 	}
 #define TEXT(n, fn)                                          \
 	{                                                    \
 		.name = (n), .kind = CTL_TEXT, .print = (fn) \
 	}
+#define FAULT_ATTR(n, fault)                                                            \
+	NUMBER(n ".probability", fault.attr.probability, 0, 100, fault_attr_changed),   \
+		NUMBER(n ".interval", fault.attr.interval, 0, LONG_MAX, NULL),          \
+		SIGNED(n ".times", fault.attr.times, -1, LONG_MAX, fault_attr_changed), \
+		SIGNED(n ".space", fault.attr.space, 0, LONG_MAX, NULL),                \
+		NUMBER(n ".verbose", fault.attr.verbose, 0, 2, NULL),                   \
+		SWITCH(n ".task-filter", fault.attr.task_filter), SWITCH(n ".ignore-gfp-wait", fault.ignore_gfp_wait)
+
 static const struct ctl ctls[] = {
 	TEXT("version", print_version),
 	TEXT("page_size", print_page_size),
@@ -81,8 +127,23 @@ static const struct ctl ctls[] = {
 	NUMBERS("vm.lowmem_reserve_ratio", sysctl_lowmem_reserve_ratio, MAX_NR_ZONES, 0, INT_MAX,
 		setup_per_zone_wmarks),
 	NUMBER("vm.zone_reclaim_mode", node_reclaim_mode, 0, 7, NULL),
-	ACTION("vm.compact_memory", compact_memory, 1, 1),
-	ACTION("vm.drop_caches", drop, 1, 3),
+	{
+		.name = "vm.percpu_pagelist_high_fraction",
+		.kind = CTL_NUMBER,
+		.value = &percpu_pagelist_high_fraction,
+		.nr = 1,
+		.or_zero = true,
+		.min = 8,
+		.max = INT_MAX,
+		.changed = set_pagesets_high,
+	},
+	ACTION("vm.compact_memory", compact_memory, 1, 1, NULL),
+	ACTION("vm.drop_caches", drop, 1, 3, NULL),
+	FAULT_ATTR("fail_page_alloc", fail_page_alloc),
+	NUMBER("fail_page_alloc.min-order", fail_page_alloc.min_order, 0, MAX_ORDER - 1, NULL),
+	FAULT_ATTR("failslab", failslab),
+	ACTION("fault.make-it-fail", make_it_fail, 0, 1, print_make_it_fail),
+	ACTION("fault.seed", fault_set_seed, 0, LONG_MAX, print_fault_seed),
 };
 
 /* Keys of the configuration that mean something after the start too. */
@@ -102,14 +163,21 @@ static int print_value(const struct ctl *ctl, struct out *o)
 {
 	unsigned int i;
 
-	if (ctl->kind == CTL_ACTION)
+	if (ctl->kind == CTL_ACTION && !ctl->print)
 		return -EPERM;
-	if (ctl->kind == CTL_TEXT)
+	if (ctl->print) {
 		ctl->print(o);
+		return 0;
+	}
 	for (i = 0; i < ctl->nr; i++) {
 		if (i)
 			out_printf(o, "\t");
-		out_printf(o, "%lu", READ_ONCE(((unsigned long *)ctl->value)[i]));
+		if (ctl->kind == CTL_NUMBER)
+			out_printf(o, "%lu", READ_ONCE(((unsigned long *)ctl->value)[i]));
+		else if (ctl->kind == CTL_SIGNED)
+			out_printf(o, "%ld", READ_ONCE(((long *)ctl->value)[i]));
+		else
+			out_printf(o, "%c", READ_ONCE(((bool *)ctl->value)[i]) ? 'Y' : 'N');
 	}
 	return 0;
 }
@@ -182,11 +250,24 @@ static unsigned int parse_numbers(const struct ctl *ctl, struct text t, long *n)
 	unsigned int nr = 0;
 
 	for (skip_blanks(&t); t.p < t.end; skip_blanks(&t)) {
-		if (nr == ctl->nr || !parse_long(&t, &n[nr]) || n[nr] < ctl->min || n[nr] > ctl->max)
+		if (nr == ctl->nr || !parse_long(&t, &n[nr]))
+			return 0;
+		if ((n[nr] < ctl->min || n[nr] > ctl->max) && !(ctl->or_zero && !n[nr]))
 			return 0;
 		nr++;
 	}
 	return nr;
+}
+
+/* As debugfs has it. */
+static int set_switch(bool *value, struct text t)
+{
+	const char *place = t.end - t.p == 1 ? memchr("NYny01", *t.p, 6) : NULL;
+
+	if (!place)
+		return -EINVAL;
+	WRITE_ONCE(*value, *place == 'Y' || *place == 'y' || *place == '1');
+	return 0;
 }
 
 static int set_value(const struct ctl *ctl, struct text t)
@@ -196,6 +277,8 @@ static int set_value(const struct ctl *ctl, struct text t)
 
 	if (ctl->kind == CTL_TEXT)
 		return -EPERM;
+	if (ctl->kind == CTL_SWITCH)
+		return set_switch(ctl->value, t);
 	nr = parse_numbers(ctl, t, n);
 	if (!nr)
 		return -EINVAL;
@@ -203,7 +286,7 @@ static int set_value(const struct ctl *ctl, struct text t)
 		ctl->action((unsigned long)n[0]);
 		return 0;
 	}
-	/* A long may be written as an unsigned long, and none is negative here. */
+	/* An unsigned long may be written as a long. */
 	for (i = 0; i < nr; i++)
 		WRITE_ONCE(((long *)ctl->value)[i], n[i]);
 	if (ctl->changed)

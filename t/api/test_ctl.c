@@ -201,6 +201,87 @@ static void test_actions(void)
 	verdict("vm.drop_caches and vm.compact_memory act");
 }
 
+static void test_pcp_high(void)
+{
+	struct proc_zone z = zone_normal(), bounded;
+	unsigned long high = 0, bounded_high = 0;
+	int i;
+
+	want_value("vm.percpu_pagelist_high_fraction", "0");
+	want_set("vm.percpu_pagelist_high_fraction", "7", -EINVAL);
+	want_set("vm.percpu_pagelist_high_fraction", "-8", -EINVAL);
+	want_set("vm.percpu_pagelist_high_fraction", "100000", 0);
+	bounded = zone_normal();
+	for (i = 0; i < z.nr_cpus; i++) {
+		high += z.cpu[i].high;
+		bounded_high += bounded.cpu[i].high;
+		want(bounded.cpu[i].high <= z.cpu[i].high && !bounded.cpu[i].count, "CPU %d: %lu, and %lu in it", i,
+		     bounded.cpu[i].high, bounded.cpu[i].count);
+	}
+	want(high > 0 && bounded_high < high, "%lu before, %lu with a bound", high, bounded_high);
+	want_set("vm.percpu_pagelist_high_fraction", "0", 0);
+	verdict("vm.percpu_pagelist_high_fraction bounds the per-CPU lists");
+}
+
+/* Blocks of order 4 and above, from the second on, twice. */
+static void test_faults(void)
+{
+	void *p[5];
+	int i;
+
+	want_value("fail_page_alloc.probability", "0");
+	want_value("fail_page_alloc.task-filter", "N");
+	want_set("fail_page_alloc.task-filter", "x", -EINVAL);
+	want_set("fail_page_alloc.task-filter", "YY", -EINVAL);
+	want_set("fail_page_alloc.task-filter", "Y", 0);
+	want_value("fail_page_alloc.task-filter", "Y");
+	want_set("fail_page_alloc.task-filter", "0", 0);
+	want_value("fail_page_alloc.task-filter", "N");
+	want_set("fail_page_alloc.ignore-gfp-wait", "N", 0);
+	want_set("fail_page_alloc.min-order", "4", 0);
+	want_set("fail_page_alloc.min-order", "11", -EINVAL);
+	want_set("fail_page_alloc.verbose", "0", 0);
+	want_set("fail_page_alloc.verbose", "3", -EINVAL);
+	want_set("fail_page_alloc.space", "70000", 0);
+	want_value("fail_page_alloc.space", "70000");
+	want_set("fail_page_alloc.interval", "1", 0);
+	want_set("fail_page_alloc.times", "-2", -EINVAL);
+	want_set("fail_page_alloc.times", "-1", 0);
+	want_value("fail_page_alloc.times", "-1");
+	want_set("fail_page_alloc.times", "2", 0);
+	want_set("fail_page_alloc.probability", "101", -EINVAL);
+	want_set("fail_page_alloc.probability", "100", 0);
+	want_value("fail_page_alloc.probability", "100");
+	for (i = 0; i < 5; i++)
+		p[i] = bm_alloc_pages(BM_GFP_KERNEL | BM_GFP_NOWARN, i < 4 ? 4 : 3);
+	want(p[0] && !p[1] && !p[2] && p[3] && p[4], "%p %p %p %p %p", p[0], p[1], p[2], p[3], p[4]);
+	want_value("fail_page_alloc.times", "0");
+	want_value("fail_page_alloc.min-order", "4");
+	want_set("fail_page_alloc.probability", "0", 0);
+	for (i = 0; i < 5; i++)
+		bm_free_pages(p[i], i < 4 ? 4 : 3);
+	want_set("fail_page_alloc.min-order", "0", 0);
+	want_value("fault.make-it-fail", "0");
+	want_set("fault.make-it-fail", "2", -EINVAL);
+	want_set("fault.make-it-fail", "1", 0);
+	want_value("fault.make-it-fail", "1");
+	want_set("fault.make-it-fail", "0", 0);
+	want_set("fault.seed", "12345", 0);
+	want_value("fault.seed", "12345");
+	want_set("fault.seed", "-1", -EINVAL);
+	want_set("failslab.min-order", "0", -ENOENT);
+	want_value("failslab.probability", "0");
+	want_set("failslab.verbose", "0", 0);
+	want_set("failslab.times", "1", 0);
+	want_set("failslab.probability", "100", 0);
+	p[0] = malloc(100);
+	p[1] = malloc(100);
+	want_set("failslab.probability", "0", 0);
+	want(!p[0] && p[1], "malloc %p %p", p[0], p[1]);
+	free(p[1]);
+	verdict("fail_page_alloc and failslab by their names below debugfs");
+}
+
 int main(void)
 {
 	api_prove_served();
@@ -209,5 +290,7 @@ int main(void)
 	test_watermarks();
 	test_array();
 	test_actions();
+	test_pcp_high();
+	test_faults();
 	return done_testing();
 }
