@@ -18,6 +18,7 @@ enum lock_rank {
 	RANK_CMA,      /* which pages of CMA areas are given out */
 	RANK_ZONE,     /* a zone's free areas */
 	RANK_ARENA,    /* pageblock ranges */
+	RANK_LOWMEM,   /* pageblocks below 4 GiB */
 	RANK_MOVABLE,  /* movable blocks and their operations */
 	NR_LOCK_RANKS
 };

@@ -10,6 +10,7 @@
 #include "mm/arena.h"
 #include "mm/migrate.h"
 #include "mm/internal.h"
+#include "mm/lowmem.h"
 #include "mm/mmzone.h"
 #include "mm/page_isolation.h"
 #include "slab/slab.h"
@@ -29,6 +30,7 @@ void fork_prepare(void)
 	cma_lock_all();
 	zones_lock_all();
 	arena_lock_all();
+	lowmem_lock_all();
 	movable_lock_all();
 	mutex_hold_for_fork(true);
 }
@@ -37,6 +39,7 @@ void fork_parent(void)
 {
 	mutex_hold_for_fork(false);
 	movable_unlock_all();
+	lowmem_unlock_all();
 	arena_unlock_all();
 	zones_unlock_all();
 	cma_unlock_all();
@@ -50,6 +53,7 @@ void fork_child(void)
 {
 	mutex_hold_for_fork(false);
 	movable_reinit_after_fork();
+	lowmem_reinit_after_fork();
 	arena_reinit_after_fork();
 	zones_reinit_after_fork();
 	cma_reinit_after_fork();

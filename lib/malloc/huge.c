@@ -41,7 +41,7 @@ void *huge_alloc(size_t size, size_t align, bool *zeroed)
 	page->owner = 0;
 	set_page_type(page, PAGE_HUGE);
 	atomic_add_return(&huge_stats.nr, 1);
-	return page_to_addr(page);
+	return page_to_window_addr(page);
 }
 
 void huge_free(struct page *page)

@@ -39,8 +39,8 @@ static noinline void *alloc_pages_slow(bm_gfp_t gfp, unsigned int order)
 		if (!pcp_allowed_order(order) || !alloc_block_fast(order, &page))
 			page = alloc_pages_fast(order);
 		if (likely(page)) {
-			trace_mm_page_alloc(page_to_addr(page), order, gfp, MIGRATE_UNMOVABLE);
-			return page_to_addr(page);
+			trace_mm_page_alloc(page_to_window_addr(page), order, gfp, MIGRATE_UNMOVABLE);
+			return page_to_window_addr(page);
 		}
 	}
 	if (!gfp_valid(gfp))
@@ -60,7 +60,7 @@ void *bm_alloc_pages(bm_gfp_t gfp, unsigned int order)
 
 	if (unlikely(gfp >= data_race(gfp_fast_limit)) || unlikely(order) || unlikely(!alloc_block_fast(0, &page)))
 		return alloc_pages_slow(gfp, order);
-	addr = page_to_addr(page);
+	addr = page_to_window_addr(page);
 	trace_mm_page_alloc_fast(addr, 0, gfp, MIGRATE_UNMOVABLE);
 	return addr;
 }
@@ -84,10 +84,10 @@ void *bm_alloc_pages_node(int nid, bm_gfp_t gfp, unsigned int order)
 /* The descriptor of an allocated block that begins at addr; NULL: none does. */
 static struct page *block_page(const void *addr)
 {
-	unsigned long pfn = addr_to_pfn(addr);
+	unsigned long pfn = virt_to_pfn(addr);
 	struct page *page;
 
-	if (!pfn_valid(pfn) || !is_aligned((uintptr_t)addr, PAGE_SIZE))
+	if (!pfn_online(pfn) || !is_aligned((uintptr_t)addr, PAGE_SIZE))
 		return NULL;
 	page = pfn_to_page(pfn);
 	return page_type(page) == PAGE_HEAD && READ_ONCE(page->refcount) ? page : NULL;
@@ -96,17 +96,17 @@ static struct page *block_page(const void *addr)
 /* The same for any address inside a compound one. */
 static struct page *block_page_inside(const void *addr)
 {
-	unsigned long pfn = addr_to_pfn(addr);
+	unsigned long pfn = virt_to_pfn(addr);
 	struct page *page;
 
-	if (!pfn_valid(pfn))
+	if (!pfn_online(pfn))
 		return NULL;
 	page = block_page((const void *)align_down((uintptr_t)addr, PAGE_SIZE));
 	if (page)
 		return is_aligned((uintptr_t)addr, PAGE_SIZE) || page->flags & PG_COMPOUND ? page : NULL;
 	page = compound_head(pfn_to_page(pfn));
 	/* A stale tail may point anywhere: believe only a compound block that reaches this far. */
-	if (!pfn_valid(page_to_pfn(page)) || page_type(page) != PAGE_HEAD || !READ_ONCE(page->refcount) ||
+	if (!pfn_online(page_to_pfn(page)) || page_type(page) != PAGE_HEAD || !READ_ONCE(page->refcount) ||
 	    !(page->flags & PG_COMPOUND) || pfn - page_to_pfn(page) >= 1UL << page->order)
 		return NULL;
 	return page;
@@ -117,7 +117,7 @@ static cold void report_bad_page(const char *what, const void *addr, unsigned in
 {
 	void (*say)(const char *fmt, ...) = bm_warn;
 	struct page *page = block_page_inside(addr);
-	unsigned long pfn = addr_to_pfn(addr);
+	unsigned long pfn = virt_to_pfn(addr);
 
 	if (tunables.foreign_free == FOREIGN_IGNORE)
 		return;
@@ -127,10 +127,10 @@ static cold void report_bad_page(const char *what, const void *addr, unsigned in
 		say("%s(%p, order %u): the block has order %u", what, addr, order, page->order);
 	else if (page)
 		say("%s(%p): inside the compound block of order %u at %p", what, addr, page->order, page_to_addr(page));
-	else if (pfn_valid(pfn) && (page_type(pfn_to_page(pfn)) == PAGE_BUDDY ||
+	else if (pfn_online(pfn) && (page_type(pfn_to_page(pfn)) == PAGE_BUDDY ||
 				    page_type(pfn_to_page(pfn)) == PAGE_HEAD))
 		say("%s(%p): the pages are free already", what, addr);
-	else if (pfn_valid(pfn))
+	else if (pfn_online(pfn))
 		say("%s(%p): invalid address: no block of pages begins there", what, addr);
 	else
 		say("%s(%p): invalid address: not from this heap", what, addr);
@@ -239,7 +239,7 @@ void *bm_alloc_contig_pages(unsigned long nr_pages, bm_gfp_t gfp, int nid)
 
 void bm_free_contig_pages(void *addr, unsigned long nr_pages)
 {
-	unsigned long pfn = addr_to_pfn(addr), i;
+	unsigned long pfn = virt_to_pfn(addr), i;
 
 	if (!addr)
 		return;

@@ -37,12 +37,12 @@ static struct {
 
 struct arena_stats arena_stats;
 
-static void advise_new_mapping(unsigned long pb, size_t bytes, int nid)
+void arena_advise_new(void *addr, size_t bytes, int nid)
 {
 	if (topology.nr_nodes > 1)
-		os->mbind(block_to_addr(pb), bytes, 1 /* MPOL_PREFERRED */, 1UL << nid);
+		os->mbind(addr, bytes, 1 /* MPOL_PREFERRED */, 1UL << nid);
 	if (tunables.thp != THP_ALWAYS) /* hugepages come by arena_advise_huge, not by chance */
-		os->madvise(block_to_addr(pb), bytes, MADV_NOHUGEPAGE);
+		os->madvise(addr, bytes, MADV_NOHUGEPAGE);
 }
 
 /* Put memory behind pageblocks that have none. */
@@ -53,7 +53,7 @@ static int range_commit(unsigned long pb, unsigned long nr, int nid)
 
 	if (err)
 		return err;
-	advise_new_mapping(pb, nr << PAGEBLOCK_SHIFT, nid);
+	arena_advise_new(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, nid);
 	for (i = pb; i < pb + nr; i++) {
 		block_at(i)->flags = PBF_MAPPED;
 		WRITE_ONCE(block_at(i)->nid, (uint8_t)nid);
@@ -294,7 +294,7 @@ static void refill(unsigned long pb, unsigned long nr, size_t bytes)
 	unsigned long i;
 
 	if (!sparse_fill_hole(pb, bytes)) {
-		advise_new_mapping(pb, bytes, block_at(pb)->nid);
+		arena_advise_new(block_to_addr(pb), bytes, block_at(pb)->nid);
 		return;
 	}
 	mutex_lock(&arena.lock);

@@ -123,34 +123,69 @@ struct pageblock {
 };
 BUILD_BUG_ON(sizeof(struct pageblock) != 32);
 
+/* Descriptors are mapped for a section at a time. */
+#define SECTION_SHIFT 28
+#define SECTION_PAGES (1UL << (SECTION_SHIFT - PAGE_SHIFT))
+#define SECTION_BLOCKS (1UL << (SECTION_SHIFT - PAGEBLOCK_SHIFT))
+/* What lies below 4 GiB is not in the window; its page frames have the numbers behind the window's. */
+#define LOW_END (1UL << 32)
+#define LOW_PAGES (LOW_END >> PAGE_SHIFT)
+#define LOW_BLOCKS (LOW_END >> PAGEBLOCK_SHIFT)
+
 /*
  * The window. Everything below nr_pages is backed by class, map and blocks (zero-filled where nothing is), so any
- * address can be looked up by one comparison. Grows only; written under the arena lock.
+ * address can be looked up by one comparison. Grows only; written under the arena lock. Pageblocks below 4 GiB have
+ * descriptors too, once there are any (lowmem.h): their sections are a bit each in low_sections, which also only
+ * grows, under the lowmem lock. What malloc has in hand is always in the window; the page API serves both.
  */
 struct vmemmap {
 	uintptr_t base;		/* address of page frame 0 */
 	unsigned long nr_pages; /* page frames that have descriptors */
 	unsigned long map_size; /* of map, in bytes */
-	unsigned long low_pfn;	/* from here on page frames lie at address 0, not in the window: DMA32; ~0: none */
+	unsigned long low_pfn;	/* page frame of address 0, the first of LOW_PAGES; ~0: none below 4 GiB can be had */
 	uintptr_t bias;		/* of the address of a page, over 128 times that of its descriptor */
 	uint8_t *class;		/* size class whose objects may begin in the page; 0: free() must look closer */
 	struct page *map;
 	struct pageblock *blocks;
+	uint32_t low_sections; /* those below 4 GiB that have descriptors */
 };
 extern struct vmemmap vmemmap local_symbol;
 
+/* In the window: what is not in it gets a number that pfn_valid refuses. */
 static always_inline unsigned long addr_to_pfn(const void *addr)
 {
 	return ((uintptr_t)addr - vmemmap.base) >> PAGE_SHIFT;
 }
-static always_inline void *pfn_to_addr(unsigned long pfn)
-{
-	return (void *)(vmemmap.base + (pfn << PAGE_SHIFT));
-}
-/* In the window; pageblocks below 4 GiB have descriptors of their own (lowmem.h). */
 static always_inline bool pfn_valid(unsigned long pfn)
 {
 	return pfn < READ_ONCE(vmemmap.nr_pages);
+}
+static always_inline bool pfn_is_low(unsigned long pfn)
+{
+	return pfn >= vmemmap.low_pfn;
+}
+/* The same two for the window and what is below 4 GiB. */
+static always_inline unsigned long virt_to_pfn(const void *addr)
+{
+	unsigned long pfn = addr_to_pfn(addr);
+
+	/* A window that had to be reserved may itself begin below 4 GiB. */
+	if (likely(pfn_valid(pfn)) || (uintptr_t)addr >= LOW_END || vmemmap.low_pfn == ~0UL)
+		return pfn;
+	return vmemmap.low_pfn + ((uintptr_t)addr >> PAGE_SHIFT);
+}
+static always_inline bool pfn_online(unsigned long pfn)
+{
+	if (likely(pfn_valid(pfn)))
+		return true;
+	return pfn_is_low(pfn) && pfn - vmemmap.low_pfn < LOW_PAGES &&
+	       READ_ONCE(vmemmap.low_sections) >> ((pfn - vmemmap.low_pfn) / SECTION_PAGES) & 1;
+}
+static always_inline void *pfn_to_addr(unsigned long pfn)
+{
+	if (unlikely(pfn_is_low(pfn)))
+		return (void *)((pfn - vmemmap.low_pfn) << PAGE_SHIFT);
+	return (void *)(vmemmap.base + (pfn << PAGE_SHIFT));
 }
 static always_inline struct page *pfn_to_page(unsigned long pfn)
 {
@@ -160,8 +195,12 @@ static always_inline unsigned long page_to_pfn(const struct page *page)
 {
 	return (unsigned long)(page - vmemmap.map);
 }
-/* In the window. */
 static always_inline void *page_to_addr(const struct page *page)
+{
+	return pfn_to_addr(page_to_pfn(page));
+}
+/* The same for a page that lies in the window, as everything of malloc and of ZONE_NORMAL does. */
+static always_inline void *page_to_window_addr(const struct page *page)
 {
 	BUILD_BUG_ON(sizeof(struct page) << 7 != PAGE_SIZE);
 	return (void *)(((uintptr_t)page << 7) + vmemmap.bias);
@@ -172,7 +211,7 @@ static always_inline struct pageblock *pfn_to_block(unsigned long pfn)
 }
 static always_inline void *block_to_addr(unsigned long pb)
 {
-	return (void *)(vmemmap.base + (pb << PAGEBLOCK_SHIFT));
+	return pfn_to_addr(pb << PAGEBLOCK_ORDER);
 }
 
 /* Lists of pages linked by page frame number; head is NO_PFN when empty. The caller holds the list's lock. */

@@ -21,16 +21,15 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-#define SECTION_SHIFT 28 /* descriptors are mapped for 256 MiB of heap at a time */
-#define SECTION_BLOCKS (1UL << (SECTION_SHIFT - PAGEBLOCK_SHIFT))
-
-/* The planned window: 16 TiB, its base anywhere in a range that neither mmap's own placement (top-down or bottom-up),
- * nor brk, nor the shadows of sanitizers use. */
-#define WINDOW_SIZE (1UL << 44)
+/* The planned window: with the page frames below 4 GiB as many as have 32-bit numbers; its base anywhere in a range
+ * that neither mmap's own placement (top-down or bottom-up), nor brk, nor the shadows of sanitizers use. */
+#define WINDOW_SIZE ((1UL << 44) - LOW_END)
 #define WINDOW_LOW (0x11UL << 40)
 #define WINDOW_SPREAD (0x9UL << 40)
 #define RESERVED_WINDOW_MAX (64 * GiB)
 #define RESERVED_WINDOW_MIN (32 * MiB)
+/* A smaller reservation has no room for descriptors of what is not in it. */
+#define LOW_WINDOW_MIN (GiB - 2 * PAGEBLOCK_SIZE)
 
 #ifdef BM_PREFIX /* a sanitizer may know only the addresses that mmap picks */
 #define CAN_PLAN false
@@ -38,10 +37,12 @@
 #define CAN_PLAN true
 #endif
 
-/* One descriptor array: mapped from its start as far as the heap reaches. */
+/* One descriptor array: mapped from its start as far as the heap reaches, and, far behind, for sections below 4 GiB. */
 struct descriptor_area {
 	uintptr_t base;
 	size_t mapped;
+	uint32_t low; /* sections below 4 GiB */
+	size_t low_mapped;
 };
 
 static struct {
@@ -50,7 +51,7 @@ static struct {
 	struct descriptor_area class, map, blocks;
 } sparse;
 
-struct vmemmap vmemmap;
+struct vmemmap vmemmap = { .low_pfn = ~0UL };
 
 /* Map exactly there, over nothing that is there already. */
 static int map_fresh(uintptr_t addr, size_t len, int prot)
@@ -92,9 +93,12 @@ static int area_extend(struct descriptor_area *area, size_t need)
 /* Lay the arrays and the window out from base on; the size of it all. */
 static size_t lay_out(uintptr_t base, size_t window)
 {
-	unsigned long pages = window >> PAGE_SHIFT;
+	unsigned long pages = window >> PAGE_SHIFT, low_pfn = align_up(pages, SECTION_PAGES);
+	bool low = window >= LOW_WINDOW_MIN;
 	uintptr_t at = base;
 
+	if (low)
+		pages = low_pfn + LOW_PAGES;
 	sparse.blocks.base = at;
 	at += align_up((pages >> PAGEBLOCK_ORDER) * sizeof(struct pageblock), PAGEBLOCK_SIZE);
 	sparse.class.base = at;
@@ -107,6 +111,7 @@ static size_t lay_out(uintptr_t base, size_t window)
 	vmemmap.class = (uint8_t *)sparse.class.base;
 	vmemmap.map = (struct page *)sparse.map.base;
 	vmemmap.bias = vmemmap.base - (sparse.map.base << 7);
+	vmemmap.low_pfn = low ? low_pfn : ~0UL;
 	sparse.blocks.mapped = sparse.class.mapped = sparse.map.mapped = 0;
 	sparse.end_block = window >> PAGEBLOCK_SHIFT;
 	return at + window - base;
@@ -175,16 +180,69 @@ int sparse_extend(unsigned long pb)
 	return err;
 }
 
-int sparse_commit(unsigned long pb, unsigned long nr)
+/* The descriptors of nr pages from pfn on, each of size bytes, for a section that is low's bit. */
+static int area_extend_low(struct descriptor_area *area, unsigned int section, unsigned long at, size_t len)
 {
-	return commit_range((uintptr_t)block_to_addr(pb), nr << PAGEBLOCK_SHIFT);
+	size_t unit = max_ul(os_page_size(), PAGE_SIZE);
+	uintptr_t start = align_down(area->base + at, unit), end = align_up(area->base + at + len, unit);
+	int err;
+
+	if (area->low >> section & 1)
+		return 0;
+	err = commit_range(start, end - start);
+	if (err)
+		return err;
+	os->madvise((void *)start, end - start, MADV_NOHUGEPAGE);
+	area->low |= 1U << section;
+	area->low_mapped += len;
+	return 0;
 }
 
-static int decommit_range(void *addr, size_t len)
+int sparse_extend_low(unsigned long pb, unsigned long nr)
+{
+	unsigned long low_block = vmemmap.low_pfn >> PAGEBLOCK_ORDER;
+	unsigned int section = (unsigned int)((pb - low_block) / SECTION_BLOCKS);
+	int err = 0;
+
+	for (; !err && section <= (pb + nr - 1 - low_block) / SECTION_BLOCKS; section++) {
+		unsigned long pfn = vmemmap.low_pfn + section * SECTION_PAGES;
+
+		if (vmemmap.low_sections >> section & 1)
+			continue;
+		/* Pageblocks are few: those of every section at once, so that a zone can be walked from end to end. */
+		err = area_extend_low(&sparse.blocks, 0, low_block * sizeof(struct pageblock),
+				      LOW_BLOCKS * sizeof(struct pageblock));
+		if (!err)
+			err = area_extend_low(&sparse.class, section, pfn, SECTION_PAGES);
+		if (!err)
+			err = area_extend_low(&sparse.map, section, pfn * sizeof(struct page),
+					      SECTION_PAGES * sizeof(struct page));
+		if (!err)
+			smp_store_release(&vmemmap.low_sections, vmemmap.low_sections | 1U << section);
+	}
+	return err;
+}
+
+/* Pageblocks below 4 GiB never are. */
+static bool in_reservation(unsigned long pb)
+{
+	return sparse.reserved && !pfn_is_low(pb << PAGEBLOCK_ORDER);
+}
+
+int sparse_commit(unsigned long pb, unsigned long nr)
+{
+	void *addr = block_to_addr(pb);
+
+	if (!in_reservation(pb))
+		return map_fresh((uintptr_t)addr, nr << PAGEBLOCK_SHIFT, PROT_READ | PROT_WRITE);
+	return (int)os->mprotect(addr, nr << PAGEBLOCK_SHIFT, PROT_READ | PROT_WRITE);
+}
+
+static int decommit_range(void *addr, size_t len, bool reserved)
 {
 	long ret;
 
-	if (!sparse.reserved)
+	if (!reserved)
 		return (int)os->munmap(addr, len);
 	ret = os->mmap(addr, len, PROT_NONE, MAP_FIXED);
 	return os_is_error(ret) ? (int)ret : 0;
@@ -192,7 +250,7 @@ static int decommit_range(void *addr, size_t len)
 
 int sparse_decommit(unsigned long pb, unsigned long nr)
 {
-	return decommit_range(block_to_addr(pb), nr << PAGEBLOCK_SHIFT);
+	return decommit_range(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, in_reservation(pb));
 }
 
 int sparse_fill_hole(unsigned long pb, size_t bytes)
@@ -203,7 +261,7 @@ int sparse_fill_hole(unsigned long pb, size_t bytes)
 int sparse_give_up_hole(unsigned long pb, unsigned long nr, size_t bytes)
 {
 	size_t rest = (nr << PAGEBLOCK_SHIFT) - bytes;
-	int err = rest ? decommit_range((char *)block_to_addr(pb) + bytes, rest) : 0;
+	int err = rest ? decommit_range((char *)block_to_addr(pb) + bytes, rest, in_reservation(pb)) : 0;
 
 	/* Without a reservation the next commit finds out whether somebody is there. */
 	if (err || !sparse.reserved)
@@ -218,7 +276,8 @@ unsigned long sparse_end_block(void)
 
 unsigned long sparse_metadata_bytes(void)
 {
-	return sparse.blocks.mapped + sparse.class.mapped + sparse.map.mapped;
+	return sparse.blocks.mapped + sparse.class.mapped + sparse.map.mapped + READ_ONCE(sparse.blocks.low_mapped) +
+	       READ_ONCE(sparse.class.low_mapped) + READ_ONCE(sparse.map.low_mapped);
 }
 
 bool sparse_in_window(const void *addr)

@@ -11,6 +11,9 @@
 int sparse_init(void);
 /* Make descriptors for all pageblocks below pb; under the arena lock; 0 or -errno. */
 int sparse_extend(unsigned long pb);
+/* Make descriptors for nr pageblocks below 4 GiB, which vmemmap.low_pfn says there can be; under the lowmem lock; 0 or
+ * -errno. */
+int sparse_extend_low(unsigned long pb, unsigned long nr);
 /* Put memory behind nr pageblocks; 0 or -errno (-EEXIST: the addresses are somebody else's). */
 int sparse_commit(unsigned long pb, unsigned long nr);
 /* Take memory and address space away again; 0 or -errno. */

@@ -52,7 +52,7 @@ void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
 	set_page_type(page, PAGE_RUN);
 	set_class(page, class);
 	atomic_add_return(&nr_runs[class - FIRST_RUN_CLASS], 1);
-	return page_to_addr(page);
+	return page_to_window_addr(page);
 }
 
 void run_free(void *addr)

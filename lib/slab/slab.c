@@ -155,7 +155,7 @@ static struct page *new_slab(const struct kmem_cache *cache)
 		slab[i].head = pfn;
 	}
 	if (annotate_listening) /* free() must look at every block, to tell memcheck */
-		annotate_noaccess(page_to_addr(slab), PAGE_SIZE << slab->order);
+		annotate_noaccess(page_to_window_addr(slab), PAGE_SIZE << slab->order);
 	else
 		memset(&vmemmap.class[pfn], cache -> class, 1UL << slab -> order);
 	return slab;
@@ -172,7 +172,7 @@ static void free_slab(struct page *slab)
 /* Cut up to nr untouched objects off, as far as the page that is begun reaches, but at least one. */
 static unsigned int carve(struct kmem_cache *cache, struct page *slab, unsigned int nr, struct object ***tail)
 {
-	char *base = page_to_addr(slab);
+	char *base = page_to_window_addr(slab);
 	size_t at = slab->carved * (size_t)cache->size;
 	size_t end = PAGE_SIZE << slab->order;
 	size_t page_end = align_up(at + 1, PAGE_SIZE);
@@ -386,7 +386,7 @@ struct page *slab_of(const void *addr, unsigned long *index, size_t *offset)
 	/* A stale tail may point anywhere: believe only a slab that reaches this far. */
 	if (page_type(slab) != PAGE_SLAB || pfn - page_to_pfn(slab) >= 1UL << slab->order)
 		return NULL;
-	at = (size_t)((const char *)addr - (const char *)page_to_addr(slab));
+	at = (size_t)((const char *)addr - (const char *)page_to_window_addr(slab));
 	*index = at / kmem_caches[slab->cache].size;
 	*offset = at % kmem_caches[slab->cache].size;
 	return slab;

@@ -26,6 +26,12 @@ static void check_lookups(void)
 	must(all_zero(pfn_to_block(last), sizeof(struct pageblock)));
 	must(vmemmap.class[last] == 0);
 	must(page_to_pfn(pfn_to_page(last)) == last && page_to_addr(pfn_to_page(last)) == pfn_to_addr(last));
+	must(page_to_window_addr(pfn_to_page(last)) == pfn_to_addr(last));
+	/* The same look-ups where pages below 4 GiB are known too. */
+	must(virt_to_pfn(pfn_to_addr(last)) == last && pfn_online(last) && !pfn_online(last + 1));
+	must(!pfn_online(virt_to_pfn(&local)) && !pfn_online(virt_to_pfn((void *)UINTPTR_MAX)));
+	must(!pfn_online(virt_to_pfn(NULL)) && !pfn_online(virt_to_pfn((void *)PAGE_SIZE)));
+	must(vmemmap.low_pfn == ~0UL || vmemmap.low_pfn + LOW_PAGES <= 1UL << 32, "numbers have 32 bits");
 }
 
 /* Descriptors of a larger heap: those that were there stay. */
