@@ -13,6 +13,7 @@
 #include "malloc/memcheck.h"
 #include "malloc/huge.h"
 #include "mm/arena.h"
+#include "mm/lowmem.h"
 #include "mm/page_alloc.h"
 #include "mm/vmstat.h"
 #include "os/os.h"
@@ -75,9 +76,10 @@ void heap_stats_read(struct heap_stats *s)
 			s->nr_free_blocks += READ_ONCE(zone->free_area[order].nr_free);
 	}
 	s->dirty += blocks_to_bytes(READ_ONCE(arena_stats.dirty));
-	s->mapped = blocks_to_bytes(READ_ONCE(arena_stats.mapped));
+	s->mapped = blocks_to_bytes(READ_ONCE(arena_stats.mapped) + lowmem_mapped());
 	s->mapped_peak = blocks_to_bytes(READ_ONCE(arena_stats.mapped_peak));
-	s->held = blocks_to_bytes(READ_ONCE(arena_stats.used) + READ_ONCE(arena_stats.dirty)) - (clean << PAGE_SHIFT);
+	s->held = blocks_to_bytes(READ_ONCE(arena_stats.used) + lowmem_used() + READ_ONCE(arena_stats.dirty)) -
+		  (clean << PAGE_SHIFT);
 	s->held_peak = blocks_to_bytes(READ_ONCE(arena_stats.used_peak));
 	if (s->held_peak < s->held)
 		s->held_peak = s->held;

@@ -80,19 +80,16 @@ void del_page_from_free_list(struct zone *zone, struct page *page)
 	del_free_block(zone, page);
 }
 
-/* The free buddy of a block, or NULL. Only at the pageblock's own order may it lie outside the zone: in no zone, which
- * its type tells, or on another node. */
+/* The free buddy of a block, or NULL. Only at the pageblock's own order may it lie outside the zone: in no zone, or
+ * in another. It has descriptors, for they come by sections, or to the window's end, which is even. */
 static always_inline struct page *find_buddy_page(const struct zone *zone, unsigned long pfn, unsigned int order)
 {
 	unsigned long buddy_pfn = pfn ^ (1UL << order);
 	struct page *buddy = pfn_to_page(buddy_pfn);
 
 	if (order == PAGEBLOCK_ORDER) {
-		const struct pageblock *block;
+		const struct pageblock *block = pfn_to_block(buddy_pfn);
 
-		if (!pfn_valid(buddy_pfn))
-			return NULL;
-		block = pfn_to_block(buddy_pfn);
 		if (READ_ONCE(block->state) != PB_ZONE || READ_ONCE(block->zone_id) != zone->zone_id)
 			return NULL;
 		if (!migratetype_is_mergeable((enum migratetype)block->migratetype, get_pageblock_migratetype(pfn)))

@@ -27,7 +27,7 @@ static void check_block(struct zone *zone, unsigned long pfn, unsigned int order
 	    !migratetype_is_mergeable((enum migratetype)mt, get_pageblock_migratetype(pfn + PAGEBLOCK_PAGES)))
 		bm_fatal("check_zone: page %lu on list %u, its second pageblock has %u", pfn, mt,
 			 get_pageblock_migratetype(pfn + PAGEBLOCK_PAGES));
-	if (order == MAX_ORDER - 1 || !pfn_valid(buddy_pfn))
+	if (order == MAX_ORDER - 1)
 		return;
 	if (READ_ONCE(pfn_to_block(buddy_pfn)->state) != PB_ZONE || pfn_to_zone(buddy_pfn) != zone ||
 	    !migratetype_is_mergeable(get_pageblock_migratetype(buddy_pfn), get_pageblock_migratetype(pfn)))

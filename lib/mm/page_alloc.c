@@ -16,6 +16,7 @@
 #include "mm/debug.h"
 #include "mm/fault_inject.h"
 #include "mm/internal.h"
+#include "mm/lowmem.h"
 #include "mm/mempolicy.h"
 #include "mm/migrate.h"
 #include "mm/sparse.h"
@@ -55,19 +56,23 @@ static always_inline void debug_check_zone(const struct page *page)
 #endif
 }
 
-/* In the place of the kernel's deferred pages: pageblocks that the arenas still have. */
+/* In the place of the kernel's deferred pages: pageblocks that the arenas still have, or that lie below 4 GiB. */
 bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
 {
 	unsigned long nr = order > PAGEBLOCK_ORDER ? 1UL << (order - PAGEBLOCK_ORDER) : 1;
 	unsigned long pb;
 	bool clean;
 
-	if (zone->idx == ZONE_DMA32 || zone_pageset_init(zone))
+	if (zone_pageset_init(zone))
 		return false;
-	pb = arena_alloc(nr, nr, PB_ZONE, zone->nid, &clean);
+	if (unlikely(zone->idx == ZONE_DMA32))
+		pb = lowmem_alloc(nr, nr, zone->nid, &clean);
+	else
+		pb = arena_alloc(nr, nr, PB_ZONE, zone->nid, &clean);
 	if (!pb)
 		return false;
-	arena_advise_huge(pb, nr);
+	if (likely(zone->idx != ZONE_DMA32))
+		arena_advise_huge(pb, nr);
 	zone_online_blocks(zone, pb, nr, mt, !clean);
 	return true;
 }
@@ -430,7 +435,7 @@ struct page *alloc_pages_fast(unsigned int order)
 		if (page) {
 			ADD_ONCE(zone->nr_alloc_fast, 1);
 			ADD_ONCE(zone->nr_alloc_pages, 1UL << order);
-			trace_mm_page_alloc_zone_locked(page_to_addr(page), order, MIGRATE_UNMOVABLE, 0);
+			trace_mm_page_alloc_zone_locked(page_to_window_addr(page), order, MIGRATE_UNMOVABLE, 0);
 		}
 		mutex_unlock(&zone->lock);
 	}
@@ -463,7 +468,7 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 		if (!pcp_allowed_order(order) || !alloc_block_fast(order, &page))
 			page = alloc_pages_fast(order);
 		if (likely(page)) {
-			trace_mm_page_alloc(page_to_addr(page), order, gfp, MIGRATE_UNMOVABLE);
+			trace_mm_page_alloc(page_to_window_addr(page), order, gfp, MIGRATE_UNMOVABLE);
 			page->owner = 0;
 			debug_check_zone(page);
 			return page;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Giving back: pageblocks that are wholly free go from the zones to the arenas, dirty free blocks back to the system.
+ * Giving back: pageblocks that are wholly free go from the zones to the arenas (those below 4 GiB to the system), dirty
+ * free blocks back to the system.
  */
 #include <sys/mman.h>
 
 #include "base/tunables.h"
 #include "mm/arena.h"
 #include "mm/internal.h"
+#include "mm/lowmem.h"
 #include "mm/page_alloc.h"
 #include "os/os.h"
 
@@ -54,6 +56,14 @@ static unsigned int offline_free_block(struct zone *zone, unsigned long keep, un
 	return order;
 }
 
+static void give_back(const struct zone *zone, unsigned long pb, unsigned long nr, bool dirty)
+{
+	if (unlikely(zone->idx == ZONE_DMA32))
+		lowmem_free(pb, nr);
+	else
+		arena_free(pb, nr, dirty);
+}
+
 void zone_trim(struct zone *zone, unsigned long keep)
 {
 	unsigned long pfn;
@@ -61,7 +71,7 @@ void zone_trim(struct zone *zone, unsigned long keep)
 	bool dirty;
 
 	while ((order = offline_free_block(zone, keep, &pfn, &dirty)))
-		arena_free(pfn >> PAGEBLOCK_ORDER, 1UL << (order - PAGEBLOCK_ORDER), dirty);
+		give_back(zone, pfn >> PAGEBLOCK_ORDER, 1UL << (order - PAGEBLOCK_ORDER), dirty);
 }
 
 /* Dirty free blocks of the order, nr pages or a little more if there are as many, off their lists: a chain. */
@@ -152,7 +162,7 @@ size_t mm_dirty_bytes(void)
 
 size_t mm_used_bytes(void)
 {
-	size_t bytes = READ_ONCE(arena_stats.used) << PAGEBLOCK_SHIFT;
+	size_t bytes = (READ_ONCE(arena_stats.used) + lowmem_used()) << PAGEBLOCK_SHIFT;
 	struct zone *zone;
 	int i;
 

@@ -171,7 +171,7 @@ __attribute__((__no_sanitize_thread__)) static void count_pagetypes(const struct
 	for (; pfn < end; pfn += PAGEBLOCK_PAGES) {
 		const struct pageblock *block = pfn_to_block(pfn);
 
-		if (pfn_valid(pfn) && READ_ONCE(block->state) == PB_ZONE &&
+		if (pfn_online(pfn) && READ_ONCE(block->state) == PB_ZONE &&
 		    READ_ONCE(block->zone_id) == zone->zone_id)
 			count_pageblock(pfn, counts);
 	}
