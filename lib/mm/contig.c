@@ -173,27 +173,40 @@ static struct page *contig_from_zonelist(const struct alloc_context *ac, unsigne
 	return NULL;
 }
 
-struct page *alloc_contig_pages(unsigned long nr_pages, gfp_t gfp, int nid, const nodemask_t *nodemask)
+static struct page *contig_from_nodes(unsigned long nr_pages, gfp_t gfp, int nid, const nodemask_t *nodemask)
 {
+	int list = gfp & GFP_THISNODE ? ZONELIST_NOFALLBACK : ZONELIST_FALLBACK;
 	struct alloc_context ac = {
+		.zonelist = NODE_DATA(nid)->node_zonelists[list],
 		.nodemask = nodemask,
 		.migratetype = gfp_migratetype(gfp),
 		.highest_zoneidx = gfp_zone(gfp),
 		.lowest_zoneidx = ZONE_NORMAL,
 	};
+
+	reset_preferred(&ac);
+	return contig_from_zonelist(&ac, nr_pages, gfp);
+}
+
+struct page *alloc_contig_pages(unsigned long nr_pages, gfp_t gfp, int nid, const nodemask_t *nodemask)
+{
 	const struct mempolicy *pol;
+	struct page *page;
 
 	/* What lies below 4 GiB is too precious, and too scattered. */
 	if (!nr_pages || nr_pages > CONTIG_PAGES_MAX || gfp & GFP_DMA32)
 		return NULL;
 	gfp = current_gfp_context(gfp & READ_ONCE(gfp_allowed_mask));
-	if (nid < 0) {
-		pol = get_task_policy(gfp);
-		nid = pol->mode == MPOL_INTERLEAVE ? interleave_nodes(pol) : policy_node(gfp, pol, numa_node_id());
-		if (!nodemask)
-			ac.nodemask = policy_nodemask(gfp, pol);
+	if (nid >= 0)
+		return contig_from_nodes(nr_pages, gfp, nid, nodemask);
+	pol = get_task_policy(gfp);
+	if (pol->mode == MPOL_INTERLEAVE)
+		return contig_from_nodes(nr_pages, gfp, interleave_nodes(pol), nodemask);
+	nid = policy_node(gfp, pol, numa_node_id());
+	if (pol->mode == POLICY_PREFERRED_MANY && !nodemask) {
+		page = contig_from_nodes(nr_pages, gfp, nid, &pol->nodes);
+		if (page)
+			return page;
 	}
-	ac.zonelist = NODE_DATA(nid)->node_zonelists[gfp & GFP_THISNODE ? ZONELIST_NOFALLBACK : ZONELIST_FALLBACK];
-	reset_preferred(&ac);
-	return contig_from_zonelist(&ac, nr_pages, gfp);
+	return contig_from_nodes(nr_pages, gfp, nid, nodemask ? nodemask : policy_nodemask(gfp, pol));
 }

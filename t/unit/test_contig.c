@@ -4,11 +4,13 @@
  * pageblocks where there is none; and back.
  */
 #include <errno.h>
-
-#include "model.h"
+#include <linux/mempolicy.h>
 
 #include "mm/arena.h"
+#include "mm/mempolicy.h"
 #include "mm/page_isolation.h"
+#include "fake_sys.h"
+#include "model.h"
 
 static struct zone *zone;
 
@@ -231,6 +233,53 @@ static void reference_counts(void)
 	check_zone(zone);
 }
 
+static int node_of(const struct page *page)
+{
+	return page ? pfn_to_zone(page_to_pfn(page))->nid : -1;
+}
+static int contig_node(unsigned long nr_pages, gfp_t gfp, int nid)
+{
+	return node_of(alloc_contig_pages(nr_pages, GFP_KERNEL | gfp, nid, NULL));
+}
+static void policy(int mode, unsigned long nodes)
+{
+	must(!set_task_policy(mode, &nodes, MAX_NUMNODES + 1));
+}
+
+static void nodes(void)
+{
+	const nodemask_t last = 0x4;
+	struct page *page;
+	int nid;
+
+	fake_sys_nodes(3, 1);
+	start();
+	for (nid = 0; nid < 3; nid++)
+		must(contig_node(600, 0, nid) == nid && contig_node(600, GFP_THISNODE, nid) == nid);
+	must(contig_node(600, 0, -1) == 1);
+	must(node_of(alloc_contig_pages(600, GFP_KERNEL, 0, &last)) == 2);
+	policy(MPOL_BIND, 0x4);
+	must(contig_node(600, 0, -1) == 2 && contig_node(600, GFP_THISNODE, -1) == 1);
+	policy(MPOL_PREFERRED, 0x1);
+	must(contig_node(600, 0, -1) == 0);
+	policy(MPOL_INTERLEAVE, 0x7);
+	must(contig_node(600, 0, -1) == 0 && contig_node(600, 0, -1) == 1 && contig_node(600, 0, -1) == 2);
+	policy(MPOL_DEFAULT, 0);
+	/* An area is that of its node. */
+	must(!cma_declare_contiguous(4 * PAGEBLOCK_SIZE, 2));
+	must(!cma_alloc(1, 0, GFP_KERNEL) && !cma_alloc(1, 1, GFP_KERNEL));
+	page = alloc_contig_pages(600, GFP_KERNEL, 2, NULL);
+	must(cma_contains(page_to_pfn(page)) && node_of(page) == 2);
+	must(contig_node(600, 0, 0) == 0);
+	/* Only a far one has some left. */
+	free_contig_range(page_to_pfn(page), 600);
+	zone = &NODE_DATA(0)->node_zones[ZONE_NORMAL];
+	no_more_growth();
+	must(contig_node(2000, GFP_THISNODE, 0) == -1 && contig_node(2000, GFP_THISNODE, 1) == -1);
+	policy(POLICY_PREFERRED_MANY, 0x3);
+	must(contig_node(2000, 0, -1) == 2);
+}
+
 #define NR_HELD 60
 static void random_ranges(void)
 {
@@ -276,6 +325,7 @@ static void random_ranges(void)
 int main(void)
 {
 	model_init();
+	fake_sys_init();
 	run_case("exactly a range, over the borders of pageblocks", over_borders);
 	run_case("zeroed when wanted", zeroed);
 	run_case("what is in per-CPU lists is no obstacle", per_cpu_lists);
@@ -285,6 +335,8 @@ int main(void)
 	run_case("the rest of a new pageblock is free", rest_of_a_new_pageblock);
 	run_case("no memory", no_memory);
 	run_case_says("pages with another reference stay", reference_counts, "1 pages are still in use!");
+	run_case("the nodes that are asked for, by number or by policy", nodes);
 	run_case("random ranges among random blocks", random_ranges);
+	fake_sys_remove();
 	return done_testing();
 }
