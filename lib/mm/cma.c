@@ -89,7 +89,7 @@ static struct page *alloc_from_area(struct cma *cma, unsigned long nr, gfp_t gfp
 			return NULL;
 		pfn = cma->base_pfn + bit;
 		/* Something there cannot move: try behind it. */
-		next = pfn_range_obstacle(zone, pfn, pfn + nr, MIGRATE_CMA);
+		next = pfn_range_obstacle(zone, pfn, pfn + nr, MIGRATE_CMA, gfp);
 		err = next == NO_PFN ? alloc_contig_range(pfn, pfn + nr, MIGRATE_CMA, gfp) : -EBUSY;
 		if (!err)
 			return pfn_to_page(pfn);

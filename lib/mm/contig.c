@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Contiguous pages: any number of them side by side. A range is isolated, so that nobody takes what is free in it;
- * and taken if all of it is. Where the zones have no such range, they grow.
+ * what is movable is moved away; and when all of it is free it is taken. Where the zones have no such range, they grow.
  */
 #include <errno.h>
 #include <linux/mempolicy.h>
@@ -10,11 +10,78 @@
 #include "mm/arena.h"
 #include "mm/current.h"
 #include "mm/mempolicy.h"
+#include "mm/migrate.h"
 #include "mm/page_alloc.h"
 #include "mm/page_isolation.h"
 
 /* More than there can be: the window is smaller, and sums do not wrap. */
 #define CONTIG_PAGES_MAX (1UL << 34)
+
+/* Times a block is asked to move before the range is given up. */
+#define MIGRATE_TRIES 5
+
+/* Moving calls the user of a block. */
+static bool may_migrate(gfp_t gfp)
+{
+	return (gfp & (GFP_DIRECT_RECLAIM | GFP_FS)) == (GFP_DIRECT_RECLAIM | GFP_FS);
+}
+
+/* Where the block at pfn may move to: near it, as long as there is room. */
+static struct page *alloc_migration_target(unsigned long pfn, unsigned int order, gfp_t gfp)
+{
+	const struct zone *zone = pfn_to_zone(pfn);
+
+	gfp &= GFP_RECLAIM | GFP_IO | GFP_FS;
+	gfp |= GFP_HARDWALL | GFP_MOVABLE | GFP_RETRY_MAYFAIL | GFP_NOWARN;
+	return alloc_pages_nodemask(gfp, order, zone->nid, NULL);
+}
+
+static int migrate_block(unsigned long pfn, gfp_t gfp)
+{
+	struct page *page = pfn_to_page(pfn), *dst;
+	unsigned int order;
+	int err;
+
+	if (!isolate_movable_page(page))
+		return -EAGAIN;
+	/* It is ours to look at now. */
+	order = page->order;
+	dst = alloc_migration_target(pfn, order, gfp);
+	if (!dst) {
+		putback_movable_page(page);
+		return -ENOMEM;
+	}
+	err = migrate_page(dst, page, MIGRATE_SYNC);
+	if (err)
+		free_pages(dst, order);
+	return err;
+}
+
+/* Move away what is movable in the range; 0 if nothing else stays. */
+static int migrate_contig_range(unsigned long start, unsigned long end, gfp_t gfp)
+{
+	unsigned long pfn = start;
+	unsigned int tries = 0;
+	int err = 0;
+
+	while (pfn < end) {
+		struct block_seen b = look_at_block(pfn);
+
+		if (b.use == BLOCK_FREE) {
+			pfn = b.pfn + b.nr;
+			tries = 0;
+			continue;
+		}
+		if (b.use == BLOCK_FIXED || !may_migrate(gfp) || ++tries > MIGRATE_TRIES)
+			return err ? err : -EBUSY;
+		err = migrate_block(b.pfn, gfp);
+		if (err == -ENOMEM)
+			return err;
+		if (err)
+			err = -EBUSY;
+	}
+	return 0;
+}
 
 /* Off its list what the free block at pfn has of [start, end); the rest of it stays free. Where it ends. */
 static unsigned long take_free_block(struct zone *zone, unsigned long pfn, unsigned long start, unsigned long end,
@@ -68,7 +135,9 @@ int alloc_contig_range(unsigned long start, unsigned long end, enum migratetype 
 	err = start_isolate_page_range(start, end, mt);
 	if (err)
 		return err;
-	err = test_pages_isolated(start, end);
+	err = migrate_contig_range(start, end, gfp);
+	if (!err)
+		err = test_pages_isolated(start, end);
 	if (!err)
 		take_contig_range(pfn_to_zone(start), start, end, gfp);
 	undo_isolate_page_range(start, end);
@@ -98,7 +167,8 @@ unsigned long align_pfn(unsigned long pfn, unsigned long align)
 	return pfn + ((align_up(addr, align << PAGE_SHIFT) - addr) >> PAGE_SHIFT);
 }
 
-unsigned long pfn_range_obstacle(const struct zone *zone, unsigned long start, unsigned long end, enum migratetype mt)
+unsigned long pfn_range_obstacle(const struct zone *zone, unsigned long start, unsigned long end, enum migratetype mt,
+				 gfp_t gfp)
 {
 	struct block_seen b;
 
@@ -111,7 +181,7 @@ unsigned long pfn_range_obstacle(const struct zone *zone, unsigned long start, u
 		    (type == MIGRATE_CMA) != (mt == MIGRATE_CMA))
 			return align_down(start, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
 		b = look_at_block(start);
-		if (b.use != BLOCK_FREE)
+		if (b.use == BLOCK_FIXED || (b.use == BLOCK_MOVABLE && !may_migrate(gfp)))
 			return b.pfn + b.nr;
 	}
 	return NO_PFN;
@@ -123,7 +193,7 @@ static struct page *contig_from_zone(struct zone *zone, unsigned long nr_pages, 
 	unsigned long pfn = READ_ONCE(zone->zone_start_pfn), end = READ_ONCE(zone->zone_end_pfn), next;
 
 	for (pfn = align_pfn(pfn, align); pfn < end && nr_pages <= end - pfn; pfn = align_pfn(next, align)) {
-		next = pfn_range_obstacle(zone, pfn, pfn + nr_pages, MIGRATE_MOVABLE);
+		next = pfn_range_obstacle(zone, pfn, pfn + nr_pages, MIGRATE_MOVABLE, gfp);
 		if (next != NO_PFN)
 			continue;
 		if (!alloc_contig_range(pfn, pfn + nr_pages, MIGRATE_MOVABLE, gfp))

@@ -55,7 +55,8 @@ struct page *alloc_contig_pages(unsigned long nr_pages, gfp_t gfp, int nid, cons
 /* The first page from pfn on whose address is a multiple of align pages. */
 unsigned long align_pfn(unsigned long pfn, unsigned long align);
 /* Might alloc_contig_range have [start, end) of the zone? NO_PFN: yes; else where to begin the next try, at least. */
-unsigned long pfn_range_obstacle(const struct zone *zone, unsigned long start, unsigned long end, enum migratetype mt);
+unsigned long pfn_range_obstacle(const struct zone *zone, unsigned long start, unsigned long end, enum migratetype mt,
+				 gfp_t gfp);
 
 /*
  * Contiguous memory areas: pageblocks of a zone Normal that serve movable requests until cma_alloc wants them.
