@@ -66,7 +66,8 @@ static void check_pageblocks(const struct zone *zone)
 	for (pfn = zone->zone_start_pfn; pfn < zone->zone_end_pfn; pfn += PAGEBLOCK_PAGES) {
 		const struct pageblock *block = pfn_to_block(pfn);
 
-		if (READ_ONCE(block->state) != PB_ZONE || pfn_to_zone(pfn) != zone)
+		/* Below 4 GiB there may be no descriptors in between. */
+		if (!pfn_online(pfn) || READ_ONCE(block->state) != PB_ZONE || pfn_to_zone(pfn) != zone)
 			continue;
 		highatomic += block->migratetype == MIGRATE_HIGHATOMIC;
 		isolate += block->migratetype == MIGRATE_ISOLATE;

@@ -201,7 +201,8 @@ void isolation_reinit_after_fork(void)
 	for_each_zone (zone, i)
 		for (pfn = zone->zone_start_pfn; zone->nr_isolate_blocks && pfn < zone->zone_end_pfn;
 		     pfn += PAGEBLOCK_PAGES)
-			if (READ_ONCE(pfn_to_block(pfn)->state) == PB_ZONE && pfn_to_zone(pfn) == zone)
+			if (pfn_online(pfn) && READ_ONCE(pfn_to_block(pfn)->state) == PB_ZONE &&
+			    pfn_to_zone(pfn) == zone)
 				unset_migratetype_isolate(zone, pfn);
 	for_each_zone (zone, i)
 		while (zone->pcp_disabled)
