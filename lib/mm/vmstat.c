@@ -37,12 +37,9 @@ const struct zone_stat_item zone_stat_items[NR_ZONE_STAT_ITEMS] = {
 };
 
 const char *const numa_stat_names[NR_NUMA_STATS] = {
-	[NUMA_HIT] = "numa_hit",
-	[NUMA_MISS] = "numa_miss",
-	[NUMA_FOREIGN] = "numa_foreign",
-	[NUMA_INTERLEAVE_HIT] = "numa_interleave",
-	[NUMA_LOCAL] = "numa_local",
-	[NUMA_OTHER] = "numa_other",
+	[NUMA_HIT] = "numa_hit",	 [NUMA_MISS] = "numa_miss",
+	[NUMA_FOREIGN] = "numa_foreign", [NUMA_INTERLEAVE_HIT] = "numa_interleave",
+	[NUMA_LOCAL] = "numa_local",	 [NUMA_OTHER] = "numa_other",
 };
 
 unsigned long zone_stat(const struct zone *zone, enum zone_stat item)
@@ -163,7 +160,7 @@ __attribute__((__no_sanitize_thread__)) static void count_pageblock(unsigned lon
 }
 
 __attribute__((__no_sanitize_thread__)) static void count_pagetypes(const struct zone *zone,
-								     struct pagetype_counts *counts)
+								    struct pagetype_counts *counts)
 {
 	unsigned long pfn = READ_ONCE(zone->zone_start_pfn), end = READ_ONCE(zone->zone_end_pfn);
 
@@ -171,8 +168,7 @@ __attribute__((__no_sanitize_thread__)) static void count_pagetypes(const struct
 	for (; pfn < end; pfn += PAGEBLOCK_PAGES) {
 		const struct pageblock *block = pfn_to_block(pfn);
 
-		if (pfn_online(pfn) && READ_ONCE(block->state) == PB_ZONE &&
-		    READ_ONCE(block->zone_id) == zone->zone_id)
+		if (pfn_online(pfn) && READ_ONCE(block->state) == PB_ZONE && READ_ONCE(block->zone_id) == zone->zone_id)
 			count_pageblock(pfn, counts);
 	}
 }

@@ -85,8 +85,7 @@ static void print_zone(struct out *o, const struct zone *zone)
 	for (i = 0; i < NR_ZONE_STAT_ITEMS; i++)
 		out_printf(o, "\n      %-12s %lu", zone_stat_items[i].name, zone_stat(zone, (enum zone_stat)i));
 	for (i = 0; i < NR_NUMA_STATS; i++)
-		out_printf(o, "\n      %-12s %lu", numa_stat_names[i],
-			   zone_numa_stat(zone, (enum numa_stat_item)i));
+		out_printf(o, "\n      %-12s %lu", numa_stat_names[i], zone_numa_stat(zone, (enum numa_stat_item)i));
 	out_printf(o, "\n  pagesets");
 	for (i = 0; pageset && i < topology.nr_cpus; i++)
 		print_pageset(o, &pageset[i], i);

@@ -263,7 +263,7 @@ struct proc_zone {
 	int nr_protection, nr_items, nr_cpus;
 	long protection[16];
 	struct proc_item item[64];
-	struct proc_pageset *cpu;
+	struct proc_pageset cpu[PROCFS_CPUS];
 	unsigned long unreclaimable, start_pfn;
 };
 
@@ -352,7 +352,6 @@ TAP_UNUSED bool parse_zone(const char **text, char *line, size_t size, struct pr
 			return false;
 	if (strcmp(line, "  pagesets") != 0)
 		return false;
-	z->cpu = calloc(PROCFS_CPUS, sizeof(*z->cpu));
 	while (procfs_line(text, line, size) && z->nr_cpus < PROCFS_CPUS &&
 	       parse_pageset(text, line, size, &z->cpu[z->nr_cpus]))
 		z->nr_cpus++;

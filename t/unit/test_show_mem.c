@@ -59,8 +59,10 @@ static void request(void)
 	hear(fail_silently);
 	must(!*said, "NOWARN is silent: %s", said);
 	hear(fail_kernel);
-	snprintf(want, sizeof(want), "buddymalloc: %s: page allocation failure: order:3, mode:0x%x(GFP_KERNEL|GFP_ZERO), "
-		 "nodemask=(null),mems_allowed=", program_invocation_short_name, GFP_KERNEL | GFP_ZERO);
+	snprintf(want, sizeof(want),
+		 "buddymalloc: %s: page allocation failure: order:3, mode:0x%x(GFP_KERNEL|GFP_ZERO), "
+		 "nodemask=(null),mems_allowed=",
+		 program_invocation_short_name, GFP_KERNEL | GFP_ZERO);
 	must(!strncmp(said, want, strlen(want)), "%s", said);
 	must(count("Mem-Info:\n") == 1 && count("PID: ") == 1);
 }
@@ -117,7 +119,8 @@ static void zones(void)
 	must(sscanf(p,
 		    "Node 0 Normal free:%lukB boost:%lukB min:%lukB low:%lukB high:%lukB reserved_highatomic:%lukB "
 		    "dirty:%lukB present:%lukB managed:%lukB free_pcp:%lukB local_pcp:%lukB free_cma:%lukB\n",
-		    &free, &boost, &min, &low, &high, &highatomic, &dirty, &present, &managed, &pcp, &local, &cma) == 12,
+		    &free, &boost, &min, &low, &high, &highatomic, &dirty, &present, &managed, &pcp, &local,
+		    &cma) == 12,
 	     "%s", p);
 	must(free == zone->nr_free_pages * 4 && managed == zone->managed_pages * 4 && present == managed);
 	must(boost == 12 && min == (zone->watermark[WMARK_MIN] + 3) * 4 && low == (zone->watermark[WMARK_LOW] + 3) * 4);
@@ -193,8 +196,8 @@ static void flags(void)
 	gfp_t bit;
 
 	hear(say_none);
-	must(!strcmp(said, "buddymalloc: none GFP_TRANSHUGE GFP_NOIO|GFP_THISNODE|GFP_NORETRY GFP_IO|0x40000000\n"), "%s",
-	     said);
+	must(!strcmp(said, "buddymalloc: none GFP_TRANSHUGE GFP_NOIO|GFP_THISNODE|GFP_NORETRY GFP_IO|0x40000000\n"),
+	     "%s", said);
 	for (bit = 1; bit <= GFP_BITS_MASK; bit <<= 1) {
 		out_init(&o, -1);
 		print_gfp(&o, bit & GFP_BITS_MASK);

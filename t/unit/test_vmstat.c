@@ -101,8 +101,9 @@ static void pagetypeinfo(void)
 		must(!strcmp(t.free[mt].type, migratetype_names[mt]) && !strcmp(t.type[mt], migratetype_names[mt]));
 		must(!strcmp(t.free[mt].zone, "Normal"));
 		for (order = 0; order < MAX_ORDER; order++) {
-			must(t.free[mt].nr[order] == list_length(zone, order, mt), "order %u type %u: %lu, in the list %lu",
-			     order, mt, t.free[mt].nr[order], list_length(zone, order, mt));
+			must(t.free[mt].nr[order] == list_length(zone, order, mt),
+			     "order %u type %u: %lu, in the list %lu", order, mt, t.free[mt].nr[order],
+			     list_length(zone, order, mt));
 			kinds += t.free[mt].nr[order] != 0;
 		}
 		must(t.blocks[0].nr[mt] == nr_pageblocks(zone, mt));
@@ -188,8 +189,9 @@ static void count_pages(unsigned long allocated, unsigned long freed, const char
 	static unsigned long alloc_before, free_before;
 	unsigned long a = vmstat("pgalloc_normal"), f = vmstat("pgfree");
 
-	must(a - alloc_before == allocated && f - free_before == freed, "%s: allocated %lu, not %lu; freed %lu, not %lu",
-	     what, a - alloc_before, allocated, f - free_before, freed);
+	must(a - alloc_before == allocated && f - free_before == freed,
+	     "%s: allocated %lu, not %lu; freed %lu, not %lu", what, a - alloc_before, allocated, f - free_before,
+	     freed);
 	must(vmstat("pgalloc_movable") == 0 && vmstat("pgalloc_dma32") == 0);
 	alloc_before = a;
 	free_before = f;
