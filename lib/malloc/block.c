@@ -41,9 +41,9 @@ void block_report_foreign(const char *what, const void *addr)
 	struct block b = block_of(addr);
 	void (*say)(const char *fmt, ...) = bm_warn;
 
-	if (tunables.foreign_free == FOREIGN_IGNORE)
+	if (READ_ONCE(tunables.foreign_free) == FOREIGN_IGNORE)
 		return;
-	if (tunables.foreign_free == FOREIGN_ABORT)
+	if (READ_ONCE(tunables.foreign_free) == FOREIGN_ABORT)
 		say = (void (*)(const char *, ...))bm_fatal;
 	if (b.kind != BLOCK_FOREIGN)
 		say("%s(%p): the block of %zu bytes is free already", what, addr, b.size);

@@ -119,9 +119,9 @@ static cold void report_bad_page(const char *what, const void *addr, unsigned in
 	struct page *page = block_page_inside(addr);
 	unsigned long pfn = virt_to_pfn(addr);
 
-	if (tunables.foreign_free == FOREIGN_IGNORE)
+	if (READ_ONCE(tunables.foreign_free) == FOREIGN_IGNORE)
 		return;
-	if (tunables.foreign_free == FOREIGN_ABORT)
+	if (READ_ONCE(tunables.foreign_free) == FOREIGN_ABORT)
 		say = (void (*)(const char *, ...))bm_fatal;
 	if (page && page_to_addr(page) == addr)
 		say("%s(%p, order %u): the block has order %u", what, addr, order, page->order);

@@ -41,7 +41,7 @@ void arena_advise_new(void *addr, size_t bytes, int nid)
 {
 	if (topology.nr_nodes > 1)
 		os->mbind(addr, bytes, 1 /* MPOL_PREFERRED */, 1UL << nid);
-	if (tunables.thp != THP_ALWAYS) /* hugepages come by arena_advise_huge, not by chance */
+	if (READ_ONCE(tunables.thp) != THP_ALWAYS) /* hugepages come by arena_advise_huge, not by chance */
 		os->madvise(addr, bytes, MADV_NOHUGEPAGE);
 }
 
@@ -139,7 +139,7 @@ static void regret(unsigned long pb, unsigned long nr)
 			continue;
 		if (!now)
 			now = (uint32_t)os_clock_ms();
-		soon += now - b->stamp < tunables.dirty_decay;
+		soon += now - b->stamp < READ_ONCE(tunables.dirty_decay);
 		b->flags &= (uint8_t)~PBF_GIVEN;
 	}
 	if (!soon)
@@ -158,7 +158,7 @@ static unsigned long slack_now(void)
 
 static void forget_regret(uint32_t now)
 {
-	if (arena.slack && now - arena.regretted > 2 * tunables.dirty_decay) {
+	if (arena.slack && now - arena.regretted > 2 * READ_ONCE(tunables.dirty_decay)) {
 		WRITE_ONCE(arena.slack, arena.slack / 2);
 		arena.regretted = now;
 	}
@@ -230,6 +230,7 @@ unsigned long arena_dirty_limit(void)
 
 void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 {
+	uint32_t decay = (uint32_t)READ_ONCE(tunables.dirty_decay);
 	uint32_t now = (uint32_t)os_clock_ms();
 	unsigned long i, limit, oldest;
 	bool over;
@@ -248,11 +249,10 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 	forget_regret(now);
 	limit = arena_dirty_limit();
 	oldest = range_oldest();
-	over = arena_stats.dirty > limit ||
-	       (oldest && tunables.dirty_decay && now - block_at(oldest)->stamp > tunables.dirty_decay);
+	over = arena_stats.dirty > limit || (oldest && decay && now - block_at(oldest)->stamp > decay);
 	mutex_unlock(&arena.lock);
 	if (over)
-		arena_purge(limit, (uint32_t)tunables.dirty_decay, false);
+		arena_purge(limit, decay, false);
 }
 
 bool arena_extend(unsigned long pb, unsigned long nr, unsigned long new_nr)

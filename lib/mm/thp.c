@@ -27,7 +27,7 @@ bool thp_wanted(size_t mapped)
 {
 	uint32_t backoff = READ_ONCE(thp.backoff);
 
-	if (tunables.thp != THP_AUTO || mapped < tunables.thp_threshold || annotate_listening)
+	if (READ_ONCE(tunables.thp) != THP_AUTO || mapped < tunables.thp_threshold || annotate_listening)
 		return false;
 	return !backoff || (uint32_t)os_clock_ms() - READ_ONCE(thp.since) >= backoff;
 }

@@ -271,9 +271,9 @@ void report_bad_free(const void *addr, size_t offset, size_t size)
 {
 	static const char text[] = "free(%p): invalid pointer: %zu bytes into a block of %zu bytes";
 
-	if (tunables.foreign_free == FOREIGN_ABORT)
+	if (READ_ONCE(tunables.foreign_free) == FOREIGN_ABORT)
 		bm_fatal(text, addr, offset, size);
-	if (tunables.foreign_free == FOREIGN_WARN)
+	if (READ_ONCE(tunables.foreign_free) == FOREIGN_WARN)
 		bm_warn(text, addr, offset, size);
 }
 

@@ -276,9 +276,11 @@ static bool tcache_ready(struct tcache *tc)
 
 static void age_all(void)
 {
+	uint32_t decay = (uint32_t)READ_ONCE(tunables.dirty_decay);
+
 	magazines_age();
-	if (tunables.dirty_decay)
-		arena_purge(~0UL, (uint32_t)tunables.dirty_decay, false);
+	if (decay)
+		arena_purge(~0UL, decay, false);
 }
 
 /* Magazines are nobody's: whichever thread first sees that it is time ages them. */

@@ -2,6 +2,8 @@
 /*
  * bm_ctl_get and bm_ctl_set: what each name says and does, and every way to ask for nonsense.
  */
+#include <pthread.h>
+
 #include "api.h"
 #include "procfs.h"
 
@@ -285,6 +287,53 @@ static void test_faults(void)
 	verdict("fail_page_alloc and failslab by their names below debugfs");
 }
 
+static int stop;
+
+static void *churn(void *arg)
+{
+	size_t size = (size_t)arg;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		void *p = malloc(size), *q = bm_alloc_pages(BM_GFP_KERNEL | BM_GFP_NOWARN, 0);
+
+		if (p)
+			memset(p, 1, 1);
+		free(p);
+		if (q)
+			bm_free_pages(q, 0);
+	}
+	return NULL;
+}
+
+/* Nothing waits for those who read a value. */
+static void test_threads(void)
+{
+	static const char *const values[][3] = {
+		{ "dirty_max", "0", "16m" },
+		{ "dirty_decay", "1", "1000" },
+		{ "thp", "never", "auto" },
+		{ "vm.min_free_kbytes", "1000", "0" },
+		{ "vm.percpu_pagelist_high_fraction", "1000", "0" },
+		{ "vm.drop_caches", "3", "3" },
+		{ "vm.zone_reclaim_mode", "1", "0" },
+	};
+	pthread_t thread[2];
+	int i, round, rounds = api_slow() ? 3 : 50;
+
+	for (i = 0; i < 2; i++)
+		if (pthread_create(&thread[i], NULL, churn, (void *)(i ? (size_t)3 << 20 : (size_t)100)))
+			bail_out("no thread");
+	for (round = 0; round < rounds; round++)
+		for (i = 0; i < (int)API_ARRAY_SIZE(values); i++)
+			want_set(values[i][0], values[i][1 + round % 2], 0);
+	for (i = 0; i < (int)API_ARRAY_SIZE(values); i++)
+		want_set(values[i][0], values[i][2], 0);
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	for (i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	verdict("values are set while threads allocate");
+}
+
 int main(void)
 {
 	api_prove_served();
@@ -295,5 +344,6 @@ int main(void)
 	test_actions();
 	test_pcp_high();
 	test_faults();
+	test_threads();
 	return done_testing();
 }
