@@ -226,20 +226,6 @@ struct page *rmqueue_buddy(struct zone *zone, unsigned int order, enum migratety
 	return page;
 }
 
-bool split_free_block(struct zone *zone, unsigned long pfn)
-{
-	struct page *page = pfn_to_page(pfn);
-	uint8_t flags = page->flags;
-
-	if (page_type(page) != PAGE_BUDDY || page->order <= PAGEBLOCK_ORDER)
-		return false;
-	del_page_from_free_list(zone, page);
-	add_to_free_list(zone, pfn, PAGEBLOCK_ORDER, get_pageblock_migratetype(pfn), flags & PG_DIRTY);
-	pfn += PAGEBLOCK_PAGES;
-	add_to_free_list(zone, pfn, PAGEBLOCK_ORDER, get_pageblock_migratetype(pfn), flags & PG_DIRTY);
-	return true;
-}
-
 bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr)
 {
 	unsigned long end = pfn + nr, at;

@@ -47,9 +47,6 @@ struct page *rmqueue_exact(struct zone *zone, unsigned long nr, enum migratetype
 /* Take exactly the pages [pfn, pfn + nr): all or nothing. */
 bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr);
 
-/* Split a free block that spans two pageblocks into one for each; true if it did. */
-bool split_free_block(struct zone *zone, unsigned long pfn);
-
 /* A block of the order out of this larger free one, whose migratetype is mt. */
 struct page *rmqueue_block(struct zone *zone, struct page *page, unsigned int order, enum migratetype mt);
 /* A block from another migratetype's lists: the pageblock is claimed if that is worth it. NULL: there is none. */

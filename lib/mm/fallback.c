@@ -15,13 +15,44 @@ static const enum migratetype fallbacks[MIGRATE_PCPTYPES][MIGRATE_PCPTYPES - 1] 
 	[MIGRATE_RECLAIMABLE] = { MIGRATE_UNMOVABLE, MIGRATE_MOVABLE },
 };
 
+/* The free block that has all of a pageblock, and maybe its buddy too; NULL: there is none. */
+static struct page *whole_free_block(const struct zone *zone, unsigned long start)
+{
+	unsigned long pair = align_down(start, 1UL << (MAX_ORDER - 1));
+	struct page *page = pfn_to_page(start);
+
+	if (page_type(page) == PAGE_BUDDY)
+		return page->order >= PAGEBLOCK_ORDER ? page : NULL;
+	if (pair == start || READ_ONCE(pfn_to_block(pair)->state) != PB_ZONE || pfn_to_zone(pair) != zone)
+		return NULL;
+	page = pfn_to_page(pair);
+	return page_type(page) == PAGE_BUDDY && page->order == MAX_ORDER - 1 ? page : NULL;
+}
+
+/* A pageblock that is wholly free may have to part from its buddy, or to join it, for its new type. */
+static void move_whole_block(struct zone *zone, struct page *page, unsigned long start, enum migratetype mt)
+{
+	unsigned long pfn = page_to_pfn(page), end = pfn + (1UL << page->order);
+	bool dirty = page->flags & PG_DIRTY;
+
+	del_page_from_free_list(zone, page);
+	set_pageblock_migratetype(start, mt);
+	for (; pfn < end; pfn += PAGEBLOCK_PAGES)
+		free_one_page(zone, pfn, PAGEBLOCK_ORDER, dirty);
+}
+
 unsigned long move_freepages_block(struct zone *zone, unsigned long pfn, enum migratetype mt)
 {
 	unsigned long start = align_down(pfn, PAGEBLOCK_PAGES);
 	unsigned long end = start + PAGEBLOCK_PAGES;
 	enum migratetype old = get_pageblock_migratetype(start);
+	struct page *whole = whole_free_block(zone, start);
 	unsigned long moved = 0, at, step;
 
+	if (whole) {
+		move_whole_block(zone, whole, start, mt);
+		return PAGEBLOCK_PAGES;
+	}
 	for (at = start; at < end; at += step) {
 		struct page *page = pfn_to_page(at);
 

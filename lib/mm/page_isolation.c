@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Isolation of pageblocks. A pageblock's type is changed under the zone lock, and its free pages change lists with it,
- * so from then on the free lists of the zone do not have them. Free blocks of order 10 are cut, since of the two
- * pageblocks below one only one may be isolated.
+ * so from then on the free lists of the zone do not have them.
  */
 #include "mm/page_isolation.h"
 
@@ -70,32 +69,6 @@ static bool has_unmovable_pages(unsigned long start, unsigned long end)
 	return false;
 }
 
-/* The free block that begins in, or reaches into, the pageblock and is at least as large; NO_PFN: there is none. */
-static unsigned long whole_free_block(unsigned long pfn)
-{
-	struct block_seen b = look_at_block(align_down(pfn, PAGEBLOCK_PAGES));
-
-	return page_type(pfn_to_page(b.pfn)) == PAGE_BUDDY && b.nr >= PAGEBLOCK_PAGES ? b.pfn : NO_PFN;
-}
-
-/* Like move_freepages_block, but a wholly free pageblock may part from its buddy, or join it. Zone lock. */
-static void change_pageblock_type(struct zone *zone, unsigned long pfn, enum migratetype mt)
-{
-	unsigned long first = whole_free_block(pfn), at, end;
-	struct page *page;
-
-	if (first == NO_PFN) {
-		move_freepages_block(zone, pfn, mt);
-		return;
-	}
-	page = pfn_to_page(first);
-	end = first + (1UL << page->order);
-	del_page_from_free_list(zone, page);
-	set_pageblock_migratetype(pfn, mt);
-	for (at = first; at < end; at += PAGEBLOCK_PAGES)
-		free_one_page(zone, at, PAGEBLOCK_ORDER, page->flags & PG_DIRTY);
-}
-
 /* One pageblock, of which [start, end) is wanted. */
 static int set_migratetype_isolate(struct zone *zone, unsigned long start, unsigned long end, enum migratetype mt)
 {
@@ -112,7 +85,7 @@ static int set_migratetype_isolate(struct zone *zone, unsigned long start, unsig
 	if (has_unmovable_pages(start, end))
 		goto out;
 	block->isolated_from = block->migratetype;
-	change_pageblock_type(zone, start, MIGRATE_ISOLATE);
+	move_freepages_block(zone, start, MIGRATE_ISOLATE);
 	ADD_ONCE(zone->nr_isolate_blocks, 1);
 	err = 0;
 out:
@@ -124,7 +97,7 @@ static void unset_migratetype_isolate(struct zone *zone, unsigned long pfn)
 {
 	mutex_lock(&zone->lock);
 	if (get_pageblock_migratetype(pfn) == MIGRATE_ISOLATE) {
-		change_pageblock_type(zone, pfn, (enum migratetype)pfn_to_block(pfn)->isolated_from);
+		move_freepages_block(zone, pfn, (enum migratetype)pfn_to_block(pfn)->isolated_from);
 		ADD_ONCE(zone->nr_isolate_blocks, -1);
 	}
 	mutex_unlock(&zone->lock);

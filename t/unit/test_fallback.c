@@ -199,6 +199,31 @@ static void whole_block_moves(void)
 	check_zone(zone);
 }
 
+/* Two pageblocks that are kept for atomic requests are free, and one block: given back one by one. */
+static void joined_reserve(void)
+{
+	struct alloc_context ac = { .migratetype = MIGRATE_MOVABLE, .highest_zoneidx = ZONE_NORMAL };
+	unsigned long pfn;
+
+	zone = model_start();
+	pfn = page_to_pfn(alloc_pages(GFP_USER, MAX_ORDER - 1));
+	ac.zonelist = NODE_DATA(zone->nid)->node_zonelists[ZONELIST_FALLBACK];
+	reset_preferred(&ac);
+	mutex_lock(&zone->lock);
+	set_pageblock_migratetype(pfn, MIGRATE_HIGHATOMIC);
+	set_pageblock_migratetype(pfn + PAGEBLOCK_PAGES, MIGRATE_HIGHATOMIC);
+	zone->nr_reserved_highatomic = 2 * PAGEBLOCK_PAGES;
+	free_one_page(zone, pfn, MAX_ORDER - 1, true);
+	mutex_unlock(&zone->lock);
+	check_zone(zone);
+	must(unreserve_highatomic_pageblock(&ac, false));
+	check_zone(zone);
+	must(zone->nr_reserved_highatomic == PAGEBLOCK_PAGES && zone->nr_free_blocks == 1);
+	must(!unreserve_highatomic_pageblock(&ac, false) && unreserve_highatomic_pageblock(&ac, true));
+	check_zone(zone);
+	must(!zone->nr_reserved_highatomic && zone->free_area[MAX_ORDER - 1].free_list[MIGRATE_MOVABLE] == pfn);
+}
+
 int main(void)
 {
 	run_case("the zone grows before types mix", growth_first);
@@ -209,6 +234,7 @@ int main(void)
 	run_case("reclaimable requests take from unmovable first", reclaimable_choice);
 	run_case("the largest block is broken first", largest_first);
 	run_case("both pageblocks of an order 10 block change their type", order_10_is_stolen);
+	run_case("the atomic reserve gives back pageblocks that have joined", joined_reserve);
 	run_case("move_freepages_block moves all that is free", whole_block_moves);
 	return done_testing();
 }
