@@ -101,6 +101,7 @@ static unsigned long take_free_block(struct zone *zone, unsigned long pfn, unsig
 		free_page_range(zone, pfn, start - pfn, *dirty);
 	if (block_end > end)
 		free_page_range(zone, end, block_end - end, *dirty);
+	ADD_ONCE(zone->nr_alloc_pages, min_ul(block_end, end) - max_ul(pfn, start));
 	mutex_unlock(&zone->lock);
 	return min_ul(block_end, end);
 }

@@ -100,6 +100,7 @@ struct zone {
 	unsigned long nr_grown, nr_given_back, nr_fallback, nr_stolen;
 	unsigned long nr_alloc_pages; /* pages */
 	unsigned long nr_alloc_fast;  /* blocks that were allocated the short way: hits, and local */
+	unsigned long nr_freed_seen;  /* the largest pgfree that was printed; atomic */
 	unsigned long numa[NR_NUMA_STATS];
 } __attribute__((aligned(64)));
 

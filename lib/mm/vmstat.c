@@ -93,11 +93,18 @@ unsigned long zone_pages_used(const struct zone *zone)
 	return managed > free ? managed - free : 0;
 }
 
-unsigned long zone_pages_freed(const struct zone *zone)
+unsigned long zone_pages_freed(struct zone *zone)
 {
 	unsigned long allocated = zone_pages_allocated(zone), used = zone_pages_used(zone);
+	unsigned long freed = allocated > used ? allocated - used : 0, seen;
 
-	return allocated > used ? allocated - used : 0;
+	/* Free pages that somebody has in hand look used; but a counter never goes back. */
+	do {
+		seen = READ_ONCE(zone->nr_freed_seen);
+		if (freed <= seen)
+			return seen;
+	} while (!try_cmpxchg(&zone->nr_freed_seen, seen, freed));
+	return freed;
 }
 
 void print_nodemask(struct out *o, nodemask_t nodes)

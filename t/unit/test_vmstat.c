@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "mm/internal.h"
+#include "mm/page_isolation.h"
 #include "mm/vmstat.h"
 #include "fake_sys.h"
 #include "model.h"
@@ -232,8 +233,20 @@ static void page_events(void)
 	count_pages(30, 0, "made longer");
 	free_pages_exact(p, 50);
 	count_pages(0, 50, "freed");
+	p = alloc_contig_pages(700, GFP_KERNEL, 0, NULL);
+	must(p);
+	count_pages(700, 0, "contiguous pages");
+	free_contig_range(page_to_pfn(p), 700);
+	count_pages(0, 700, "freed");
 	mm_trim(0);
 	count_pages(0, 0, "giving back");
+	/* Pages that are taken off the lists for a while are not counted back. */
+	p = alloc_pages(GFP_USER, 4);
+	free_pages(p, 4);
+	count_pages(16, 16, "a block");
+	ADD_ONCE(zone->nr_free_pages, -100UL);
+	count_pages(0, 0, "free pages in somebody's hands");
+	ADD_ONCE(zone->nr_free_pages, 100UL);
 }
 
 static void events(void)
