@@ -515,13 +515,12 @@ noinline unsigned int stack_trace_save(uintptr_t *entries, unsigned int size, un
 	f.end = f.reg[REG_SP] + STACK_SPAN;
 	while (nr < size && (step_by_table(&f, first) || step_by_pointer(&f)) && f.pc) {
 		first = false;
-		if (inside)
-			inside = in_library(f.pc);
-		if (inside)
-			continue;
-		if (skip)
+		if (skip) {
 			skip--;
-		else
+			continue;
+		}
+		inside = inside && in_library(f.pc);
+		if (!inside)
 			entries[nr++] = f.pc;
 	}
 	return nr;

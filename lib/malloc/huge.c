@@ -5,6 +5,7 @@
 #include "malloc/huge.h"
 
 #include "mm/arena.h"
+#include "mm/debug.h"
 #include "mm/mempolicy.h"
 #include "mm/mmzone.h"
 
@@ -40,26 +41,41 @@ void *huge_alloc(size_t size, size_t align, bool *zeroed)
 	page->order = 0;
 	page->owner = 0;
 	set_page_type(page, PAGE_HUGE);
+	if (unlikely(page_debug))
+		debug_alloc_huge(page, 0, pages, zeroed);
 	atomic_add_return(&huge_stats.nr, 1);
 	return page_to_window_addr(page);
+}
+
+/* The block's pageblocks from the first given on are not its any more. */
+static void free_huge_blocks(struct page *page, unsigned long from, unsigned long nr)
+{
+	bool dirty = true;
+
+	if (unlikely(page_debug))
+		dirty = debug_free_huge(page, from << PAGEBLOCK_ORDER, nr << PAGEBLOCK_ORDER);
+	arena_free(page_block(page) + from, nr - from, dirty);
 }
 
 void huge_free(struct page *page)
 {
 	set_page_type(page, PAGE_NONE);
 	atomic_sub_return(&huge_stats.nr, 1);
-	arena_free(page_block(page), blocks_for_pages(page->nr_pages), true);
+	free_huge_blocks(page, 0, blocks_for_pages(page->nr_pages));
 }
 
 bool huge_resize(struct page *page, size_t size)
 {
 	unsigned long pb = page_block(page), pages = size_to_pages(size);
 	unsigned long nr = blocks_for_pages(page->nr_pages), new_nr = blocks_for_pages(pages);
+	bool zeroed = false;
 
 	if (new_nr > nr && !arena_extend(pb, nr, new_nr))
 		return false;
 	if (new_nr < nr)
-		arena_free(pb + new_nr, nr - new_nr, true);
+		free_huge_blocks(page, new_nr, nr);
+	if (unlikely(page_debug) && pages > page->nr_pages)
+		debug_alloc_huge(page, page->nr_pages, pages, &zeroed);
 	page->nr_pages = pages;
 	return true;
 }

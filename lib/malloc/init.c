@@ -15,6 +15,7 @@
 #include "malloc/fork.h"
 #include "malloc/heap.h"
 #include "malloc/stats.h"
+#include "mm/debug.h"
 #include "mm/fault_inject.h"
 #include "mm/page_alloc.h"
 #include "mm/page_isolation.h"
@@ -118,6 +119,7 @@ __attribute__((constructor)) static void configure(int argc, char **argv, char *
 	if (envp && !os_secure())
 		read_environment(envp);
 	mm_init_late();
+	debug_init();
 	cma_reserve();
 	fault_inject_init();
 	if (tunables.show_stats)

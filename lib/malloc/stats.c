@@ -15,6 +15,7 @@
 #include "mm/arena.h"
 #include "mm/lowmem.h"
 #include "mm/page_alloc.h"
+#include "mm/page_owner.h"
 #include "mm/vmstat.h"
 #include "os/os.h"
 #include "slab/run.h"
@@ -126,6 +127,7 @@ static const struct {
 	{ "pagetypeinfo", print_pagetypeinfo },
 	{ "zoneinfo", print_zoneinfo },
 	{ "vmstat", print_vmstat_all },
+	{ "page_owner", print_page_owner },
 	{ "slabinfo", print_slabinfo },
 };
 

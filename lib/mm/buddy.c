@@ -95,7 +95,7 @@ static always_inline struct page *find_buddy_page(const struct zone *zone, unsig
 		if (!migratetype_is_mergeable((enum migratetype)block->migratetype, get_pageblock_migratetype(pfn)))
 			return NULL;
 	}
-	return page_type(buddy) == PAGE_BUDDY && buddy->order == order ? buddy : NULL;
+	return (page_type(buddy) == PAGE_BUDDY || page_is_guard(buddy)) && buddy->order == order ? buddy : NULL;
 }
 
 void free_one_page(struct zone *zone, unsigned long pfn, unsigned int order, bool dirty)
@@ -112,13 +112,21 @@ void free_one_page(struct zone *zone, unsigned long pfn, unsigned int order, boo
 		order = PAGEBLOCK_ORDER;
 	}
 	while (order < MAX_ORDER - 1 && (buddy = find_buddy_page(zone, pfn, order))) {
-		del_page_from_free_list(zone, buddy);
+		if (unlikely(page_is_guard(buddy))) {
+			if (!clear_page_guard(buddy))
+				goto add;
+		} else {
+			del_page_from_free_list(zone, buddy);
+		}
 		dirty |= !!(buddy->flags & PG_DIRTY);
 		if (order >= PAGEBLOCK_ORDER)
 			set_pageblock_migratetype(page_to_pfn(buddy), mt);
 		pfn &= page_to_pfn(buddy);
 		order++;
 	}
+	if (unlikely(page_debug & DEBUG_GUARDPAGE) && set_page_guard(pfn_to_page(pfn), order, dirty))
+		return;
+add:
 	add_to_free_list(zone, pfn, order, mt, dirty);
 }
 
@@ -140,7 +148,8 @@ static void expand(struct zone *zone, struct page *page, unsigned int low, unsig
 
 	while (high > low) {
 		high--;
-		if (unlikely(page_debug & DEBUG_GUARDPAGE) && set_page_guard(zone, pfn_to_page(pfn + (1UL << high)), high))
+		if (unlikely(page_debug & DEBUG_GUARDPAGE) &&
+		    set_page_guard(pfn_to_page(pfn + (1UL << high)), high, page->flags & PG_DIRTY))
 			continue;
 		add_to_free_list(zone, pfn + (1UL << high), high, mt, page->flags & PG_DIRTY);
 	}

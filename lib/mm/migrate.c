@@ -14,8 +14,10 @@
 
 #include <errno.h>
 
+#include "mm/debug.h"
 #include "mm/memblock.h"
 #include "mm/page_alloc.h"
+#include "mm/page_owner.h"
 #include "mm/vmstat.h"
 
 /* How often a user who says "not now" is asked again by one who can wait. */
@@ -215,6 +217,8 @@ static void give_up_dst(struct page *dst)
  * address is left all the same, then so is the block. */
 static void finish_move(struct page *dst, struct page *src, unsigned int order)
 {
+	if (unlikely(page_debug & DEBUG_PAGE_OWNER))
+		copy_page_owner(page_to_pfn(dst), page_to_pfn(src), order);
 	mutex_lock(&movable.lock);
 	detach(src)->isolated = false;
 	mutex_unlock(&movable.lock);

@@ -54,6 +54,7 @@ enum page_type {
 #define PG_PFMEMALLOC 0x04 /* came from the reserve: its user is about to free more */
 #define PG_MOVABLE 0x08	   /* has movable operations: mapping */
 #define PG_MT_SHIFT 4	   /* in a per-CPU list, or from one: two bits of migratetype */
+#define PG_PROTECTED 0x40   /* guard: inaccessible */
 #define PG_PARTIAL 0x80	   /* slab: on its cache's partial list */
 
 struct movable_mapping;

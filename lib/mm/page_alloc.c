@@ -81,6 +81,8 @@ void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, e
 {
 	unsigned long start = pb << PAGEBLOCK_ORDER, end = (pb + nr) << PAGEBLOCK_ORDER, i;
 
+	if (unlikely(page_debug))
+		debug_online_pages(start, end - start, dirty);
 	mutex_lock(&zone->lock);
 	ADD_ONCE(zone->managed_pages, nr << PAGEBLOCK_ORDER);
 	ADD_ONCE(zone->nr_grown, nr);
@@ -220,7 +222,7 @@ static void post_alloc_hook(struct page *page, unsigned int order, gfp_t gfp)
 void prep_new_page(struct page *page, unsigned int order, gfp_t gfp, unsigned int alloc_flags)
 {
 	post_alloc_hook(page, order, gfp);
-	if (unlikely(gfp & GFP_ZERO))
+	if (want_init_on_alloc(gfp))
 		kernel_init_free_pages(page, order);
 	if (unlikely(order && gfp & GFP_COMP))
 		prep_compound_page(page, order);
@@ -509,7 +511,7 @@ void free_the_page(struct page *page, unsigned int order)
 			destroy_compound_page(page, order);
 	}
 	if (unlikely(page_debug))
-		debug_free_pages(page, order);
+		debug_free_pages(pfn, 1UL << order);
 	if (pcp_allowed_order(order) && free_pcp_page(zone, page, order))
 		return;
 	mutex_lock(&zone->lock);

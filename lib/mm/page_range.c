@@ -8,6 +8,7 @@
 #include "mm/debug.h"
 #include "mm/internal.h"
 #include "mm/page_alloc.h"
+#include "mm/page_owner.h"
 
 /* From free blocks that lie side by side: only where nothing else would be asked, neither marks nor policies. */
 static struct page *alloc_side_by_side(gfp_t gfp, unsigned long nr)
@@ -47,6 +48,9 @@ struct page *alloc_pages_exact(gfp_t gfp, unsigned long nr, unsigned int order)
 		unsigned long pfn = page_to_pfn(page);
 		struct zone *zone = pfn_to_zone(pfn);
 
+		/* The pages themselves are as they came. */
+		if (unlikely(page_debug & DEBUG_PAGE_OWNER))
+			reset_page_owner(pfn + nr, (1UL << order) - nr);
 		mutex_lock(&zone->lock);
 		free_page_range(zone, pfn + nr, (1UL << order) - nr, page->flags & PG_DIRTY);
 		mutex_unlock(&zone->lock);
@@ -60,6 +64,8 @@ void free_pages_exact(struct page *page, unsigned long nr)
 	struct zone *zone = pfn_to_zone(pfn);
 
 	trace_mm_page_free(page_to_addr(page), order_for_pages(nr));
+	if (unlikely(page_debug))
+		debug_free_pages(pfn, nr);
 	mutex_lock(&zone->lock);
 	free_page_range(zone, pfn, nr, true);
 	mutex_unlock(&zone->lock);
@@ -72,6 +78,11 @@ bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_n
 	struct zone *zone = pfn_to_zone(pfn);
 	bool ok = true;
 
+	if (unlikely(page_debug)) {
+		if (new_nr > nr) /* what comes must be looked at: let it move */
+			return false;
+		debug_free_pages(pfn + new_nr, nr - new_nr);
+	}
 	mutex_lock(&zone->lock);
 	if (new_nr > nr) {
 		ok = take_free_range(zone, pfn + nr, new_nr - nr);
@@ -93,6 +104,8 @@ void split_page_range(struct page *page, unsigned long nr)
 	single.cache = zone->zone_id;
 	single.flags &= (uint8_t)~(PG_COMPOUND | PG_MOVABLE);
 	single.refcount = 1;
+	if (unlikely(page_debug & DEBUG_PAGE_OWNER))
+		split_page_owner(page_to_pfn(page), nr);
 	for (i = 0; i < nr; i++) {
 		page[i].owner = page->owner;
 		__atomic_store_n(&page[i].word, single.word, __ATOMIC_RELAXED);

@@ -2,40 +2,11 @@
 /*
  * What the walk calls and what comes with the next changes, each in a file of its own.
  */
-#include <string.h>
-
 #include "mm/compaction.h"
-#include "mm/debug.h"
 #include "mm/mempolicy.h"
 #include "mm/page_alloc.h"
 #include "mm/page_isolation.h"
 #include "mm/vmstat.h"
-
-/* debug.c */
-unsigned int page_debug;
-void debug_alloc_pages(struct page *page, unsigned int order, gfp_t gfp)
-{
-	(void)page, (void)order, (void)gfp;
-}
-void debug_free_pages(struct page *page, unsigned int order)
-{
-	(void)page, (void)order;
-}
-void kernel_init_free_pages(struct page *page, unsigned int order)
-{
-	if (page->flags & PG_DIRTY)
-		memset(page_to_addr(page), 0, PAGE_SIZE << order);
-}
-bool check_new_pages(const struct page *page, unsigned int order)
-{
-	(void)page, (void)order;
-	return false;
-}
-bool set_page_guard(struct zone *zone, struct page *page, unsigned int order)
-{
-	(void)zone, (void)page, (void)order;
-	return false;
-}
 
 /* compaction.c */
 enum compact_result try_to_compact_pages(gfp_t gfp, unsigned int order, unsigned int alloc_flags,

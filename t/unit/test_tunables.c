@@ -331,6 +331,7 @@ static void test_help(void)
 	ok(strstr(text, "\nthp: auto|always|never (default auto)\n\ttransparent hugepages"), "help of an enum");
 	ok(strstr(text, "\nthp_threshold: a size from 0 to 64t (default 32m)\n"), "help of a size");
 	ok(strstr(text, "\ndirty_decay: milliseconds from 0 to 86400000 (default 1000)\n"), "help of a time");
+	ok(strstr(text, "\ndebug_guardpage_minorder: a number from 0 to 10 (default 0)\n"), "help of a number");
 	ok(strstr(text, "\nfailslab: interval/probability/space/times, four numbers; probability at most 100, "
 			"times -1 for no end (default none)\n"),
 	   "help of faults");
@@ -338,6 +339,18 @@ static void test_help(void)
 	   "help of a path");
 	ok(strstr(text, "\ncma: SIZE or SIZE@NODE, up to 8 of them with '+' in between (default none)\n"),
 	   "help of areas");
+}
+
+static void test_number(void)
+{
+	is_int(parse("debug_guardpage_minorder:10"), 0, "a number is good");
+	is_int(tunables.debug_guardpage_minorder, 10, "and is set");
+	is_int(parse("debug_guardpage_minorder:0x3"), 0, "a hexadecimal one too");
+	is_int(tunables.debug_guardpage_minorder, 3, "and is set");
+	is_bad("debug_guardpage_minorder:11", "accepted is a number from 0 to 10");
+	is_bad("debug_guardpage_minorder:1k", "bad value");
+	is_bad("debug_guardpage_minorder:-1", "bad value");
+	is_bad("debug_guardpage_minorder:", "bad value");
 }
 
 static void test_faults(void)
@@ -416,6 +429,7 @@ int main(void)
 	test_abort();
 	test_random();
 	test_help();
+	test_number();
 	test_faults();
 	test_set();
 	fclose(stderr_file);
