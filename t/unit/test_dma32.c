@@ -276,6 +276,19 @@ static void purging(void)
 	check_all();
 }
 
+/* Where somebody sits at the top it takes some requests until that is known; from then on they come in a row. */
+static void settle(void)
+{
+	unsigned long pb[LOW_BLOCKS / 16];
+	unsigned int n;
+	bool clean;
+
+	for (n = 0; n < ARRAY_SIZE(pb); n++)
+		must((pb[n] = lowmem_alloc(1, 1, 0, &clean)));
+	while (n)
+		lowmem_free(pb[--n], 1);
+}
+
 /* Neighbours below 4 GiB that are of two nodes are no buddies. */
 static void two_nodes(void)
 {
@@ -285,6 +298,7 @@ static void two_nodes(void)
 
 	fake_sys_nodes(2, 0);
 	start();
+	settle();
 	for (nid = 0; nid < 2; nid++)
 		zone[nid] = &NODE_DATA(nid)->node_zones[ZONE_DMA32];
 	for (i = 0; i < 8; i++)
@@ -292,8 +306,8 @@ static void two_nodes(void)
 			page[nid][i] = alloc_pages_nodemask(DMA32 | GFP_THISNODE, PAGEBLOCK_ORDER, nid, NULL);
 			must(page[nid][i] && pfn_to_zone(page_to_pfn(page[nid][i])) == zone[nid]);
 		}
-	for (i = 0; i < 8; i++)
-		pairs += (page_to_pfn(page[0][i]) ^ page_to_pfn(page[1][i])) == PAGEBLOCK_PAGES;
+	for (i = 0; i < 64; i++)
+		pairs += (page_to_pfn(page[0][i / 8]) ^ page_to_pfn(page[1][i % 8])) == PAGEBLOCK_PAGES;
 	must(pairs, "they lie side by side");
 	/* Marks that keep what is free in the zones. */
 	zone[0]->watermark[WMARK_HIGH] = zone[1]->watermark[WMARK_HIGH] = 1UL << 30;

@@ -390,8 +390,11 @@ static void old_kernel(void)
 }
 
 /* It may not map below a high vm.mmap_min_addr. */
+static unsigned long mmap_calls;
+
 static long forbidding_mmap(void *addr, size_t len, int prot, int flags)
 {
+	mmap_calls++;
 	if ((uintptr_t)addr < LOW_END - 8 * PAGEBLOCK_SIZE && (uintptr_t)addr && (uintptr_t)addr < LOW_END)
 		return -EPERM;
 	return (uintptr_t)addr || !(flags & 0x40) ? os_linux.mmap(addr, len, prot, flags) : -ENOMEM;
@@ -400,11 +403,14 @@ static long forbidding_mmap(void *addr, size_t len, int prot, int flags)
 static void forbidden(void)
 {
 	unsigned long n;
+	bool clean;
 
 	model_start();
 	use_mmap(forbidding_mmap);
 	n = take_all(1, all);
 	must(n <= 8, "%lu", n);
+	mmap_calls = 0;
+	must(!lowmem_alloc(1, 1, 0, &clean) && !mmap_calls, "they are known like those of others");
 	while (n)
 		lowmem_free(all[--n], 1);
 	check_lowmem();
@@ -412,11 +418,12 @@ static void forbidden(void)
 
 static void no_memory(void)
 {
-	unsigned long pb;
+	unsigned long pb, before;
 	bool clean;
 	int i;
 
 	model_start();
+	before = vm_pages();
 	/* Each call of a request, descriptors included, fails once. */
 	for (i = 0; i < 4; i++) {
 		bool commits = i && window_reserved();
@@ -424,6 +431,7 @@ static void no_memory(void)
 		fake_os_fail(commits ? FAKE_MPROTECT : FAKE_MMAP, i && !commits ? 2 : 1, false, ENOMEM);
 		pb = lowmem_alloc(1, 1, 0, &clean);
 		must(!pb && !lowmem_mapped(), "failure %d", i);
+		must(on_valgrind() || vm_pages() < before + PAGEBLOCK_PAGES, "memory without descriptors stayed");
 		check_lowmem();
 		fake_os_reset();
 	}
