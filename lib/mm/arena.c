@@ -252,7 +252,7 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 	over = arena_stats.dirty > limit || (oldest && decay && now - block_at(oldest)->stamp > decay);
 	mutex_unlock(&arena.lock);
 	if (over)
-		arena_purge(limit, decay, false);
+		arena_purge(limit, decay ? decay : ~0U, false);
 }
 
 bool arena_extend(unsigned long pb, unsigned long nr, unsigned long new_nr)

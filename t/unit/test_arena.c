@@ -318,6 +318,28 @@ static void purge_by_count_and_age(void)
 	check_arena();
 }
 
+/* With the decay off what is old stays, also when the limit is passed. */
+static void purge_without_age(void)
+{
+	static const unsigned long nr[] = { 2, 1, 2, 1, 2, 1 };
+	unsigned long pb[6], i;
+
+	model_start();
+	tunables.dirty_max = GiB;
+	tunables.dirty_decay = 0;
+	take_row(pb, nr, 6);
+	for (i = 0; i < 6; i += 2) {
+		arena_free(pb[i], 2, true);
+		vmemmap.blocks[pb[i]].stamp -= 7200000;
+		vmemmap.blocks[pb[i] + 1].stamp -= 7200000;
+	}
+	must(arena_stats.dirty == 6);
+	tunables.dirty_max = 5 * PAGEBLOCK_SIZE;
+	arena_free(pb[1], 1, false);
+	must(arena_stats.dirty == 5, "%lu are dirty", arena_stats.dirty);
+	check_arena();
+}
+
 static unsigned long src, dst;
 #define MOVED 4UL
 
@@ -572,6 +594,7 @@ int main(void)
 	run_case("growth takes what the system gives", less_than_wanted);
 	run_case("dirty ranges make room", make_room);
 	run_case("giving back by number and by age", purge_by_count_and_age);
+	run_case("without a decay the limit alone counts", purge_without_age);
 	run_case("a move by page tables", move);
 	run_case("a move from several mappings", move_several_mappings);
 	run_case("a refused move leaves source and target usable", move_refused);
