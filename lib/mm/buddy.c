@@ -103,7 +103,7 @@ void free_one_page(struct zone *zone, unsigned long pfn, unsigned int order, boo
 	enum migratetype mt = get_pageblock_migratetype(pfn);
 	struct page *buddy;
 
-	VM_BUG_ON(!is_aligned(pfn, 1UL << order));
+	VM_BUG_ON(!is_aligned(pfn, 1UL << order) || pfn_to_zone(pfn) != zone);
 	set_page_type(pfn_to_page(pfn), PAGE_NONE);
 	/* Of its two pageblocks one was isolated while it was in use: each half goes home by itself. */
 	if (order > PAGEBLOCK_ORDER &&

@@ -19,7 +19,8 @@ static void check_block(struct zone *zone, unsigned long pfn, unsigned int order
 	if (!is_aligned(pfn, 1UL << order))
 		bm_fatal("check_zone: page %lu is not aligned to its order %u", pfn, order);
 	if (pfn_to_block(pfn)->state != PB_ZONE || pfn_to_zone(pfn) != zone)
-		bm_fatal("check_zone: page %lu is not of this zone", pfn);
+		bm_fatal("check_zone: page %lu of order %u is not of zone %u: state %u, zone %u", pfn, order, zone->zone_id,
+			 pfn_to_block(pfn)->state, pfn_to_block(pfn)->zone_id);
 	if (pfn_to_block(pfn)->migratetype != mt)
 		bm_fatal("check_zone: page %lu on list %u, its pageblock has %u", pfn, mt,
 			 pfn_to_block(pfn)->migratetype);

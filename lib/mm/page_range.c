@@ -85,7 +85,9 @@ bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_n
 	}
 	mutex_lock(&zone->lock);
 	if (new_nr > nr) {
-		ok = take_free_range(zone, pfn + nr, new_nr - nr);
+		/* The next pageblock may be another zone's. */
+		ok = pfn >> PAGEBLOCK_ORDER == (pfn + new_nr - 1) >> PAGEBLOCK_ORDER &&
+		     take_free_range(zone, pfn + nr, new_nr - nr);
 		ADD_ONCE(zone->nr_alloc_pages, ok ? new_nr - nr : 0);
 	} else if (new_nr < nr) {
 		free_page_range(zone, pfn + new_nr, nr - new_nr, true);

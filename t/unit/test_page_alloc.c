@@ -35,7 +35,7 @@ static void exact(void)
 
 	zone = model_start();
 	for (nr = 1; nr <= 1024; nr += nr < 40 ? 1 : 37) {
-		page = alloc_pages_exact(GFP_USER, nr, order_for_pages(nr));
+		page = alloc_pages_exact(GFP_USER | GFP_NOWARN, nr, order_for_pages(nr));
 		must(page && is_aligned(page_to_pfn(page), 1UL << order_for_pages(nr)));
 		drain_all_pages();
 		managed = zone->managed_pages;
@@ -44,10 +44,10 @@ static void exact(void)
 		zone_trim(zone, 0);
 		must(!zone->managed_pages);
 	}
-	page = alloc_pages_exact(GFP_USER, 5, 6);
+	page = alloc_pages_exact(GFP_USER | GFP_NOWARN, 5, 6);
 	must(is_aligned(page_to_pfn(page), 64), "as aligned as asked");
 	must(resize_pages_exact(page, 5, 60) && !resize_pages_exact(page, 60, 513));
-	next = alloc_pages_exact(GFP_USER, 4, 2);
+	next = alloc_pages_exact(GFP_USER | GFP_NOWARN, 4, 2);
 	must(next);
 	drain_all_pages();
 	must(resize_pages_exact(page, 60, 1) && resize_pages_exact(page, 1, 1));
@@ -57,6 +57,25 @@ static void exact(void)
 	drain_all_pages();
 	must(zone->nr_free_pages == zone->managed_pages);
 	check_zone(zone);
+}
+
+/* Side by side in address, but of two zones: neither grows into the other. */
+static void zones_side_by_side(void)
+{
+	struct page *normal, *movable;
+
+	zone = model_start();
+	normal = alloc_pages(GFP_USER, PAGEBLOCK_ORDER);
+	movable = alloc_pages(GFP_USER | GFP_MOVABLE, 0);
+	must(pfn_to_zone(page_to_pfn(movable))->idx == ZONE_MOVABLE);
+	must(movable >= normal + PAGEBLOCK_PAGES && movable < normal + 2 * PAGEBLOCK_PAGES);
+	free_pages(movable, 0);
+	drain_all_pages();
+	/* A block that ends where its pageblock does. */
+	free_pages_exact(normal, PAGEBLOCK_PAGES - 16);
+	must(!resize_pages_exact(normal + PAGEBLOCK_PAGES - 16, 16, 32));
+	check_zone(zone);
+	check_zone(&NODE_DATA(0)->node_zones[ZONE_MOVABLE]);
 }
 
 static void trimming(void)
@@ -192,11 +211,11 @@ static void *get(struct item *it, enum kind kind)
 	it->size = PAGE_SIZE << (it->order = rnd(MAX_ORDER));
 	switch (kind) {
 	case PAGES:
-		it->page = alloc_pages(GFP_USER | (rnd(2) ? GFP_MOVABLE : 0), it->order);
+		it->page = alloc_pages(GFP_USER | GFP_NOWARN | (rnd(2) ? GFP_MOVABLE : 0), it->order);
 		return it->page ? page_to_addr(it->page) : NULL;
 	case EXACT:
 		it->size = PAGE_SIZE * (1 + rnd(1000));
-		it->page = alloc_pages_exact(GFP_USER, it->size >> PAGE_SHIFT,
+		it->page = alloc_pages_exact(GFP_USER | GFP_NOWARN, it->size >> PAGE_SHIFT,
 					     order_for_pages(it->size >> PAGE_SHIFT));
 		return it->page ? page_to_addr(it->page) : NULL;
 	case RUN:
@@ -382,6 +401,7 @@ int main(void)
 	model_init();
 	run_case_aborts("an order too large is NULL and a warning", bad_order, "order 11: the largest is 10");
 	run_case("exact lengths", exact);
+	run_case("blocks of two zones side by side", zones_side_by_side);
 	run_case("whole free pageblocks go back to the arenas, and to the system", trimming);
 	run_case("purging of free blocks", purging);
 	run_case("watermarks", watermarks);
