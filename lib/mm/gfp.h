@@ -7,6 +7,7 @@
 #define MM_GFP_H
 
 #include "base/compiler.h"
+#include "base/message.h"
 #include "buddymalloc.h"
 #include "mm/mmzone.h"
 
@@ -78,6 +79,14 @@ static always_inline enum migratetype gfp_migratetype(gfp_t gfp)
 	gfp = (gfp & GFP_MOVABLE_MASK) / GFP_MOVABLE;
 	return likely(gfp <= 2) ? (enum migratetype)gfp : MIGRATE_UNMOVABLE;
 }
+
+/* What is wrong with a request, once for each place, unless it asks for silence. The value of cond. */
+#define WARN_ONCE_GFP(cond, gfp, ...)                                              \
+	__extension__({                                                            \
+		bool wrong_ = (cond);                                              \
+		(void)WARN_ONCE(wrong_ && !((gfp) & GFP_NOWARN), __VA_ARGS__);     \
+		wrong_;                                                            \
+	})
 
 /* The highest zone that may serve. */
 static always_inline enum zone_type gfp_zone(gfp_t gfp)

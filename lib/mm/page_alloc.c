@@ -164,7 +164,8 @@ static struct page *rmqueue(struct zone *preferred, struct zone *zone, unsigned 
 			goto out;
 		}
 	}
-	WARN_ONCE(gfp & GFP_NOFAIL && order > 1, "NOFAIL page allocation of order %u: at most 1 is expected", order);
+	WARN_ONCE_GFP(gfp & GFP_NOFAIL && order > 1, gfp, "NOFAIL page allocation of order %u: at most 1 is expected",
+		      order);
 	do {
 		mutex_lock(&zone->lock);
 		page = rmqueue_buddy(zone, order, mt, alloc_flags);
@@ -386,7 +387,7 @@ struct page *alloc_pages_nodemask(gfp_t gfp, unsigned int order, int preferred_n
 	struct page *page;
 
 	if (unlikely(order >= MAX_ORDER)) {
-		WARN_ONCE(!(gfp & GFP_NOWARN), "page allocation of order %u: the largest is %d", order, MAX_ORDER - 1);
+		WARN_ONCE_GFP(true, gfp, "page allocation of order %u: the largest is %d", order, MAX_ORDER - 1);
 		return NULL;
 	}
 	gfp &= READ_ONCE(gfp_allowed_mask);
