@@ -355,7 +355,8 @@ void reset_preferred(struct alloc_context *ac)
 	ac->preferred = next_zones_zonelist(ac->zonelist->zones, ac->lowest_zoneidx, ac->highest_zoneidx, ac->nodemask);
 }
 
-/* The context of a request; false: it fails, as it asks for nothing that is, or as a test wants it to. */
+/* The context of a request; false: it fails, as a test wants it to. That no zone will do is found out by the slow path,
+ * which knows who may leave the cpuset, and what to say. */
 static bool prepare_alloc_pages(gfp_t gfp, unsigned int order, int preferred_nid, const nodemask_t *nodemask,
 				struct alloc_context *ac, unsigned int *alloc_flags)
 {
@@ -377,7 +378,7 @@ static bool prepare_alloc_pages(gfp_t gfp, unsigned int order, int preferred_nid
 	if (ac->migratetype == MIGRATE_MOVABLE)
 		*alloc_flags |= ALLOC_CMA;
 	reset_preferred(ac);
-	return *ac->preferred != NULL;
+	return true;
 }
 
 struct page *alloc_pages_nodemask(gfp_t gfp, unsigned int order, int preferred_nid, const nodemask_t *nodemask)

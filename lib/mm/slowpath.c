@@ -150,13 +150,16 @@ static bool should_reclaim_retry(struct slowpath *s)
 
 		if (!populated_zone(zone))
 			continue;
+		if (s->alloc_flags & ALLOC_CPUSET && cpusets_enabled() && !cpuset_zone_allowed(zone, s->gfp))
+			continue;
 		if (zone_watermark_ok_pages(zone, s->order, READ_ONCE(zone->watermark[WMARK_MIN]),
 					    s->ac->highest_zoneidx, s->alloc_flags, available)) {
 			os_yield();
 			return true;
 		}
 	}
-	return false;
+	/* Nothing is withheld from one who is about to fail. */
+	return unreserve_highatomic_pageblock(s->ac, true);
 }
 
 /* Compaction failed; with more effort, or after more reclaim, it may not. */
@@ -192,11 +195,12 @@ static bool should_compact_retry(struct slowpath *s)
 /* Whom the OOM step cannot help, or must not. */
 static bool oom_exempt(const struct slowpath *s)
 {
+	/* However many are ended, that does not make a large block. */
+	if (s->order > PAGE_ALLOC_COSTLY_ORDER)
+		return true;
 	if (s->gfp & GFP_NOFAIL)
 		return false;
 	if (current->flags & PF_DUMPCORE)
-		return true;
-	if (s->order > PAGE_ALLOC_COSTLY_ORDER)
 		return true;
 	/* It asked for all but that. */
 	if (s->gfp & (GFP_RETRY_MAYFAIL | GFP_THISNODE))
@@ -247,8 +251,9 @@ static struct page *alloc_pages_nofail(const struct slowpath *s)
 {
 	struct page *page;
 
-	WARN_ONCE(current->flags & PF_MEMALLOC, "NOFAIL allocation by a thread that is reclaiming: waiting for others");
-	WARN_ONCE(s->order > PAGE_ALLOC_COSTLY_ORDER, "NOFAIL allocation of the costly order %u", s->order);
+	WARN_ONCE_GFP(current->flags & PF_MEMALLOC, s->gfp,
+		      "NOFAIL allocation by a thread that is reclaiming: waiting for others");
+	WARN_ONCE_GFP(s->order > PAGE_ALLOC_COSTLY_ORDER, s->gfp, "NOFAIL allocation of the costly order %u", s->order);
 	page = alloc_pages_cpuset_fallback(s, ALLOC_HARDER);
 	if (!page)
 		os_sleep_ms(1);
@@ -336,8 +341,8 @@ struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order, struct alloc_co
 	bool fail, again;
 
 	/* The reserve of those who cannot wait is not for those who can. */
-	if (WARN_ONCE((gfp & (GFP_ATOMIC_BIT | GFP_DIRECT_RECLAIM)) == (GFP_ATOMIC_BIT | GFP_DIRECT_RECLAIM),
-		      "page allocation that is ATOMIC and may reclaim: it is not ATOMIC"))
+	if (WARN_ONCE_GFP((gfp & (GFP_ATOMIC_BIT | GFP_DIRECT_RECLAIM)) == (GFP_ATOMIC_BIT | GFP_DIRECT_RECLAIM), gfp,
+			  "page allocation that is ATOMIC and may reclaim: it is not ATOMIC"))
 		s.gfp &= ~GFP_ATOMIC_BIT;
 retry_cpuset:
 	page = slowpath_prepare(&s, &fail);
@@ -349,7 +354,7 @@ retry_cpuset:
 	if (check_retry_cpuset(s.cpuset_mems_cookie, s.ac))
 		goto retry_cpuset;
 	if (s.gfp & GFP_NOFAIL &&
-	    !WARN_ONCE(!(s.gfp & GFP_DIRECT_RECLAIM), "NOFAIL allocation that may not wait: it can fail")) {
+	    !WARN_ONCE_GFP(!(s.gfp & GFP_DIRECT_RECLAIM), s.gfp, "NOFAIL allocation that may not wait: it can fail")) {
 		page = alloc_pages_nofail(&s);
 		if (page)
 			return page;
