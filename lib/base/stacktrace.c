@@ -352,40 +352,47 @@ static bool run_program(struct reader *r, const struct cie *cie, uintptr_t *loc,
 	return true;
 }
 
-/* The row of the function's table that holds at pc. */
-static bool find_row(uintptr_t pc, struct row *row)
+/* The entry of the function that pc lies in; NULL: it has none, or it cannot be found. */
+static const uint8_t *find_table(uintptr_t pc)
 {
 	struct object_info object;
+
+	return find_object(pc, &object) && object.dlfo_eh_frame ? find_fde(object.dlfo_eh_frame, pc) : NULL;
+}
+
+enum row_result { ROW_FOUND, ROW_UNKNOWN, ROW_NO_TABLE };
+
+/* The row of the function's table that holds at pc. */
+static enum row_result find_row(uintptr_t pc, struct row *row)
+{
+	const uint8_t *fde = find_table(pc);
 	struct row initial = { 0 };
-	const uint8_t *fde;
 	struct reader r;
 	struct cie cie;
 	uintptr_t start, range, loc;
 	unsigned long len;
 
-	if (!find_object(pc, &object) || !object.dlfo_eh_frame)
-		return false;
-	fde = find_fde(object.dlfo_eh_frame, pc);
 	if (!fde)
-		return false;
+		return ROW_NO_TABLE;
 	r = (struct reader){ fde, fde + 4 };
 	len = read_fixed(&r, 4);
 	if (!len || len >= 0xfffffff0)
-		return false;
+		return ROW_UNKNOWN;
 	r.end = r.p + len;
 	if (!read_cie(r.p - *(const uint32_t *)(const void *)r.p, &cie))
-		return false;
+		return ROW_UNKNOWN;
 	r.p += 4;
-	if (!read_encoded(&r, cie.encoding, &start) || !read_encoded(&r, cie.encoding & 0x0f, &range) ||
-	    pc - start >= range)
-		return false;
+	if (!read_encoded(&r, cie.encoding, &start) || !read_encoded(&r, cie.encoding & 0x0f, &range))
+		return ROW_UNKNOWN;
+	if (pc - start >= range) /* it is the next one before pc: what pc lies in has none */
+		return ROW_NO_TABLE;
 	if (cie.augmented)
 		skip_block(&r);
 	loc = start;
 	if (!run_program(&cie.program, &cie, &loc, start, &initial, &initial))
-		return false;
+		return ROW_UNKNOWN;
 	*row = initial;
-	return run_program(&r, &cie, &loc, pc, row, &initial) && row->cfa_known;
+	return run_program(&r, &cie, &loc, pc, row, &initial) && row->cfa_known ? ROW_FOUND : ROW_UNKNOWN;
 }
 
 /* A return address may carry a signature in its upper bits. */
@@ -407,16 +414,36 @@ static bool on_stack(const struct frame *f, uintptr_t addr)
 	return addr >= f->reg[REG_SP] && addr <= f->end - sizeof(uintptr_t) && addr % sizeof(uintptr_t) == 0;
 }
 
-/* To the caller by the tables. */
-__attribute__((__no_sanitize_address__)) static bool step_by_table(struct frame *f, bool first)
+/* To the caller by the frame pointer, if the register is one. */
+__attribute__((__no_sanitize_address__)) static bool step_by_pointer(struct frame *f)
+{
+	uintptr_t fp = f->reg[REG_FP];
+	const uintptr_t *frame = (const uintptr_t *)fp;
+
+	if (fp % FRAME_ALIGN || !on_stack(f, fp) || !on_stack(f, fp + sizeof(fp)) || !host_readable(frame))
+		return false;
+	f->pc = strip_pc(frame[1]);
+	f->reg[REG_FP] = frame[0];
+	f->reg[REG_SP] = fp + 2 * sizeof(fp);
+	return true;
+}
+
+/* To the caller, by the tables if there is one; false: the trace ends. */
+__attribute__((__no_sanitize_address__)) static bool step(struct frame *f, bool first)
 {
 	struct frame up = *f;
 	struct row row;
 	uintptr_t cfa;
 	unsigned int i;
 
-	if (!find_row(first ? f->pc : f->pc - 1, &row))
+	switch (find_row(first ? f->pc : f->pc - 1, &row)) {
+	case ROW_NO_TABLE:
+		return step_by_pointer(f);
+	case ROW_UNKNOWN: /* the outermost function, or a signal's frame: what a frame pointer says is not the caller */
 		return false;
+	case ROW_FOUND:
+		break;
+	}
 	cfa = f->reg[row.cfa_reg] + (uintptr_t)row.cfa_offset;
 	if (cfa <= f->reg[REG_SP] || cfa > f->end || cfa % sizeof(uintptr_t))
 		return false;
@@ -439,20 +466,6 @@ __attribute__((__no_sanitize_address__)) static bool step_by_table(struct frame 
 	up.reg[REG_SP] = cfa;
 	up.pc = strip_pc(up.reg[REG_RA]);
 	*f = up;
-	return true;
-}
-
-/* To the caller by the frame pointer, if the register is one. */
-__attribute__((__no_sanitize_address__)) static bool step_by_pointer(struct frame *f)
-{
-	uintptr_t fp = f->reg[REG_FP];
-	const uintptr_t *frame = (const uintptr_t *)fp;
-
-	if (fp % FRAME_ALIGN || !on_stack(f, fp) || !on_stack(f, fp + sizeof(fp)) || !host_readable(frame))
-		return false;
-	f->pc = strip_pc(frame[1]);
-	f->reg[REG_FP] = frame[0];
-	f->reg[REG_SP] = fp + 2 * sizeof(fp);
 	return true;
 }
 
@@ -513,7 +526,7 @@ noinline unsigned int stack_trace_save(uintptr_t *entries, unsigned int size, un
 
 	read_registers(&f);
 	f.end = f.reg[REG_SP] + STACK_SPAN;
-	while (nr < size && (step_by_table(&f, first) || step_by_pointer(&f)) && f.pc) {
+	while (nr < size && step(&f, first) && f.pc) {
 		first = false;
 		if (skip) {
 			skip--;

@@ -10,6 +10,7 @@
 #include "base/bits.h"
 #include "base/host.h"
 #include "base/message.h"
+#include "base/span.h"
 #include "base/tunables.h"
 
 /* Defaults are what the compiler writes here, so the values are good before anyone has parsed anything. */
@@ -81,45 +82,6 @@ static const struct row rows[] = {
 #define TUNABLE_AREAS(name, help) ROW(name, KIND_AREAS, 0, 1, AREA_MAX, NULL, help)
 #include "base/tunables.def"
 };
-
-/* A piece of the configuration; it has no terminator. */
-struct span {
-	const char *p;
-	size_t len;
-};
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-static struct span trim(struct span s)
-{
-	while (s.len && is_blank(s.p[0]))
-		s.p++, s.len--;
-	while (s.len && is_blank(s.p[s.len - 1]))
-		s.len--;
-	return s;
-}
-
-static bool span_is(struct span s, const char *text, size_t len)
-{
-	return s.len == len && !memcmp(s.p, text, len);
-}
-
-/* Cuts off what stands before the first of the two separators, which goes too. */
-static struct span cut(struct span *rest, char separator, char other)
-{
-	struct span head = { rest->p, 0 };
-
-	while (head.len < rest->len && head.p[head.len] != separator && head.p[head.len] != other)
-		head.len++;
-	rest->p += head.len;
-	rest->len -= head.len;
-	if (rest->len)
-		rest->p++, rest->len--;
-	return head;
-}
 
 /* Text of the user's as a warning may show it: no control characters, at most 64 characters. */
 #define SHOWN_LEN 64
@@ -206,7 +168,7 @@ static void put_choice(struct out *o, const char *choices, unsigned long index)
 	struct span choice = { 0 };
 
 	for (unsigned long i = 0; i <= index; i++)
-		choice = cut(&rest, '|', '|');
+		choice = span_cut(&rest, '|', '|');
 	for (size_t i = 0; i < choice.len; i++)
 		out_printf(o, "%c", choice.p[i]);
 }
@@ -250,7 +212,7 @@ static bool parse_choice(struct span s, const char *choices, unsigned int *index
 	struct span rest = { choices, strlen(choices) };
 
 	for (*index = 0; rest.len; ++*index) {
-		struct span choice = cut(&rest, '|', '|');
+		struct span choice = span_cut(&rest, '|', '|');
 
 		if (span_is(s, choice.p, choice.len))
 			return true;
@@ -258,63 +220,13 @@ static bool parse_choice(struct span s, const char *choices, unsigned int *index
 	return false;
 }
 
-static int digit(char c, unsigned long base)
-{
-	int value = -1;
-
-	if (c >= '0' && c <= '9')
-		value = c - '0';
-	else if ((c | 32) >= 'a' && (c | 32) <= 'f')
-		value = (c | 32) - 'a' + 10;
-	return value < (int)base ? value : -1;
-}
-
-/* Takes the number that s begins with, decimal or 0x hexadecimal; false if there is none or it is too large. */
-static bool parse_number(struct span *s, unsigned long *n)
-{
-	unsigned long base = 10;
-	size_t i = 0;
-
-	if (s->len > 2 && s->p[0] == '0' && (s->p[1] | 32) == 'x') {
-		base = 16;
-		i = 2;
-	}
-	if (i == s->len || digit(s->p[i], base) < 0)
-		return false;
-	for (*n = 0; i < s->len && digit(s->p[i], base) >= 0; i++) {
-		if (__builtin_mul_overflow(*n, base, n) ||
-		    __builtin_add_overflow(*n, (unsigned long)digit(s->p[i], base), n))
-			return false;
-	}
-	s->p += i;
-	s->len -= i;
-	return true;
-}
-
-/* "", k, m, g or t, then perhaps B; or iB after a letter. */
-static bool parse_suffix(struct span s, unsigned int *shift)
-{
-	static const char letters[] = "kmgt";
-
-	*shift = 0;
-	for (unsigned int i = 0; s.len && i < strlen(letters); i++) {
-		if ((s.p[0] | 32) == letters[i])
-			*shift = 10 * (i + 1);
-	}
-	if (*shift)
-		s.p++, s.len--;
-	if (*shift && s.len == 2 && (s.p[0] | 32) == 'i')
-		s.p++, s.len--;
-	return !s.len || (s.len == 1 && (s.p[0] | 32) == 'b');
-}
-
 static bool parse_range(struct span s, const struct row *row, unsigned long *n)
 {
 	unsigned int shift = 0;
 
-	if (!parse_number(&s, n))
+	if (!span_number(&s, n))
 		return false;
-	if ((row->kind == KIND_SIZE || row->kind == KIND_AREAS) ? !parse_suffix(s, &shift) : s.len != 0)
+	if ((row->kind == KIND_SIZE || row->kind == KIND_AREAS) ? !span_suffix(s, &shift) : s.len != 0)
 		return false;
 	if (*n > ~0UL >> shift)
 		return false;
@@ -325,7 +237,7 @@ static bool parse_range(struct span s, const struct row *row, unsigned long *n)
 /* A number and the slash behind it, which the last one has not. */
 static bool parse_part(struct span *s, unsigned long *n, bool last)
 {
-	if (!parse_number(s, n) || *n > LONG_MAX)
+	if (!span_number(s, n) || *n > LONG_MAX)
 		return false;
 	if (last)
 		return !s->len;
@@ -366,12 +278,12 @@ static bool parse_path(struct span s, char *path)
 static bool parse_area(struct span s, const struct row *row, struct tunable_area *area)
 {
 	bool has_node = memchr(s.p, '@', s.len) != NULL;
-	struct span size = cut(&s, '@', '@');
+	struct span size = span_cut(&s, '@', '@');
 	unsigned long nid = 0;
 
 	if (!parse_range(size, row, &area->size))
 		return false;
-	if (has_node && (!parse_number(&s, &nid) || s.len || nid > AREA_NID_MAX))
+	if (has_node && (!span_number(&s, &nid) || s.len || nid > AREA_NID_MAX))
 		return false;
 	area->nid = has_node ? (int)nid : -1;
 	return true;
@@ -387,7 +299,7 @@ static bool parse_areas(struct span s, const struct row *row, struct tunable_are
 		struct span one;
 
 		more = memchr(s.p, '+', s.len) != NULL;
-		one = cut(&s, '+', '+');
+		one = span_cut(&s, '+', '+');
 		if (parsed.nr == TUNABLE_AREAS_MAX || !parse_area(one, row, &parsed.area[parsed.nr++]))
 			return false;
 	}
@@ -521,11 +433,11 @@ static void warn_key(const char *source, struct span key, struct span value)
 static bool apply(struct span item, const char *source, bool quiet)
 {
 	struct span value = item;
-	struct span key = trim(cut(&value, ':', ':'));
+	struct span key = span_trim(span_cut(&value, ':', ':'));
 	const struct row *row = find_row(key);
 	bool has_value = memchr(item.p, ':', item.len) != NULL;
 
-	value = trim(value);
+	value = span_trim(value);
 	if (row && has_value && set_value(row, value))
 		return true;
 	if (quiet)
@@ -545,16 +457,16 @@ static int apply_all(struct span rest, const char *source)
 	int bad = 0;
 
 	while (rest.len) {
-		struct span ahead = trim(rest);
+		struct span ahead = span_trim(rest);
 		struct span item;
 
 		if (line_start && ahead.len && ahead.p[0] == '#') {
-			cut(&rest, '\n', '\n');
+			span_cut(&rest, '\n', '\n');
 			continue;
 		}
-		item = cut(&rest, ',', '\n');
+		item = span_cut(&rest, ',', '\n');
 		line_start = rest.p > item.p + item.len && item.p[item.len] == '\n';
-		item = trim(item);
+		item = span_trim(item);
 		if (item.len && !apply(item, source, bad >= TUNABLES_MAX_WARNINGS))
 			bad++;
 	}
