@@ -123,6 +123,90 @@ static void nothing_fails(void)
 	_exit(0);
 }
 
+static void set(const char *name, const char *value)
+{
+	CHECK(!bm_ctl_set(name, value));
+}
+
+/* Blocks of lists, which are full: how many of 100 calls fail. */
+static int failures(void)
+{
+	int failed = 0;
+
+	for (int i = 0; i < 100; i++) {
+		void *p = malloc(64);
+
+		failed += !p;
+		free(p);
+	}
+	return failed;
+}
+
+static void while_it_runs(void)
+{
+	int some;
+
+	CHECK(failures() == 0);
+	set("failslab.verbose", "0");
+	set("failslab.times", "-1");
+	set("failslab.probability", "100");
+	CHECK(failures() == 100);
+	set("failslab.interval", "10");
+	CHECK(failures() == 10);
+	set("failslab.interval", "1");
+	set("failslab.probability", "30");
+	set("fault.seed", "42");
+	some = failures();
+	CHECK(some > 10 && some < 50);
+	set("fault.seed", "42");
+	CHECK(failures() == some);
+	set("failslab.probability", "100");
+	set("failslab.task-filter", "Y");
+	CHECK(failures() == 0);
+	set("fault.make-it-fail", "1");
+	CHECK(failures() == 100);
+	set("fault.make-it-fail", "0");
+	set("failslab.task-filter", "N");
+	set("failslab.ignore-gfp-wait", "Y");
+	CHECK(failures() == 0);
+	set("failslab.ignore-gfp-wait", "N");
+	set("failslab.times", "3");
+	CHECK(failures() == 3);
+	set("failslab.times", "-1");
+	CHECK(failures() == 100);
+	set("failslab.probability", "0");
+	CHECK(failures() == 0);
+	_exit(0);
+}
+
+static int page_refused(bm_gfp_t gfp, unsigned int order)
+{
+	void *p = bm_alloc_pages(gfp, order);
+	int result = refused(p);
+
+	bm_free_pages(p, order);
+	return result;
+}
+
+static void pages_fail(void)
+{
+	for (unsigned int order = 0; order <= 10; order++)
+		CHECK(!page_refused(BM_GFP_KERNEL, order));
+	set("fail_page_alloc.verbose", "0");
+	set("fail_page_alloc.times", "-1");
+	set("fail_page_alloc.probability", "100");
+	for (unsigned int order = 0; order <= 10; order++)
+		CHECK(page_refused(BM_GFP_KERNEL | BM_GFP_NOWARN, order));
+	set("fail_page_alloc.min-order", "4");
+	for (unsigned int order = 0; order <= 10; order++)
+		CHECK(page_refused(BM_GFP_KERNEL | BM_GFP_NOWARN, order) == (order >= 4));
+	set("fail_page_alloc.ignore-gfp-wait", "Y");
+	CHECK(!page_refused(BM_GFP_KERNEL, 5) && page_refused(BM_GFP_NOWAIT | BM_GFP_NOWARN, 5));
+	set("fail_page_alloc.probability", "0");
+	CHECK(!page_refused(BM_GFP_NOWAIT, 5));
+	_exit(0);
+}
+
 #define ANY (-1)
 
 static const struct scenario {
@@ -136,6 +220,8 @@ static const struct scenario {
 	{ "third", "failslab:3/100/0/-1", "interval: each third call", each_third_fails, 1000 },
 	{ "seven", "failslab:2/100/0/7", "times: seven calls, then none", seven_fail, 7 },
 	{ "space", "failslab:1/100/100000/-1", "space: 100000 bytes pass", space_runs_out, 2 },
+	{ "ctl", "verbose:false", "bm_ctl_set while the program runs", while_it_runs, 0 },
+	{ "pages", "verbose:false", "fail_page_alloc by bm_ctl_set", pages_fail, 0 },
 	{ "realloc", "failslab:1/100/3000200/-1", "realloc leaves the block as it is", realloc_keeps, 3 },
 };
 
