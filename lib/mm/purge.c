@@ -12,8 +12,9 @@
 #include "mm/page_alloc.h"
 #include "os/os.h"
 
-/* Wholly free pageblocks that a zone keeps, so that a slab coming and going does not reach the arenas. */
-#define ZONE_KEEP_BLOCKS 1UL
+/* Wholly free pageblocks that a zone keeps, so that a slab, or a block of order 10, coming and going does not reach the
+ * arenas. */
+#define ZONE_KEEP_BLOCKS 2UL
 
 /* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call. */
 #define ZONE_DIRTY_SHARE 2
