@@ -385,6 +385,28 @@ void arena_advise_huge(unsigned long pb, unsigned long nr)
 		thp_probe(block_to_addr(pb));
 }
 
+int arena_collapse(unsigned long pb)
+{
+	bool have;
+	int err;
+
+	mutex_lock(&arena.lock);
+	have = block_at(pb)->flags & PBF_THP;
+	mutex_unlock(&arena.lock);
+	if (have || !thp_collapse_wanted(READ_ONCE(arena_stats.mapped) << PAGEBLOCK_SHIFT))
+		return -EALREADY;
+	err = thp_collapse(block_to_addr(pb));
+	/* If that alone was granted, the system does the rest at its leisure. */
+	if (tunables.thp == THP_ALWAYS || err == -EINVAL)
+		return err;
+	mutex_lock(&arena.lock);
+	if (!(block_at(pb)->flags & PBF_THP))
+		ADD_ONCE(arena_stats.thp, 1);
+	block_at(pb)->flags |= PBF_THP;
+	mutex_unlock(&arena.lock);
+	return err;
+}
+
 static bool give_back(unsigned long pb, unsigned long nr, bool unmap)
 {
 	if (unmap)

@@ -41,6 +41,9 @@ bool arena_move(unsigned long dst, unsigned long src, unsigned long nr, size_t b
 void arena_advise_new(void *addr, size_t bytes, int nid);
 /* Ask for hugepages behind a range where policy says so (thp tunable). */
 void arena_advise_huge(unsigned long pb, unsigned long nr);
+/* Make the small pages of a pageblock in use a hugepage, where policy says so: 0, -errno, or -EALREADY if policy does
+ * not, or it was asked for before. No lock may be held. */
+int arena_collapse(unsigned long pb);
 /* Give back dirty ranges: until at most keep pageblocks are dirty, and all that are older than age_ms (~0: any age
  * stays). With unmap, address space too. Returns pageblocks given back. */
 unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap);

@@ -49,7 +49,14 @@ static inline bool compaction_withdrawn(enum compact_result r)
 	return r == COMPACT_DEFERRED || r == COMPACT_CONTENDED || r == COMPACT_PARTIAL_SKIPPED;
 }
 
-/* Compact the zones of the context until one has a block of the order at the mark. No lock may be held. */
+/* Free pages that compaction needs to work with, beyond the mark: where blocks go before those they leave are free. */
+static inline unsigned long compact_gap(unsigned int order)
+{
+	return 2UL << order;
+}
+
+/* Compact the zones of the context until one has a block of the order at the mark. No lock may be held. Calls the users
+ * of movable blocks: COMPACT_SKIPPED for who may not (GFP_FS). */
 enum compact_result try_to_compact_pages(gfp_t gfp, unsigned int order, unsigned int alloc_flags,
 					 const struct alloc_context *ac, enum compact_priority prio);
 /* Would compaction have enough free pages to work with, were all that can be reclaimed free? */
@@ -58,13 +65,17 @@ enum compact_result compaction_suitable(const struct zone *zone, unsigned int or
 					enum zone_type highest_zoneidx);
 
 /* Putting off, after failures: each doubles the number of calls that are passed over, up to 64. */
+#define COMPACT_MAX_DEFER_SHIFT 6
 void defer_compaction(struct zone *zone, int order);
 bool compaction_deferred(struct zone *zone, int order);
 void compaction_defer_reset(struct zone *zone, int order, bool alloc_success);
 
-/* All zones of the node (-1: of all nodes), fully; pages moved. */
+/* All zones of the node (-1: of all nodes), fully, and full pageblocks collapsed into hugepages where policy wants them;
+ * pages moved. Nothing under PF_MEMALLOC. No lock may be held. */
 unsigned long compact_node(int nid);
 unsigned long compact_zone_full(struct zone *zone);
+/* Put a hugepage behind a pageblock of the zone that has small pages; false: the system cannot, or not now. */
+bool collapse_pageblock(struct zone *zone, unsigned long pfn);
 
 /* 0..1000: a failure of this order would be for want of memory .. for fragmentation; -1000: it would not fail. */
 int fragmentation_index(const struct zone *zone, unsigned int order);

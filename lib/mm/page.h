@@ -215,7 +215,8 @@ static always_inline void *block_to_addr(unsigned long pb)
 	return pfn_to_addr(pb << PAGEBLOCK_ORDER);
 }
 
-/* Lists of pages linked by page frame number; head is NO_PFN when empty. The caller holds the list's lock. */
+/* Lists of pages linked by page frame number; head is NO_PFN when empty. The caller holds the list's lock; the
+ * head may be read without it, to see whether there is anything. */
 static always_inline void page_list_add(uint32_t *head, struct page *page)
 {
 	uint32_t pfn = (uint32_t)page_to_pfn(page);
@@ -224,14 +225,14 @@ static always_inline void page_list_add(uint32_t *head, struct page *page)
 	page->next = *head;
 	if (*head != NO_PFN)
 		pfn_to_page(*head)->prev = pfn;
-	*head = pfn;
+	WRITE_ONCE(*head, pfn);
 }
 static always_inline void page_list_del(uint32_t *head, struct page *page)
 {
 	if (page->prev != NO_PFN)
 		pfn_to_page(page->prev)->next = page->next;
 	else
-		*head = page->next;
+		WRITE_ONCE(*head, page->next);
 	if (page->next != NO_PFN)
 		pfn_to_page(page->next)->prev = page->prev;
 }

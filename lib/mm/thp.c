@@ -7,11 +7,19 @@
  */
 #include "mm/thp.h"
 
+#include <errno.h>
+#include <sys/mman.h>
+
 #include "base/annotate.h"
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/tunables.h"
+#include "mm/page.h"
 #include "os/os.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
 
 #define THP_SLOW_NS 1000000UL /* 512 faults of small pages take 0.6 to 0.8 ms */
 #define THP_BACKOFF_MIN_MS 1000U
@@ -21,6 +29,7 @@
 static struct {
 	uint32_t backoff; /* ms; 0: the last probe was fast */
 	uint32_t since;	  /* when the last slow one was */
+	bool no_collapse; /* the system has never heard of it */
 } thp;
 
 bool thp_wanted(size_t mapped)
@@ -45,4 +54,24 @@ void thp_probe(volatile char *addr)
 	backoff = backoff ? (uint32_t)min_ul(2UL * backoff, THP_BACKOFF_MAX_MS) : THP_BACKOFF_MIN_MS;
 	WRITE_ONCE(thp.since, (uint32_t)os_clock_ms());
 	WRITE_ONCE(thp.backoff, backoff);
+}
+
+bool thp_collapse_wanted(size_t mapped)
+{
+	if (READ_ONCE(thp.no_collapse) || annotate_listening)
+		return false;
+	return tunables.thp == THP_ALWAYS || thp_wanted(mapped);
+}
+
+int thp_collapse(void *addr)
+{
+	long err = 0;
+
+	if (tunables.thp != THP_ALWAYS) /* else it was never forbidden */
+		err = os->madvise(addr, PAGEBLOCK_SIZE, MADV_HUGEPAGE);
+	if (!err)
+		err = os->madvise(addr, PAGEBLOCK_SIZE, MADV_COLLAPSE);
+	if (err == -EINVAL)
+		WRITE_ONCE(thp.no_collapse, true);
+	return (int)err;
 }

@@ -12,4 +12,9 @@ bool thp_wanted(size_t mapped);
 /* Touch a clean pageblock for which hugepages were just asked, and learn from the time that takes. */
 void thp_probe(volatile char *addr);
 
+/* May small pages that are in use be made hugepages, in a heap of this many mapped bytes? */
+bool thp_collapse_wanted(size_t mapped);
+/* Do it for one pageblock, whose content stays: 0 or -errno. No lock may be held. */
+int thp_collapse(void *addr);
+
 #endif

@@ -136,6 +136,7 @@ TAP_UNUSED bool user_alloc(struct handle *h, unsigned int order, gfp_t gfp)
 
 	if (!page)
 		return false;
+	must(!(gfp & GFP_ZERO) || all_zero(page_to_addr(page), PAGE_SIZE << order));
 	pthread_mutex_lock(&user_lock);
 	h->order = order;
 	h->id = ++last_id;
