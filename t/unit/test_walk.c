@@ -3,70 +3,15 @@
  * The walk of an allocation on made-up machines: the order of zones and nodes, growth, the marks and what lies below
  * them, the reserve for large requests that may not wait, reclaim on the near node, and what a new page is like.
  */
-#include <pthread.h>
-
-#include "mm/internal.h"
-#include "mm/oom.h"
 #include "mm/vmscan.h"
-#include "mm/vmstat.h"
-#include "fake_sys.h"
-#include "model.h"
-
-#define QUIET (GFP_NOWAIT | GFP_NOWARN)
-#define HUGE_MARK (1UL << 30)
-
-/* nr nodes in a row; this thread runs on node 1, or on the only one. */
-static void start(int nr)
-{
-	fake_sys_init();
-	fake_sys_nodes(nr, nr > 1);
-	model_start();
-	fake_sys_remove();
-}
-
-static struct zone *zone_of(int nid)
-{
-	return &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
-}
-
-/* nr pageblocks of the type for the zone. */
-static void grow(struct zone *zone, int nr, enum migratetype mt)
-{
-	while (nr--)
-		must(zone_grow(zone, PAGEBLOCK_ORDER, mt));
-}
-
-/* From now on there is what the zones have. */
-static void no_more_growth(void)
-{
-	bool clean;
-	int nid;
-
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
-	for_each_online_node (nid)
-		while (arena_alloc(1, 1, PB_HUGE, nid, &clean))
-			;
-}
-
-static void set_marks(struct zone *zone, unsigned long min, unsigned long low)
-{
-	zone->watermark[WMARK_MIN] = min;
-	zone->watermark[WMARK_LOW] = low;
-	zone->watermark[WMARK_HIGH] = low;
-}
-
-static int nid_of(const struct page *page)
-{
-	return page ? pfn_to_zone(page_to_pfn(page))->nid : -1;
-}
+#include "walk.h"
 
 static void zonelists(void)
 {
 	int first[4] = { 0 }, nid;
 	unsigned int i;
 
-	start(4);
+	walk_start(4);
 	for (nid = 0; nid < 4; nid++) {
 		const struct zonelist *all = NODE_DATA(nid)->node_zonelists[ZONELIST_FALLBACK];
 		const struct zonelist *one = NODE_DATA(nid)->node_zonelists[ZONELIST_NOFALLBACK];
@@ -95,7 +40,7 @@ static void distance(void)
 	unsigned int i;
 	int nid;
 
-	start(4);
+	walk_start(4);
 	for (nid = 0; nid < 4; nid++)
 		grow(zone_of(nid), 1, MIGRATE_UNMOVABLE);
 	no_more_growth();
@@ -116,7 +61,7 @@ static void growth(void)
 {
 	struct zone *normal, *movable;
 
-	start(1);
+	walk_start(1);
 	normal = zone_of(0);
 	movable = &NODE_DATA(0)->node_zones[ZONE_MOVABLE];
 	must(pfn_to_zone(page_to_pfn(alloc_pages(GFP_USER, 4))) == normal && normal->nr_grown == 1 &&
@@ -135,7 +80,7 @@ static void near_before_pure(void)
 {
 	struct page *page;
 
-	start(2);
+	walk_start(2);
 	grow(zone_of(1), 1, MIGRATE_RECLAIMABLE);
 	must(nid_of(alloc_pages(QUIET | GFP_RECLAIMABLE | GFP_THISNODE, 4)) == 1);
 	grow(zone_of(0), 1, MIGRATE_UNMOVABLE);
@@ -150,7 +95,7 @@ static void spreading(void)
 {
 	int i;
 
-	start(2);
+	walk_start(2);
 	for (i = 0; i < 12; i++)
 		must(nid_of(alloc_pages(GFP_USER, PAGEBLOCK_ORDER)) == 1);
 	must(nid_of(alloc_pages(GFP_USER, 5)) == 1);
@@ -172,7 +117,7 @@ static void below_the_marks(void)
 {
 	static struct zone zone;
 
-	start(1);
+	walk_start(1);
 	must(fewest(&zone, 0, 0) == 801 && fewest(&zone, 0, ALLOC_HIGH) == 401 &&
 	     fewest(&zone, 0, ALLOC_HARDER) == 601);
 	must(fewest(&zone, 0, ALLOC_HIGH | ALLOC_HARDER) == 301 && fewest(&zone, 0, ALLOC_OOM) == 401);
@@ -204,7 +149,7 @@ static void marks_by_size(void)
 {
 	struct zone *zone;
 
-	start(2);
+	walk_start(2);
 	zone = zone_of(1);
 	grow(zone_of(0), 1, MIGRATE_UNMOVABLE);
 	grow(zone, 3, MIGRATE_UNMOVABLE);
@@ -229,12 +174,12 @@ static void boost(void)
 {
 	struct zone *zone;
 
-	start(1);
+	walk_start(1);
 	zone = zone_of(0);
 	grow(zone, 8, MIGRATE_UNMOVABLE);
 	no_more_growth();
 	must(!boost_watermark(zone), "no marks, no boost");
-	set_marks(zone, 10, 1000);
+	set_marks(zone, 10, 1000, 1000);
 	must(boost_watermark(zone) && zone->watermark_boost == PAGEBLOCK_PAGES);
 	must(wmark_pages(zone, ALLOC_WMARK_MIN) == 10 + PAGEBLOCK_PAGES);
 	must(boost_watermark(zone) && boost_watermark(zone) && zone->watermark_boost == 1500);
@@ -257,12 +202,12 @@ static void highatomic(void)
 	struct zone *zone;
 	unsigned long pb;
 
-	start(1);
+	walk_start(1);
 	zone = zone_of(0);
 	grow(zone, 8, MIGRATE_UNMOVABLE);
 	no_more_growth();
 	must(alloc_pages(GFP_ATOMIC, 4) && !zone->nr_reserved_highatomic);
-	set_marks(zone, 10, HUGE_MARK);
+	set_marks(zone, 10, HUGE_MARK, HUGE_MARK);
 	page = alloc_pages(GFP_ATOMIC, 4);
 	pb = page_to_pfn(page) >> PAGEBLOCK_ORDER;
 	must(zone->nr_reserved_highatomic == PAGEBLOCK_PAGES);
@@ -305,11 +250,11 @@ static void near_reclaim(void)
 	static struct shrinker cache = { .name = "cache", .count = count_cached, .scan = scan_cached };
 	struct alloc_context ac = { .migratetype = MIGRATE_UNMOVABLE, .highest_zoneidx = ZONE_NORMAL };
 
-	start(5);
+	walk_start(5);
 	grow(zone_of(1), 1, MIGRATE_UNMOVABLE);
 	cached = alloc_pages(GFP_USER, 8);
 	no_more_growth();
-	set_marks(zone_of(1), 300, 300);
+	set_marks(zone_of(1), 300, 300, 300);
 	register_shrinker(&cache);
 	ac.zonelist = NODE_DATA(1)->node_zonelists[ZONELIST_FALLBACK];
 	reset_preferred(&ac);
@@ -333,16 +278,19 @@ static void new_pages(void)
 	struct zone *zone;
 	char *p;
 
-	start(1);
+	walk_start(1);
 	zone = zone_of(0);
 	page = alloc_pages(GFP_USER | GFP_COMP, 3);
 	must(page->refcount == 1 && page->flags & PG_COMPOUND && page->order == 3 && !(page->flags & PG_PFMEMALLOC));
 	must(page_type(&page[7]) == PAGE_TAIL && compound_head(&page[7]) == page && compound_head(page) == page);
+	must(page->owner == 0);
+	page->owner = 7;
 	page->refcount++;
 	free_pages(page, 3);
 	must(page->refcount == 1 && page_type(&page[7]) == PAGE_TAIL, "somebody has a reference yet");
 	free_pages(page, 3);
 	must(page->refcount == 0 && page_type(&page[7]) != PAGE_TAIL);
+	must(alloc_pages(GFP_USER, 3) == page && page->owner == 0, "nobody is charged for what is new");
 	page = alloc_pages(GFP_USER, 4);
 	must(!(page->flags & (PG_COMPOUND | PG_DIRTY)), "clean: nobody has had it");
 	p = page_to_addr(page);
@@ -350,12 +298,12 @@ static void new_pages(void)
 	free_pages(page, 4);
 	must(alloc_pages(GFP_USER | GFP_ZERO, 4) == page && all_zero(p, PAGE_SIZE << 4));
 	no_more_growth();
-	set_marks(zone, HUGE_MARK, HUGE_MARK);
+	set_marks(zone, HUGE_MARK, HUGE_MARK, HUGE_MARK);
 	free_pages(page, 4);
 	must(!alloc_pages(QUIET, 4));
 	must((page = alloc_pages(QUIET | GFP_MEMALLOC, 4)) && page->flags & PG_PFMEMALLOC, "from the reserve");
 	must(!alloc_pages(QUIET | GFP_MEMALLOC | GFP_NOMEMALLOC, 4));
-	set_marks(zone, 0, 0);
+	set_marks(zone, 0, 0, 0);
 	free_pages(page, 4);
 	must((page = alloc_pages(QUIET, 4)) && !(page->flags & PG_PFMEMALLOC));
 	check_zone(zone);
@@ -376,41 +324,6 @@ static void before_the_start(void)
 	must(!alloc_pages(GFP_KERNEL | GFP_NOWARN, 0) && vm_events[ALLOCSTALL]);
 }
 
-static void nofail_large(void)
-{
-	start(1);
-	must(alloc_pages(GFP_KERNEL | GFP_NOFAIL, 4));
-}
-
-/* Somebody else is at the OOM step: that counts as progress, and nobody waits for the lock. */
-static struct page *got;
-static bool done;
-
-static void *asker(void *arg)
-{
-	(void)arg;
-	got = alloc_pages(GFP_KERNEL | GFP_NOWARN, 0);
-	WRITE_ONCE(done, true);
-	return NULL;
-}
-
-static void one_oom(void)
-{
-	pthread_t thread;
-
-	start(1);
-	grow(zone_of(0), 1, MIGRATE_UNMOVABLE);
-	no_more_growth();
-	set_marks(zone_of(0), HUGE_MARK, HUGE_MARK);
-	oom_lock_all();
-	must(!pthread_create(&thread, NULL, asker, NULL));
-	while (READ_ONCE(vm_events[ALLOCSTALL]) < 3)
-		os_yield();
-	must(!READ_ONCE(done) && !READ_ONCE(oom_calls));
-	oom_unlock_all();
-	must(!pthread_join(thread, NULL) && !got && oom_calls == 1);
-}
-
 int main(void)
 {
 	model_init();
@@ -426,7 +339,5 @@ int main(void)
 	run_case("reclaim on the near node before going to a far one", near_reclaim);
 	run_case("new pages: count, compound, zeroed, from the reserve", new_pages);
 	run_case("before the start nobody waits", before_the_start);
-	run_case_says("NOFAIL of a large order is warned of", nofail_large, "NOFAIL page allocation of order 4");
-	run_case("one thread at the OOM step, the others go on trying", one_oom);
 	return done_testing();
 }
