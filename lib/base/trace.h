@@ -15,20 +15,25 @@
 #endif
 #include <sys/sdt.h>
 
-#define trace_mm_page_alloc(addr, order, gfp, mt) DTRACE_PROBE4(buddymalloc, mm_page_alloc, addr, order, gfp, mt)
-#define trace_mm_page_free(addr, order) DTRACE_PROBE2(buddymalloc, mm_page_free, addr, order)
+/* Debuggers do not know the names of all registers of a byte: whatever is no address is an unsigned int. */
+#define TRACE_INT(x) ((unsigned int)(x))
+
+#define trace_mm_page_alloc(addr, order, gfp, mt) \
+	DTRACE_PROBE4(buddymalloc, mm_page_alloc, addr, TRACE_INT(order), TRACE_INT(gfp), TRACE_INT(mt))
+#define trace_mm_page_free(addr, order) DTRACE_PROBE2(buddymalloc, mm_page_free, addr, TRACE_INT(order))
 /* Zone lock held; refill: the block goes to a per-CPU list, not to a caller. */
 #define trace_mm_page_alloc_zone_locked(addr, order, mt, refill) \
-	DTRACE_PROBE4(buddymalloc, mm_page_alloc_zone_locked, addr, order, mt, refill)
+	DTRACE_PROBE4(buddymalloc, mm_page_alloc_zone_locked, addr, TRACE_INT(order), TRACE_INT(mt), TRACE_INT(refill))
 /* A request for mt is served by a block of fallback_order from fallback_mt; owned: its pageblock becomes mt's. */
-#define trace_mm_page_alloc_extfrag(addr, order, fallback_order, mt, fallback_mt, owned) \
-	DTRACE_PROBE6(buddymalloc, mm_page_alloc_extfrag, addr, order, fallback_order, mt, fallback_mt, owned)
+#define trace_mm_page_alloc_extfrag(addr, order, fallback_order, mt, fallback_mt, owned)                     \
+	DTRACE_PROBE6(buddymalloc, mm_page_alloc_extfrag, addr, TRACE_INT(order), TRACE_INT(fallback_order), \
+		      TRACE_INT(mt), TRACE_INT(fallback_mt), TRACE_INT(owned))
 /* On the shortest way there is no room for a nop: the probe sits on the instruction that comes next. */
 #pragma push_macro("_SDT_NOP")
 #undef _SDT_NOP
 #define _SDT_NOP
 static always_inline void trace_mm_page_alloc_fast(const void *addr, unsigned int order, unsigned int gfp,
-						    unsigned int mt)
+						   unsigned int mt)
 {
 	DTRACE_PROBE4(buddymalloc, mm_page_alloc, addr, order, gfp, mt);
 }
@@ -37,7 +42,8 @@ static always_inline void trace_mm_page_free_fast(const void *addr, unsigned int
 	DTRACE_PROBE2(buddymalloc, mm_page_free, addr, order);
 }
 #pragma pop_macro("_SDT_NOP")
-#define trace_mm_page_pcpu_drain(addr, order, mt) DTRACE_PROBE3(buddymalloc, mm_page_pcpu_drain, addr, order, mt)
+#define trace_mm_page_pcpu_drain(addr, order, mt) \
+	DTRACE_PROBE3(buddymalloc, mm_page_pcpu_drain, addr, TRACE_INT(order), TRACE_INT(mt))
 /* caller: where malloc or free was called from. Blocks resized in place are freed and allocated in one go. */
 #define trace_kmalloc(caller, ptr, req, alloc, gfp) DTRACE_PROBE5(buddymalloc, kmalloc, caller, ptr, req, alloc, gfp)
 #define trace_kfree(caller, ptr) DTRACE_PROBE2(buddymalloc, kfree, caller, ptr)
