@@ -95,7 +95,21 @@ static always_inline struct page *find_buddy_page(const struct zone *zone, unsig
 		if (!migratetype_is_mergeable((enum migratetype)block->migratetype, get_pageblock_migratetype(pfn)))
 			return NULL;
 	}
-	return (page_type(buddy) == PAGE_BUDDY || page_is_guard(buddy)) && buddy->order == order ? buddy : NULL;
+	return page_type(buddy) == PAGE_BUDDY && buddy->order == order ? buddy : NULL;
+}
+
+/* Below the order of guard pages: a buddy that is not in use is one, and is joined; without one, this becomes one. */
+static cold void free_guarded_page(struct zone *zone, unsigned long pfn, unsigned int order, bool dirty)
+{
+	unsigned long buddy_pfn = pfn ^ (1UL << order);
+	struct page *buddy = pfn_to_page(buddy_pfn);
+
+	if (!page_is_guard(buddy) || buddy->order != order)
+		set_page_guard(pfn_to_page(pfn), order, dirty);
+	else if (clear_page_guard(buddy))
+		free_one_page(zone, pfn & buddy_pfn, order + 1, dirty || buddy->flags & PG_DIRTY);
+	else /* for somebody to take and free it, so that it is tried again */
+		add_to_free_list(zone, pfn, order, get_pageblock_migratetype(pfn), dirty);
 }
 
 void free_one_page(struct zone *zone, unsigned long pfn, unsigned int order, bool dirty)
@@ -112,21 +126,17 @@ void free_one_page(struct zone *zone, unsigned long pfn, unsigned int order, boo
 		order = PAGEBLOCK_ORDER;
 	}
 	while (order < MAX_ORDER - 1 && (buddy = find_buddy_page(zone, pfn, order))) {
-		if (unlikely(page_is_guard(buddy))) {
-			if (!clear_page_guard(buddy))
-				goto add;
-		} else {
-			del_page_from_free_list(zone, buddy);
-		}
+		del_page_from_free_list(zone, buddy);
 		dirty |= !!(buddy->flags & PG_DIRTY);
 		if (order >= PAGEBLOCK_ORDER)
 			set_pageblock_migratetype(page_to_pfn(buddy), mt);
 		pfn &= page_to_pfn(buddy);
 		order++;
 	}
-	if (unlikely(page_debug & DEBUG_GUARDPAGE) && set_page_guard(pfn_to_page(pfn), order, dirty))
+	if (unlikely(order < debug_guardpage_minorder)) {
+		free_guarded_page(zone, pfn, order, dirty);
 		return;
-add:
+	}
 	add_to_free_list(zone, pfn, order, mt, dirty);
 }
 

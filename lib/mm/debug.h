@@ -14,7 +14,7 @@
 #define DEBUG_GUARDPAGE 0x8u
 #define DEBUG_PAGE_OWNER 0x10u
 /* Which are on; set once, by debug_init. */
-extern unsigned int page_debug;
+extern hidden_var unsigned int page_debug;
 
 /* Do as the configuration says, from now on. Once; no lock held. */
 void debug_init(void);
@@ -48,7 +48,7 @@ bool debug_free_huge(struct page *page, unsigned long from, unsigned long nr);
  * or cut, or freed while its buddy is in use, stays out of use and cannot be accessed, until it can join its buddy.
  * Zone lock.
  */
-extern unsigned long debug_guardpage_minorder;
+extern hidden_var unsigned long debug_guardpage_minorder;
 extern unsigned long nr_guard_pages;
 /* Make a free block one; false: it is large enough for a free list. */
 bool set_page_guard(struct page *page, unsigned int order, bool dirty);

@@ -46,7 +46,7 @@ void set_make_it_fail(bool fail);
 bool should_fail(struct fault_attr *attr, size_t size);
 
 /* Are any page allocations, or slab allocations, to fail? Read on slow paths. */
-extern bool fail_page_alloc_enabled, failslab_enabled;
+extern hidden_var bool fail_page_alloc_enabled, failslab_enabled;
 bool should_fail_alloc_page(gfp_t gfp, unsigned int order);
 /* A request of malloc's. Called for every one while failslab_enabled, by those whom failslab_hook told. */
 bool should_failslab(size_t size, gfp_t gfp);
