@@ -32,6 +32,16 @@ static always_inline unsigned int first_bit(unsigned long n)
 	return (unsigned int)__builtin_ctzl(n);
 }
 
+/* Bits that are set. Not by the compiler's builtin: that is a call into its own library. */
+static always_inline unsigned int hweight_long(unsigned long n)
+{
+	unsigned int bits = 0;
+
+	for (; n; n &= n - 1)
+		bits++;
+	return bits;
+}
+
 /* a is a power of two in all three. align_up wraps to a small value near ULONG_MAX: callers check first. */
 static always_inline unsigned long align_up(unsigned long n, unsigned long a)
 {

@@ -107,6 +107,18 @@ static void say_hello(void)
 		tunables.dirty_max >> 10);
 }
 
+/* What few processes want is called only where it is wanted: so its code is not paged in for the others. */
+static void apply_options(void)
+{
+	if (tunables.init_on_alloc || tunables.init_on_free || tunables.page_poison || tunables.page_owner ||
+	    tunables.debug_guardpage_minorder)
+		debug_init();
+	if (tunables.cma.nr)
+		cma_reserve();
+	if (tunables.fail_page_alloc.probability || tunables.failslab.probability)
+		fault_inject_init();
+}
+
 __attribute__((constructor)) static void configure(int argc, char **argv, char **envp)
 {
 	(void)argc;
@@ -119,9 +131,7 @@ __attribute__((constructor)) static void configure(int argc, char **argv, char *
 	if (envp && !os_secure())
 		read_environment(envp);
 	mm_init_late();
-	debug_init();
-	cma_reserve();
-	fault_inject_init();
+	apply_options();
 	if (tunables.show_stats)
 		stats_keep_stderr();
 	if (tunables.verbose)

@@ -28,7 +28,6 @@ bool fail_page_alloc_enabled, failslab_enabled;
 void (*failslab_hook)(void);
 unsigned long fault_seed;
 
-static bool ready; /* the configuration has been taken */
 static uint64_t random_state;
 
 void fault_set_seed(unsigned long seed)
@@ -40,8 +39,11 @@ void fault_set_seed(unsigned long seed)
 
 static uint64_t fault_random(void)
 {
-	uint64_t old = READ_ONCE(random_state), x;
+	uint64_t old, x;
 
+	if (!READ_ONCE(random_state))
+		fault_set_seed(0);
+	old = READ_ONCE(random_state);
 	do {
 		x = old;
 		x ^= x >> 12;
@@ -72,7 +74,8 @@ int setup_fault_attr(struct fault_attr *attr, const char *text)
 
 static bool attr_is_on(const struct fault_attr *attr)
 {
-	return READ_ONCE(ready) && READ_ONCE(attr->probability) && READ_ONCE(attr->times);
+	/* Not before the process is set up: the loader and libc must start. */
+	return READ_ONCE(gfp_allowed_mask) == GFP_BITS_MASK && READ_ONCE(attr->probability) && READ_ONCE(attr->times);
 }
 
 void fault_attr_changed(void)
@@ -88,13 +91,10 @@ void fault_attr_changed(void)
 
 void fault_inject_init(void)
 {
-	if (!random_state)
-		fault_set_seed(0);
 	if (tunables.fail_page_alloc.probability)
 		set_attr(&fail_page_alloc.attr, &tunables.fail_page_alloc);
 	if (tunables.failslab.probability)
 		set_attr(&failslab.attr, &tunables.failslab);
-	WRITE_ONCE(ready, true);
 	fault_attr_changed();
 }
 

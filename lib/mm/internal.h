@@ -65,7 +65,10 @@ bool zone_watermark_ok(const struct zone *zone, unsigned int order, unsigned lon
 		       unsigned int alloc_flags);
 bool zone_watermark_ok_pages(const struct zone *zone, unsigned int order, unsigned long mark,
 			     enum zone_type highest_zoneidx, unsigned int alloc_flags, unsigned long free_pages);
-unsigned long wmark_pages(const struct zone *zone, unsigned int alloc_flags);
+static inline unsigned long wmark_pages(const struct zone *zone, unsigned int alloc_flags)
+{
+	return READ_ONCE(zone->watermark[alloc_flags & ALLOC_WMARK_MASK]) + READ_ONCE(zone->watermark_boost);
+}
 /* Recompute every zone's marks and lowmem reserves from the tunables below; any thread. */
 void setup_per_zone_wmarks(void);
 bool boost_watermark(struct zone *zone);

@@ -50,7 +50,7 @@ static unsigned int nth_node(nodemask_t mask, unsigned int nth)
 
 static unsigned int nodes_weight(nodemask_t mask)
 {
-	return (unsigned int)__builtin_popcountl(mask);
+	return hweight_long(mask);
 }
 
 /* Each number of relative counts within allowed, beginning again after its last. */

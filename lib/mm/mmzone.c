@@ -78,7 +78,7 @@ static void add_node_zones(struct zonelist *zl, int nid)
 static int build_zonelists(int nid)
 {
 	nodemask_t left = node_states_memory() & ~(1UL << nid);
-	struct zonelist *all = alloc_zonelist((unsigned int)__builtin_popcountl(left) + 1), *one = alloc_zonelist(1);
+	struct zonelist *all = alloc_zonelist(hweight_long(left) + 1), *one = alloc_zonelist(1);
 	int best, first = true;
 
 	if (!all || !one)

@@ -33,11 +33,7 @@ int mm_init(void)
 	topology_init(topology_root);
 	/* A try before this one may have failed after the window was had. */
 	err = vmemmap.nr_pages ? 0 : sparse_init();
-	if (!err)
-		err = free_area_init();
-	if (!err)
-		vmscan_init();
-	return err;
+	return err ? err : free_area_init();
 }
 
 void mm_init_late(void)

@@ -15,14 +15,14 @@
 
 unsigned long node_reclaim_mode;
 
-static struct shrinker *shrinkers, **last = &shrinkers;
+static unsigned long count_pcp(int nid), count_blocks(int nid);
+static unsigned long scan_pcp(int nid, unsigned long nr_pages), scan_blocks(int nid, unsigned long nr_pages);
 
-void register_shrinker(struct shrinker *shrinker)
-{
-	shrinker->next = NULL;
-	*last = shrinker;
-	last = &shrinker->next;
-}
+/* The page allocator's own come first. */
+static struct shrinker blocks = { .name = "blocks", .count = count_blocks, .scan = scan_blocks };
+static struct shrinker pcp = { .name = "pcp", .count = count_pcp, .scan = scan_pcp, .next = &blocks };
+static struct shrinker *const shrinkers = &pcp;
+struct shrinker **shrinkers_last = &blocks.next;
 
 /* The share of what a shrinker has that is scanned at a priority: all of it at 0. */
 static unsigned long shrink_slab(gfp_t gfp, int nid, int priority)
@@ -179,13 +179,4 @@ static unsigned long scan_blocks(int nid, unsigned long nr_pages)
 	for (z = ZONE_NORMAL; z < MAX_NR_ZONES; z++)
 		zone_trim(&NODE_DATA(nid)->node_zones[z], 0);
 	return before - min_ul(before, count_blocks(nid));
-}
-
-void vmscan_init(void)
-{
-	static struct shrinker pcp = { .name = "pcp", .count = count_pcp, .scan = scan_pcp };
-	static struct shrinker blocks = { .name = "blocks", .count = count_blocks, .scan = scan_blocks };
-
-	register_shrinker(&pcp);
-	register_shrinker(&blocks);
 }

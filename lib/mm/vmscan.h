@@ -15,10 +15,14 @@ struct shrinker {
 	gfp_t needs;					       /* rights it needs: GFP_IO for those that make system calls */
 	struct shrinker *next;
 };
-/* The page allocator's own; once. */
-void vmscan_init(void);
 /* Before there are threads, in the order in which they are to be called. */
-void register_shrinker(struct shrinker *shrinker);
+extern struct shrinker **shrinkers_last;
+static inline void register_shrinker(struct shrinker *shrinker)
+{
+	shrinker->next = NULL;
+	*shrinkers_last = shrinker;
+	shrinkers_last = &shrinker->next;
+}
 
 /* Direct reclaim for a request; pages freed, 0 if none. Not called recursively: PF_MEMALLOC is set meanwhile. */
 unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int order, gfp_t gfp,

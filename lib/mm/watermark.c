@@ -14,11 +14,6 @@ unsigned long sysctl_lowmem_reserve_ratio[MAX_NR_ZONES] = { [ZONE_DMA32] = 256, 
 /* The marks are written by one thread at a time. */
 static struct mutex wmark_lock = MUTEX_INIT(RANK_WMARK);
 
-unsigned long wmark_pages(const struct zone *zone, unsigned int alloc_flags)
-{
-	return READ_ONCE(zone->watermark[alloc_flags & ALLOC_WMARK_MASK]) + READ_ONCE(zone->watermark_boost);
-}
-
 /* Free pages that this request could not have. */
 static unsigned long unusable_free_pages(const struct zone *zone, unsigned int order, unsigned int alloc_flags)
 {
