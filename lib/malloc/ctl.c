@@ -126,6 +126,7 @@ static const struct ctl ctls[] = {
 	NUMBER("vm.watermark_boost_factor", watermark_boost_factor, 0, INT_MAX, NULL),
 	NUMBERS("vm.lowmem_reserve_ratio", sysctl_lowmem_reserve_ratio, MAX_NR_ZONES, 0, INT_MAX,
 		setup_per_zone_wmarks),
+	NUMBER("vm.extfrag_threshold", sysctl_extfrag_threshold, 0, 1000, NULL),
 	NUMBER("vm.zone_reclaim_mode", node_reclaim_mode, 0, 7, NULL),
 	{
 		.name = "vm.percpu_pagelist_high_fraction",

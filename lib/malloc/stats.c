@@ -127,6 +127,8 @@ static const struct {
 	{ "pagetypeinfo", print_pagetypeinfo },
 	{ "zoneinfo", print_zoneinfo },
 	{ "vmstat", print_vmstat_all },
+	{ "extfrag_index", print_extfrag_index },
+	{ "unusable_index", print_unusable_index },
 	{ "page_owner", print_page_owner },
 	{ "slabinfo", print_slabinfo },
 };

@@ -136,6 +136,34 @@ void print_buddyinfo(struct out *o)
 	}
 }
 
+/* Thousandths of each order; plus: what stands before a number that is not negative. */
+static void print_index(struct out *o, int (*index)(const struct zone *zone, unsigned int order), const char *plus)
+{
+	unsigned int order;
+	struct zone *zone;
+	int i, n;
+
+	for_each_populated_zone (zone, i) {
+		out_printf(o, "Node %d, zone %8s ", zone->nid, zone_name(zone));
+		for (order = 0; order < MAX_ORDER; order++) {
+			n = index(zone, order);
+			out_printf(o, "%s%d.%03d ", n < 0 ? "-" : plus, (n < 0 ? -n : n) / 1000,
+				   (n < 0 ? -n : n) % 1000);
+		}
+		out_printf(o, "\n");
+	}
+}
+
+void print_extfrag_index(struct out *o)
+{
+	print_index(o, fragmentation_index, " ");
+}
+
+void print_unusable_index(struct out *o)
+{
+	print_index(o, unusable_free_index, "");
+}
+
 /* Free blocks of a zone by migratetype and order, and its pageblocks by migratetype. */
 struct pagetype_counts {
 	unsigned long free[MIGRATE_TYPES][MAX_ORDER];

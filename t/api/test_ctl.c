@@ -197,6 +197,11 @@ static void test_actions(void)
 	want_set("vm.compact_memory", "1", 0);
 	want_set("vm.compact_memory", "0", -EINVAL);
 	want_set("vm.compact_memory", "2", -EINVAL);
+	want_value("vm.extfrag_threshold", "500");
+	want_set("vm.extfrag_threshold", "1000", 0);
+	want_value("vm.extfrag_threshold", "1000");
+	want_set("vm.extfrag_threshold", "1001", -EINVAL);
+	want_set("vm.extfrag_threshold", "500", 0);
 	want_set("vm.zone_reclaim_mode", "1", 0);
 	want_value("vm.zone_reclaim_mode", "1");
 	want_set("vm.zone_reclaim_mode", "8", -EINVAL);

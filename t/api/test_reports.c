@@ -108,6 +108,34 @@ static void test_buddyinfo(void)
 	verdict("buddyinfo is the kernel's");
 }
 
+static void test_indices(void)
+{
+	static const char *const names[] = { "extfrag_index", "unusable_index" };
+	static struct proc_index x[PROCFS_ZONES];
+	char path[64];
+
+	for (int n = 0; n < 2; n++) {
+		char *text;
+		int nr;
+
+		snprintf(path, sizeof(path), "/sys/kernel/debug/extfrag/%s", names[n]);
+		text = system_file(path);
+		if (text)
+			want(parse_index(text, x) > 0, "%s: %s", path, procfs_error);
+		free(text);
+		text = api_report(names[n]);
+		nr = parse_index(text, x);
+		free(text);
+		want(nr > 0, "%s: %s", names[n], procfs_error);
+		for (int i = 0; i < nr; i++)
+			for (int order = 0; order < x[i].orders; order++)
+				want(x[i].orders == 11 && x[i].index[order] >= (n ? 0 : -1000) &&
+					     x[i].index[order] <= 1000,
+				     "%s: %ld of order %d", names[n], x[i].index[order], order);
+	}
+	verdict("extfrag_index and unusable_index are the kernel's");
+}
+
 /* Both are read with nothing allocated in between. */
 static void test_pagetypeinfo(void)
 {
@@ -228,6 +256,7 @@ int main(void)
 	api_prove_served();
 	test_slabinfo();
 	test_buddyinfo();
+	test_indices();
 	test_pagetypeinfo();
 	test_zoneinfo();
 	test_vmstat();

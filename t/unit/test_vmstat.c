@@ -126,6 +126,35 @@ static void buddyinfo(void)
 		must(b->nr[order] == zone->free_area[order].nr_free);
 }
 
+/* A zone that is full, and one of 256 free pages of which none has a free buddy. */
+static void indices(void)
+{
+	static struct proc_index x[PROCFS_ZONES];
+	struct zone *zone = model_start();
+	static struct page *page[PAGEBLOCK_PAGES];
+	unsigned int i;
+
+	must(!*report(print_extfrag_index) && !*report(print_unusable_index), "a zone without pages is not listed");
+	page[0] = alloc_pages(GFP_USER, PAGEBLOCK_ORDER);
+	must(page[0] && zone->nr_grown == 1 && parse_index(report(print_unusable_index), x) == 1, "%s", procfs_error);
+	must(zone->nr_free_pages == 0 && x->orders == MAX_ORDER && x->index[0] == 1000, "no memory at all is unusable");
+	must(parse_index(report(print_extfrag_index), x) == 1 && x->index[0] == 0 && x->index[10] == 0);
+	split_page(page[0], PAGEBLOCK_ORDER);
+	for (i = 0; i < PAGEBLOCK_PAGES; i += 2)
+		free_pages(page[0] + i, 0);
+	drain_all_pages();
+	must(zone->free_area[0].nr_free == PAGEBLOCK_PAGES / 2);
+	must(parse_index(report(print_unusable_index), x) == 1, "%s", procfs_error);
+	must(!strcmp(x->zone, "Normal") && x->node == 0 && x->index[0] == 0 && x->index[1] == 1000 &&
+	     x->index[10] == 1000);
+	must(parse_index(report(print_extfrag_index), x) == 1, "%s", procfs_error);
+	must(x->index[0] == -1000, "a single page can be had: %ld", x->index[0]);
+	/* 256 free pages would be 8 blocks of order 5: the want is of large ones, not of memory. */
+	must(x->index[5] == 1000 - (1000 + 256 * 1000 / 32) / 256, "%ld", x->index[5]);
+	must(x->index[10] == 1000 - (1000 + 256 * 1000 / 1024) / 256, "%ld", x->index[10]);
+	must(!strncmp(text, "Node 0, zone   Normal -1.000  0.", 32), "%s", text);
+}
+
 /* The zone's item of zoneinfo. */
 static unsigned long zone_item(const struct proc_zone *z, const char *name)
 {
@@ -372,6 +401,7 @@ int main(void)
 	fake_sys_init();
 	run_case("buddyinfo has the zone's free blocks", buddyinfo);
 	run_case("pagetypeinfo has the lists' lengths and the pageblocks of each type", pagetypeinfo);
+	run_case("extfrag_index and unusable_index", indices);
 	run_case("zoneinfo has the zone's figures", zoneinfo);
 	run_case("vmstat counts pages allocated and freed", page_events);
 	run_case("vmstat has every event", events);
