@@ -55,7 +55,8 @@ static always_inline void trace_mm_page_free_fast(const void *addr, unsigned int
 #define trace_mm_page_alloc_zone_locked(addr, order, mt, refill) ((void)0)
 #define trace_mm_page_alloc_extfrag(addr, order, fallback_order, mt, fallback_mt, owned) ((void)0)
 #define trace_mm_page_pcpu_drain(addr, order, mt) ((void)0)
-#define trace_kmalloc(caller, ptr, req, alloc, gfp) ((void)(caller), (void)(ptr), (void)(req), (void)(alloc))
+#define trace_kmalloc(caller, ptr, req, alloc, gfp) \
+	((void)(caller), (void)(ptr), (void)(req), (void)(alloc), (void)(gfp))
 #define trace_kfree(caller, ptr) ((void)(caller), (void)(ptr))
 #endif
 
