@@ -28,7 +28,16 @@ static bool gfp_valid(bm_gfp_t gfp)
 
 static bool nid_valid(int nid)
 {
-	return nid >= 0 && nid < (int)topology.nr_nodes && NODE_DATA(nid);
+	return nid >= 0 && nid < (int)topology.nr_nodes &&
+	       node_isset(nid, topology.node_has_memory | topology.node_has_cpu);
+}
+
+/* For a node without memory: the nearest that has some; -1: it is to be that node or none. */
+static int nid_with_memory(int nid, bm_gfp_t gfp)
+{
+	if (NODE_DATA(nid))
+		return nid;
+	return gfp & GFP_THISNODE ? -1 : nearest_node_with_memory(nid);
 }
 
 static noinline void *alloc_pages_slow(bm_gfp_t gfp, unsigned int order)
@@ -69,13 +78,14 @@ void *bm_alloc_pages_node(int nid, bm_gfp_t gfp, unsigned int order)
 {
 	struct page *page;
 
-	if (nid == -1)
-		return bm_alloc_pages(gfp, order);
 	if (!heap_init())
 		return fail(ENOMEM);
+	if (nid == -1)
+		nid = numa_node_id();
 	if (!nid_valid(nid) || !gfp_valid(gfp))
 		return fail(EINVAL);
-	page = alloc_pages_nodemask(gfp, order, nid, NULL);
+	nid = nid_with_memory(nid, gfp);
+	page = nid < 0 ? NULL : alloc_pages_nodemask(gfp, order, nid, NULL);
 	if (page)
 		return page_to_addr(page);
 	return fail(order < MAX_ORDER ? ENOMEM : EINVAL);
@@ -233,6 +243,8 @@ void *bm_alloc_contig_pages(unsigned long nr_pages, bm_gfp_t gfp, int nid)
 		return fail(ENOMEM);
 	if (nid != -1 && !nid_valid(nid))
 		return fail(EINVAL);
+	if (nid != -1 && (nid = nid_with_memory(nid, gfp)) < 0)
+		return fail(ENOMEM);
 	page = alloc_contig_pages(nr_pages, gfp, nid, NULL);
 	return page ? page_to_addr(page) : fail(ENOMEM);
 }
@@ -313,5 +325,7 @@ int bm_compact_memory(int nid)
 		return -ENOMEM;
 	if (nid != -1 && !nid_valid(nid))
 		return -EINVAL;
+	if (nid != -1 && !NODE_DATA(nid))
+		return 0;
 	return (int)min_ul(compact_node(nid), INT32_MAX);
 }
