@@ -253,12 +253,22 @@ static bool node_dirty_ok(int nid)
 	return node_used_pages(NODE_DATA(nid)) <= all / nodes + SPREAD_SLACK;
 }
 
+/* Zones grow for those who may not use a higher one; or for others, where the system had nothing to start that with. */
+static bool zone_may_grow(const struct zone *zone, const struct alloc_context *ac)
+{
+	return zone->idx == ac->highest_zoneidx ||
+	       (zone->idx == ZONE_NORMAL &&
+		!smp_load_acquire(&NODE_DATA(zone->nid)->node_zones[ac->highest_zoneidx].pageset));
+}
+
 /* The zone is below its mark: more of it, or the reserve, or reclaim on its node. */
 static bool zone_help(struct zone *zone, unsigned int order, gfp_t gfp, unsigned int alloc_flags, unsigned long mark,
 		      const struct alloc_context *ac)
 {
-	if (zone->idx == ac->highest_zoneidx && zone_grow(zone, order, ac->migratetype))
-		return true;
+	/* Its marks grow with the zone, and what it gets may have been its own reserve before. */
+	while (zone_may_grow(zone, ac) && zone_grow(zone, order, ac->migratetype))
+		if (zone_watermark_ok(zone, order, wmark_pages(zone, alloc_flags), ac->highest_zoneidx, alloc_flags))
+			return true;
 	BUILD_BUG_ON(ALLOC_NO_WATERMARKS < NR_WMARK);
 	if (alloc_flags & ALLOC_NO_WATERMARKS)
 		return true;
@@ -295,7 +305,7 @@ static struct page *try_this_zone(struct zone *zone, gfp_t gfp, unsigned int ord
 
 	if (!page)
 		page = rmqueue_lent(*ac->preferred, zone, order, alloc_flags);
-	if (!page && zone->idx == ac->highest_zoneidx && zone_grow(zone, order, ac->migratetype))
+	if (!page && zone_may_grow(zone, ac) && zone_grow(zone, order, ac->migratetype))
 		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
 	if (!page)
 		return NULL;
