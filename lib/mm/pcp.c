@@ -172,6 +172,9 @@ static struct page *refill_pcplist(struct zone *zone, struct per_cpu_pages *pcp,
 	int nr;
 
 	nr = (int)min_ul(pcp_capacity[pcp_order_index(order)] / 2, READ_ONCE(list->high));
+	/* From below the marks nothing more than is asked for: what lies in a list is for all. */
+	if (unlikely(alloc_flags & (ALLOC_NO_WATERMARKS | ALLOC_OOM | ALLOC_HARDER | ALLOC_HIGH)))
+		nr = 1;
 	nr = rmqueue_bulk(zone, order, max_int(nr, 1), batch, mt, alloc_flags);
 	if (!nr)
 		return NULL;
