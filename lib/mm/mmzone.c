@@ -40,7 +40,7 @@ nodemask_t node_states_memory(void)
 	return nodes;
 }
 
-/* How often a node comes first after another one in the lists built so far: equals take turns. */
+/* How often a node comes first among equally near ones in the lists built so far: they take turns. */
 static uint8_t node_load[MAX_NUMNODES];
 
 /* The nearest of the nodes left; of equally near ones that which is used least. -1: none is left. */
@@ -79,15 +79,16 @@ static int build_zonelists(int nid)
 {
 	nodemask_t left = node_states_memory() & ~(1UL << nid);
 	struct zonelist *all = alloc_zonelist(hweight_long(left) + 1), *one = alloc_zonelist(1);
-	int best, first = true;
+	int best, before = nid;
 
 	if (!all || !one)
 		return -ENOMEM;
 	add_node_zones(one, nid);
 	add_node_zones(all, nid);
 	while ((best = find_next_best_node(nid, left)) >= 0) {
-		node_load[best] = (uint8_t)(node_load[best] + first);
-		first = false;
+		if (topology.distance[nid][best] != topology.distance[nid][before])
+			node_load[best]++;
+		before = best;
 		left &= ~(1UL << best);
 		add_node_zones(all, best);
 	}
