@@ -6,6 +6,7 @@
 
 #include "mm/arena.h"
 #include "mm/current.h"
+#include "mm/mempolicy.h"
 #include "mm/page_alloc.h"
 #include "mm/vmstat.h"
 
@@ -25,28 +26,28 @@ static struct shrinker *const shrinkers = &pcp;
 struct shrinker **shrinkers_last = &blocks.next;
 
 /* The share of what a shrinker has that is scanned at a priority: all of it at 0. */
-static unsigned long shrink_slab(gfp_t gfp, int nid, int priority)
+static unsigned long shrink_slab(gfp_t gfp, int nid, int priority, unsigned long *scanned)
 {
 	unsigned long freed = 0;
 	struct shrinker *s;
 
 	for (s = shrinkers; s; s = s->next) {
-		unsigned long count, got;
+		unsigned long count, nr;
 
 		if (s->needs & ~gfp)
 			continue;
 		count = s->count(nid);
 		if (!count)
 			continue;
-		got = s->scan(nid, max_ul(count >> priority, SWAP_CLUSTER_MAX));
-		count_vm_events(SLABS_SCANNED, count);
-		freed += got;
+		nr = max_ul(count >> priority, SWAP_CLUSTER_MAX);
+		freed += s->scan(nid, nr);
+		*scanned += min_ul(nr, count);
 	}
 	return freed;
 }
 
 /* Reclaim must not recurse: while it runs the thread is one that may use the reserve instead. */
-static unsigned long do_shrink(gfp_t gfp, int nid, unsigned long enough)
+static unsigned long do_shrink(gfp_t gfp, int nid, unsigned long enough, unsigned long *scanned)
 {
 	unsigned int memalloc = current->flags & PF_MEMALLOC;
 	unsigned long freed = 0;
@@ -54,7 +55,7 @@ static unsigned long do_shrink(gfp_t gfp, int nid, unsigned long enough)
 
 	current->flags |= PF_MEMALLOC;
 	for (priority = DEF_PRIORITY; priority >= 0 && freed < enough; priority--)
-		freed += shrink_slab(gfp, nid, priority);
+		freed += shrink_slab(gfp, nid, priority, scanned);
 	current->flags = (current->flags & ~PF_MEMALLOC) | memalloc;
 	return freed;
 }
@@ -62,7 +63,7 @@ static unsigned long do_shrink(gfp_t gfp, int nid, unsigned long enough)
 unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int order, gfp_t gfp,
 				const nodemask_t *nodemask)
 {
-	unsigned long freed = 0;
+	unsigned long freed = 0, scanned = 0;
 	nodemask_t done = 0;
 	unsigned int i;
 
@@ -72,9 +73,14 @@ unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int or
 
 		if (node_isset(zone->nid, done) || (nodemask && !node_isset(zone->nid, *nodemask)))
 			continue;
+		/* What comes free outside the cpuset is of no use to this process. */
+		if (cpusets_enabled() && !cpuset_zone_allowed(zone, GFP_KERNEL | GFP_HARDWALL))
+			continue;
 		done |= 1UL << zone->nid;
-		freed += do_shrink(gfp, zone->nid, max_ul(SWAP_CLUSTER_MAX, 1UL << order));
+		freed += do_shrink(gfp, zone->nid, max_ul(SWAP_CLUSTER_MAX, 1UL << order), &scanned);
 	}
+	count_vm_events(SLABS_SCANNED, scanned);
+	count_vm_events(PGSCAN_DIRECT, scanned);
 	count_vm_events(PGSTEAL_DIRECT, freed);
 	return freed;
 }
@@ -96,32 +102,37 @@ bool zone_allows_reclaim(const struct zone *local, const struct zone *zone)
 
 int node_reclaim(pg_data_t *pgdat, gfp_t gfp, unsigned int order)
 {
-	unsigned long freed, enough = max_ul(SWAP_CLUSTER_MAX, 1UL << order);
+	unsigned long freed, scanned = 0, enough = max_ul(SWAP_CLUSTER_MAX, 1UL << order);
 
-	if (!(gfp & GFP_DIRECT_RECLAIM) || current->flags & PF_MEMALLOC)
-		return NODE_RECLAIM_NOSCAN;
 	if (!zone_reclaimable_pages(&pgdat->node_zones[ZONE_NORMAL]))
 		return NODE_RECLAIM_FULL;
+	if (!(gfp & GFP_DIRECT_RECLAIM) || current->flags & PF_MEMALLOC)
+		return NODE_RECLAIM_NOSCAN;
+	/* A node with CPUs is left to those that run there. */
+	if (node_isset(pgdat->node_id, topology.node_has_cpu) && pgdat->node_id != numa_node_id())
+		return NODE_RECLAIM_NOSCAN;
 	/* One thread a node is enough. */
 	if (atomic_add_return(&pgdat->reclaiming, 1) != 1) {
 		atomic_sub_return(&pgdat->reclaiming, 1);
 		return NODE_RECLAIM_NOSCAN;
 	}
-	freed = do_shrink(gfp, pgdat->node_id, enough);
+	freed = do_shrink(gfp, pgdat->node_id, enough, &scanned);
 	atomic_sub_return(&pgdat->reclaiming, 1);
+	count_vm_events(SLABS_SCANNED, scanned);
 	count_vm_event(freed >= enough ? ZONE_RECLAIM_SUCCESS : ZONE_RECLAIM_FAILED);
 	return freed >= enough ? NODE_RECLAIM_SUCCESS : NODE_RECLAIM_SOME;
 }
 
 unsigned long drop_caches(unsigned int what)
 {
-	unsigned long bytes = 0;
+	unsigned long bytes = 0, scanned = 0;
 	int nid;
 
 	if (what & 2) {
 		count_vm_event(DROP_SLAB);
 		for_each_online_node (nid)
-			bytes += do_shrink(GFP_KERNEL, nid, ~0UL) << PAGE_SHIFT;
+			bytes += do_shrink(GFP_KERNEL, nid, ~0UL, &scanned) << PAGE_SHIFT;
+		count_vm_events(SLABS_SCANNED, scanned);
 	}
 	if (what & 1) {
 		count_vm_event(DROP_PAGECACHE);
@@ -132,10 +143,11 @@ unsigned long drop_caches(unsigned int what)
 
 void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_type highest_zoneidx)
 {
-	(void)gfp;
-	(void)order;
-	(void)highest_zoneidx;
-	WRITE_ONCE(zone->watermark_boost, 0);
+	unsigned long high = READ_ONCE(zone->watermark[WMARK_HIGH]) + READ_ONCE(zone->watermark_boost);
+
+	/* gfp 0: the boost is new, and who allocates now makes the zone grow. Else that is over. */
+	if (gfp || zone_watermark_ok(zone, order, high, highest_zoneidx, 0))
+		WRITE_ONCE(zone->watermark_boost, 0);
 }
 
 /* What lies in per-CPU lists. */

@@ -39,8 +39,8 @@ int node_reclaim(pg_data_t *pgdat, gfp_t gfp, unsigned int order);
 /* vm.drop_caches: 1 pages, 2 slabs, 3 both. Bytes given back. */
 unsigned long drop_caches(unsigned int what);
 
-/* The zone is near its low mark, or was boosted. No thread reclaims in the background yet, so that nobody would work a
- * boost off: it is taken back. */
+/* The zone is near its low mark, or (gfp 0) was boosted. No thread reclaims in the background yet: a boost makes zones
+ * grow, and is taken back when there is enough, or when they could not. */
 void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_type highest_zoneidx);
 
 #endif

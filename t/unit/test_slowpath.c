@@ -258,6 +258,9 @@ static void retries(void)
 	helping_scans = 20;
 	must((nr = rounds(GFP_KERNEL | GFP_NORETRY, 0)) == 1, "%lu", nr);
 	helping_scans = 0;
+	/* As long as the OOM step helps, it begins anew. */
+	oom_helps = 1;
+	must((nr = rounds(GFP_KERNEL, 0)) == 34 && ooms == 3, "%lu", nr);
 	/* Not even all that can be reclaimed would do. */
 	cached = 89;
 	must((nr = rounds(GFP_KERNEL, 0)) == 1, "%lu", nr);
