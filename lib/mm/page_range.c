@@ -5,17 +5,23 @@
 #include <string.h>
 
 #include "base/trace.h"
+#include "mm/current.h"
 #include "mm/debug.h"
+#include "mm/fault_inject.h"
 #include "mm/internal.h"
 #include "mm/page_alloc.h"
 #include "mm/page_owner.h"
 
-/* From free blocks that lie side by side: only where nothing else would be asked, neither marks nor policies. */
+/* From free blocks that lie side by side: only where nothing else would be asked, neither marks nor policies, and
+ * nothing is to fail. */
 static struct page *alloc_side_by_side(gfp_t gfp, unsigned long nr)
 {
 	struct zone *zone = &NODE_DATA(numa_node_id())->node_zones[gfp_zone(gfp)];
 	struct page *page;
 
+	if (unlikely(READ_ONCE(fail_page_alloc_enabled)) ||
+	    unlikely(current->flags & PF_MEMALLOC_PIN && gfp & GFP_MOVABLE))
+		return NULL;
 	if (zone->idx == ZONE_DMA32 || READ_ONCE(min_free_kbytes) || page_debug || topology.nr_nodes > 1)
 		return NULL;
 	mutex_lock(&zone->lock);
@@ -105,12 +111,13 @@ void split_page_range(struct page *page, unsigned long nr)
 	single.order = 0;
 	single.cache = zone->zone_id;
 	single.flags &= (uint8_t)~(PG_COMPOUND | PG_MOVABLE);
-	single.refcount = 1;
 	if (unlikely(page_debug & DEBUG_PAGE_OWNER))
 		split_page_owner(page_to_pfn(page), nr);
+	/* Further references are to the first. */
 	for (i = 0; i < nr; i++) {
 		page[i].owner = page->owner;
 		__atomic_store_n(&page[i].word, single.word, __ATOMIC_RELAXED);
+		single.refcount = 1;
 	}
 }
 
