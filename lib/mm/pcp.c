@@ -145,6 +145,15 @@ static void free_pcppages_bulk(struct zone *zone, struct page **pages, long nr)
 	mutex_unlock(&zone->lock);
 }
 
+/* A block that a list was to hand out, but did not. */
+static void count_alloc(struct zone *zone, unsigned int order)
+{
+	mutex_lock(&zone->lock);
+	ADD_ONCE(zone->nr_alloc_fast, 1);
+	ADD_ONCE(zone->nr_alloc_pages, 1UL << order);
+	mutex_unlock(&zone->lock);
+}
+
 /* Fetch up to nr blocks from the zone. */
 static int rmqueue_bulk(struct zone *zone, unsigned int order, int nr, struct page **pages, enum migratetype mt,
 			unsigned int alloc_flags)
@@ -190,6 +199,8 @@ static struct page *refill_pcplist(struct zone *zone, struct per_cpu_pages *pcp,
 		}
 		ADD_ONCE(list->nr_alloc, 1);
 		list_give(list, count);
+	} else {
+		count_alloc(zone, order);
 	}
 	if (nr > 1)
 		free_pcppages_bulk(zone, batch + 1, nr - 1);

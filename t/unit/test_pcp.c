@@ -5,6 +5,7 @@
  */
 #include <sched.h>
 
+#include "mm/vmstat.h"
 #include "model.h"
 
 #define NR_PAGES 600
@@ -149,6 +150,35 @@ static void busy(void)
 	check_pcp(pcp);
 }
 
+/* Somebody takes the list while it is to be filled: what came from the zone goes back there, but for the one. */
+static struct per_cpu_list *taken_meanwhile;
+
+struct page *__real_rmqueue_buddy(struct zone *z, unsigned int order, enum migratetype mt, unsigned int alloc_flags);
+struct page *__wrap_rmqueue_buddy(struct zone *z, unsigned int order, enum migratetype mt, unsigned int alloc_flags);
+struct page *__wrap_rmqueue_buddy(struct zone *z, unsigned int order, enum migratetype mt, unsigned int alloc_flags)
+{
+	if (taken_meanwhile)
+		taken_meanwhile->count = PCP_TAKEN;
+	return __real_rmqueue_buddy(z, order, mt, alloc_flags);
+}
+
+static void busy_when_filled(void)
+{
+	struct per_cpu_pages *pcp = start();
+	struct page *page;
+
+	must(alloc_pages(GFP_USER, PCP_MAX_ORDER + 1));
+	must(zone_pages_allocated(zone) == 16 && zone_numa_stat(zone, NUMA_HIT) == 1);
+	taken_meanwhile = &pcp->lists[0];
+	page = alloc_pages(GFP_USER, 0);
+	must(page && page->refcount == 1 && taken_meanwhile->count == PCP_TAKEN);
+	must(zone->nr_free_pages == PAGEBLOCK_PAGES - 17);
+	must(zone_pages_allocated(zone) == 17 && zone_numa_stat(zone, NUMA_HIT) == 2, "it is counted all the same");
+	taken_meanwhile->count = 0;
+	taken_meanwhile = NULL;
+	check_pcp(pcp);
+}
+
 /* Lists that are closed stay empty, and are as they were when they are opened again. */
 static void disabled(void)
 {
@@ -279,6 +309,7 @@ int main(void)
 	run_case("lists are filled and drained by halves", halves);
 	run_case("each order and migratetype has its list", orders);
 	run_case("a held list is passed by", busy);
+	run_case("a list that is taken while it is to be filled", busy_when_filled);
 	run_case("a disabled list stays empty", disabled);
 	run_case("a fraction of the zone bounds the lists", high_fraction);
 	run_case("the short way of single pages", short_way);
