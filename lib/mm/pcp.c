@@ -11,6 +11,7 @@
 
 #include "base/trace.h"
 #include "mm/buddy.h"
+#include "mm/internal.h"
 #include "mm/memblock.h"
 #include "mm/page_alloc.h"
 #include "os/os.h"
@@ -268,8 +269,10 @@ bool free_pcp_page(struct zone *zone, struct page *page, unsigned int order)
 	WRITE_ONCE(page->word, pcp_word(zone, order, mt, 0));
 	list_slots(pcp, order, mt)[count++] = page;
 	list_give(list, count);
-	if (nr)
+	if (nr) {
 		free_pcppages_bulk(zone, batch, nr);
+		balance_zone(zone);
+	}
 	return true;
 }
 

@@ -268,6 +268,24 @@ static void random_operations(void)
 	}
 }
 
+/* What is freed by the lists alone goes back as any other does. */
+static void giving_back(void)
+{
+	static struct page *page[64 * PAGEBLOCK_PAGES];
+	unsigned int order, i;
+
+	start();
+	for (order = 0; order <= PCP_MAX_ORDER; order++) {
+		unsigned int nr = ARRAY_SIZE(page) >> order;
+
+		for (i = 0; i < nr; i++)
+			must((page[i] = alloc_pages(GFP_USER, order)));
+		for (i = 0; i < nr; i++)
+			free_pages(page[i], order);
+		must(zone->managed_pages <= 8 * PAGEBLOCK_PAGES, "%lu pages stay", zone->managed_pages);
+	}
+}
+
 /* All lists of a zone hold at most a fraction of it, also when it grows; a list whose share is none is closed. */
 static void high_fraction(void)
 {
@@ -311,6 +329,7 @@ int main(void)
 	run_case("a held list is passed by", busy);
 	run_case("a list that is taken while it is to be filled", busy_when_filled);
 	run_case("a disabled list stays empty", disabled);
+	run_case("what overflows is given back once whole pageblocks are free", giving_back);
 	run_case("a fraction of the zone bounds the lists", high_fraction);
 	run_case("the short way of single pages", short_way);
 	run_case("random operations", random_operations);
