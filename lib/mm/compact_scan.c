@@ -179,8 +179,8 @@ static unsigned long isolate_freepages_block(struct compact_control *cc, unsigne
 
 	if (!compact_lock(cc))
 		return pfn;
-	/* A whole pageblock that was free may have left the zone before it was locked. */
-	if (!pageblock_in_zone(cc->zone, pfn))
+	/* It may have left the zone before that was locked, or be isolated by now: then what is free is somebody's. */
+	if (!pageblock_in_zone(cc->zone, pfn) || !suitable_migration_target(cc, pfn))
 		pfn = end_pfn;
 	while (pfn < end_pfn && cc->nr_freepages < want) {
 		struct page *page = pfn_to_page(pfn);

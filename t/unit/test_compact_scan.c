@@ -4,6 +4,8 @@
  */
 #include "fragment.h"
 
+#include "mm/page_isolation.h"
+
 static void whole_zone(unsigned int order, unsigned int keep)
 {
 	unsigned long free_pages, moved, given_back, free_blocks;
@@ -336,6 +338,38 @@ static void threads(void)
 	user_free_all(zone);
 }
 
+static void *take_target(void *arg)
+{
+	return compaction_alloc(arg, 0);
+}
+
+/* A pageblock that is isolated while the scanner of free pages waits for the zone: what is free there is taken. */
+static void isolated_meanwhile(void)
+{
+	struct compact_control cc;
+	pthread_t scanner;
+	void *page;
+
+	fragment(GFP_USER | GFP_MOVABLE, 0, 2);
+	cc = (struct compact_control){ .zone = zone, .order = -1, .mode = MIGRATE_SYNC, .whole_zone = true };
+	cc.migrate_pfn = zone->zone_start_pfn;
+	cc.free_pfn = zone->zone_end_pfn - PAGEBLOCK_PAGES;
+	mutex_lock(&zone->lock);
+	must(!pthread_create(&scanner, NULL, take_target, &cc));
+	while (READ_ONCE(zone->lock.state) != 2)
+		sched_yield();
+	pfn_to_block(cc.free_pfn)->isolated_from = MIGRATE_MOVABLE;
+	move_freepages_block(zone, cc.free_pfn, MIGRATE_ISOLATE);
+	ADD_ONCE(zone->nr_isolate_blocks, 1);
+	mutex_unlock(&zone->lock);
+	must(!pthread_join(scanner, &page) && page);
+	must(get_pageblock_migratetype(page_to_pfn(page)) == MIGRATE_MOVABLE);
+	unset_isolated_blocks(zone, zone->zone_end_pfn - PAGEBLOCK_PAGES, zone->zone_end_pfn);
+	release_freepages(&cc);
+	free_pages(page, 0);
+	user_free_all(zone);
+}
+
 static void random_operations(void)
 {
 	unsigned long i;
@@ -382,6 +416,7 @@ int main(void)
 	run_case("users who free their blocks meanwhile", freed_meanwhile);
 	run_case("asynchronous: pageblocks of other types are left alone", async_spares_unmovable);
 	run_case("isolated pageblocks are left alone", isolated_pageblocks);
+	run_case("a pageblock that is isolated while the zone is waited for", isolated_meanwhile);
 	run_case("asynchronous: a lock that is held ends it", contended);
 	run_case("hints", skip_hints);
 	run_case("positions are kept", cached_positions);
