@@ -154,7 +154,7 @@ static always_inline bool free_block_fast(struct page *page, unsigned int order)
 	if (unlikely(data_race(page->word) != list->word))
 		return false;
 	count = __atomic_exchange_n(&list->count, PCP_TAKEN, __ATOMIC_ACQUIRE);
-	if (unlikely((unsigned long)count >= list->high)) {
+	if (unlikely((unsigned long)count >= data_race(list->high))) {
 		if (count != PCP_TAKEN)
 			smp_store_release(&list->count, count);
 		return false;
