@@ -16,7 +16,8 @@ void annotate_init(void)
 	char byte = 0;
 	char state = 0;
 
-	annotate_listening = VALGRIND_GET_VBITS(&byte, &state, 1) == 1;
+	if (VALGRIND_GET_VBITS(&byte, &state, 1) == 1) /* else it is not written to, and takes no memory */
+		annotate_listening = true;
 }
 
 void annotate_malloc(const void *p, size_t size, size_t rz, bool zeroed)

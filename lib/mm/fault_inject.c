@@ -25,7 +25,8 @@ struct failslab failslab = {
 	.attr = { .name = "failslab", .interval = 1, .times = 1, .verbose = 1 },
 };
 bool fail_page_alloc_enabled, failslab_enabled;
-void (*failslab_hook)(void);
+/* Written in every process: among what is written anyway. */
+void (*failslab_hook)(void) __attribute__((section(".data")));
 unsigned long fault_seed;
 
 static uint64_t random_state;

@@ -11,7 +11,7 @@
 #include "os/os.h"
 
 #define CACHE_LINE 64
-#define BOOT_SIZE 4096
+#define BOOT_SIZE 12288 /* a node, and the per-CPU lists of a few CPUs */
 
 static char boot[BOOT_SIZE] __attribute__((aligned(CACHE_LINE)));
 static size_t boot_used;
