@@ -479,7 +479,8 @@ void check_arena(void)
 			if (b->state == PB_FREE && !same_kind(block_at(i), b))
 				bm_fatal("check_arena: pageblock %lu does not belong to its free range", i);
 			dirty += block_at(i)->state == PB_FREE && (block_at(i)->flags & PBF_DIRTY);
-			used += block_at(i)->state == PB_ZONE || block_at(i)->state == PB_HUGE;
+			used += block_at(i)->state == PB_ZONE || block_at(i)->state == PB_OFFLINE ||
+				block_at(i)->state == PB_HUGE;
 			mapped += !!(block_at(i)->flags & PBF_MAPPED);
 		}
 	}

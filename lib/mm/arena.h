@@ -26,7 +26,7 @@ extern struct arena_stats arena_stats;
 
 /*
  * Take nr contiguous pageblocks whose address is a multiple of align (a power of two) of them, bound to node nid, for
- * state PB_ZONE or PB_HUGE. Returns the first pageblock's number, 0 when out of memory. *clean: all of it reads as
+ * state PB_OFFLINE or PB_HUGE. Returns the first pageblock's number, 0 when out of memory. *clean: all of it reads as
  * zero.
  */
 unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, bool *clean);

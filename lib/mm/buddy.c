@@ -88,11 +88,9 @@ static always_inline struct page *find_buddy_page(const struct zone *zone, unsig
 	struct page *buddy = pfn_to_page(buddy_pfn);
 
 	if (order == PAGEBLOCK_ORDER) {
-		const struct pageblock *block = pfn_to_block(buddy_pfn);
-
-		if (READ_ONCE(block->state) != PB_ZONE || READ_ONCE(block->zone_id) != zone->zone_id)
+		if (!pageblock_in_zone(zone, buddy_pfn))
 			return NULL;
-		if (!migratetype_is_mergeable((enum migratetype)block->migratetype, get_pageblock_migratetype(pfn)))
+		if (!migratetype_is_mergeable(get_pageblock_migratetype(buddy_pfn), get_pageblock_migratetype(pfn)))
 			return NULL;
 	}
 	return page_type(buddy) == PAGE_BUDDY && buddy->order == order ? buddy : NULL;

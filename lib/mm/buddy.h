@@ -17,6 +17,14 @@ static always_inline enum migratetype get_pageblock_migratetype(unsigned long pf
 {
 	return (enum migratetype)READ_ONCE(pfn_to_block(pfn)->migratetype);
 }
+/* Is the pageblock the zone's? While the zone is locked it stays so. Zones of a node lie mixed, with holes and huge
+ * blocks in between. */
+static always_inline bool pageblock_in_zone(const struct zone *zone, unsigned long pfn)
+{
+	const struct pageblock *block = pfn_to_block(pfn);
+
+	return smp_load_acquire(&block->state) == PB_ZONE && READ_ONCE(block->zone_id) == zone->zone_id;
+}
 /* Under the zone lock; read without it, where an old one does no harm. */
 static always_inline void set_pageblock_migratetype(unsigned long pfn, enum migratetype mt)
 {

@@ -18,7 +18,7 @@ static void check_block(struct zone *zone, unsigned long pfn, unsigned int order
 			 page_type(page), page->order);
 	if (!is_aligned(pfn, 1UL << order))
 		bm_fatal("check_zone: page %lu is not aligned to its order %u", pfn, order);
-	if (pfn_to_block(pfn)->state != PB_ZONE || pfn_to_zone(pfn) != zone)
+	if (!pageblock_in_zone(zone, pfn))
 		bm_fatal("check_zone: page %lu of order %u is not of zone %u: state %u, zone %u", pfn, order, zone->zone_id,
 			 pfn_to_block(pfn)->state, pfn_to_block(pfn)->zone_id);
 	if (pfn_to_block(pfn)->migratetype != mt)
@@ -30,7 +30,7 @@ static void check_block(struct zone *zone, unsigned long pfn, unsigned int order
 			 get_pageblock_migratetype(pfn + PAGEBLOCK_PAGES));
 	if (order == MAX_ORDER - 1)
 		return;
-	if (READ_ONCE(pfn_to_block(buddy_pfn)->state) != PB_ZONE || pfn_to_zone(buddy_pfn) != zone ||
+	if (!pageblock_in_zone(zone, buddy_pfn) ||
 	    !migratetype_is_mergeable(get_pageblock_migratetype(buddy_pfn), get_pageblock_migratetype(pfn)))
 		return;
 	if (page_type(pfn_to_page(buddy_pfn)) == PAGE_BUDDY && pfn_to_page(buddy_pfn)->order == order)
@@ -68,7 +68,7 @@ static void check_pageblocks(const struct zone *zone)
 		const struct pageblock *block = pfn_to_block(pfn);
 
 		/* Below 4 GiB there may be no descriptors in between. */
-		if (!pfn_online(pfn) || READ_ONCE(block->state) != PB_ZONE || pfn_to_zone(pfn) != zone)
+		if (!pfn_online(pfn) || !pageblock_in_zone(zone, pfn))
 			continue;
 		highatomic += block->migratetype == MIGRATE_HIGHATOMIC;
 		isolate += block->migratetype == MIGRATE_ISOLATE;

@@ -159,7 +159,7 @@ static unsigned long area_blocks(struct zone *zone, unsigned long nr)
 	if (zone_pageset_init(zone))
 		return 0;
 	/* Aligned so that it can serve every power of two that is not larger than it. */
-	pb = arena_alloc(nr, 1UL << ilog2(nr), PB_ZONE, zone->nid, &clean);
+	pb = arena_alloc(nr, 1UL << ilog2(nr), PB_OFFLINE, zone->nid, &clean);
 	if (!pb)
 		return 0;
 	arena_advise_huge(pb, nr);

@@ -39,14 +39,6 @@ static inline bool compact_scanners_met(const struct compact_control *cc)
 	return cc->free_pfn >> PAGEBLOCK_ORDER <= cc->migrate_pfn >> PAGEBLOCK_ORDER;
 }
 
-/* Zones of a node lie mixed, with holes and huge blocks in between. */
-static inline bool pageblock_in_zone(const struct zone *zone, unsigned long pfn)
-{
-	const struct pageblock *block = pfn_to_block(pfn);
-
-	return READ_ONCE(block->state) == PB_ZONE && READ_ONCE(block->zone_id) == zone->zone_id;
-}
-
 /* Forget what the last scans found: every pageblock is worth a look, from both ends. */
 void reset_isolation_suitable(struct zone *zone);
 

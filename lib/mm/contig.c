@@ -177,8 +177,7 @@ unsigned long pfn_range_obstacle(const struct zone *zone, unsigned long start, u
 		const struct pageblock *block = pfn_to_block(start);
 		unsigned int type = READ_ONCE(block->migratetype);
 
-		if (READ_ONCE(block->state) != PB_ZONE || READ_ONCE(block->zone_id) != zone->zone_id ||
-		    type == MIGRATE_ISOLATE || type == MIGRATE_HIGHATOMIC ||
+		if (!pageblock_in_zone(zone, start) || type == MIGRATE_ISOLATE || type == MIGRATE_HIGHATOMIC ||
 		    (type == MIGRATE_CMA) != (mt == MIGRATE_CMA))
 			return align_down(start, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
 		b = look_at_block(start);
@@ -212,7 +211,7 @@ static struct page *contig_from_growth(struct zone *zone, unsigned long nr_pages
 
 	if (zone_pageset_init(zone))
 		return NULL;
-	pb = arena_alloc(nr, max_ul(align >> PAGEBLOCK_ORDER, 1), PB_ZONE, zone->nid, &clean);
+	pb = arena_alloc(nr, max_ul(align >> PAGEBLOCK_ORDER, 1), PB_OFFLINE, zone->nid, &clean);
 	if (!pb)
 		return NULL;
 	arena_advise_huge(pb, nr);

@@ -23,7 +23,7 @@ static struct page *whole_free_block(const struct zone *zone, unsigned long star
 
 	if (page_type(page) == PAGE_BUDDY)
 		return page->order >= PAGEBLOCK_ORDER ? page : NULL;
-	if (pair == start || READ_ONCE(pfn_to_block(pair)->state) != PB_ZONE || pfn_to_zone(pair) != zone)
+	if (pair == start || !pageblock_in_zone(zone, pair))
 		return NULL;
 	page = pfn_to_page(pair);
 	return page_type(page) == PAGE_BUDDY && page->order == MAX_ORDER - 1 ? page : NULL;

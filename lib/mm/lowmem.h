@@ -10,7 +10,7 @@
 
 /*
  * Map nr contiguous pageblocks below 4 GiB whose address is a multiple of align (a power of two) of them, bound to node
- * nid, for state PB_ZONE. The first one's number; 0 when there is no room or no memory. *clean: all of it reads as
+ * nid, for state PB_OFFLINE. The first one's number; 0 when there is no room or no memory. *clean: all of it reads as
  * zero. No lock of rank RANK_LOWMEM may be held.
  */
 unsigned long lowmem_alloc(unsigned long nr, unsigned long align, int nid, bool *clean);

@@ -94,7 +94,8 @@ static always_inline void set_page_type(struct page *page, enum page_type type)
 enum pageblock_state {
 	PB_HOLE, /* outside the heap */
 	PB_FREE, /* in the arenas' free ranges */
-	PB_ZONE, /* given to a zone */
+	PB_ZONE, /* a zone's; written under the zone's lock, as zone_id */
+	PB_OFFLINE, /* taken from the arenas for a zone: not yet in it, or no more */
 	PB_HUGE, /* serves one malloc by itself */
 	PB_BUSY, /* taken out for giving back */
 };

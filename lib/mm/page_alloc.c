@@ -64,7 +64,7 @@ bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
 	if (unlikely(zone->idx == ZONE_DMA32))
 		pb = lowmem_alloc(nr, nr, zone->nid, &clean);
 	else
-		pb = arena_alloc(nr, nr, PB_ZONE, zone->nid, &clean);
+		pb = arena_alloc(nr, nr, PB_OFFLINE, zone->nid, &clean);
 	if (!pb)
 		return false;
 	if (likely(zone->idx != ZONE_DMA32))
@@ -95,6 +95,7 @@ void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, e
 		block->nr_free = 0;
 		WRITE_ONCE(block->skip, 0);
 		WRITE_ONCE(block->zone_id, zone->zone_id);
+		smp_store_release(&block->state, PB_ZONE);
 	}
 	for (i = start; i < end; i += PAGEBLOCK_PAGES) {
 		set_pageblock_migratetype(i, mt);

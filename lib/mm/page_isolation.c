@@ -33,7 +33,8 @@ static enum block_use use_of(const struct page *seen)
 
 static bool same_zone(unsigned long pfn, unsigned long other)
 {
-	return READ_ONCE(pfn_to_block(other)->state) == PB_ZONE && pfn_to_zone(pfn) == pfn_to_zone(other);
+	return smp_load_acquire(&pfn_to_block(other)->state) == PB_ZONE &&
+	       READ_ONCE(pfn_to_block(pfn)->zone_id) == READ_ONCE(pfn_to_block(other)->zone_id);
 }
 
 struct block_seen look_at_block(unsigned long pfn)
@@ -77,7 +78,7 @@ static int set_migratetype_isolate(struct zone *zone, unsigned long start, unsig
 
 	mutex_lock(&zone->lock);
 	/* It may have left the zone since the caller looked. */
-	if (READ_ONCE(block->state) != PB_ZONE || pfn_to_zone(start) != zone)
+	if (!pageblock_in_zone(zone, start))
 		goto out;
 	if (block->migratetype == MIGRATE_ISOLATE || block->migratetype == MIGRATE_HIGHATOMIC ||
 	    (block->migratetype == MIGRATE_CMA) != (mt == MIGRATE_CMA))
@@ -122,11 +123,13 @@ void online_isolated_blocks(struct zone *zone, unsigned long pb, unsigned long n
 
 int start_isolate_page_range(unsigned long start, unsigned long end, enum migratetype mt)
 {
-	struct zone *zone = pfn_to_zone(start);
 	unsigned long pfn, next;
+	struct zone *zone;
 
-	if (READ_ONCE(pfn_to_block(start)->state) != PB_ZONE)
+	/* The zone's number is valid once this is. */
+	if (smp_load_acquire(&pfn_to_block(start)->state) != PB_ZONE)
 		return -EBUSY;
+	zone = pfn_to_zone(start);
 	zone_pcp_disable(zone);
 	for (pfn = start; pfn < end; pfn = next) {
 		next = min_ul(align_down(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES, end);
@@ -174,8 +177,7 @@ void isolation_reinit_after_fork(void)
 	for_each_zone (zone, i)
 		for (pfn = zone->zone_start_pfn; zone->nr_isolate_blocks && pfn < zone->zone_end_pfn;
 		     pfn += PAGEBLOCK_PAGES)
-			if (pfn_online(pfn) && READ_ONCE(pfn_to_block(pfn)->state) == PB_ZONE &&
-			    pfn_to_zone(pfn) == zone)
+			if (pfn_online(pfn) && pageblock_in_zone(zone, pfn))
 				unset_migratetype_isolate(zone, pfn);
 	for_each_zone (zone, i)
 		while (zone->pcp_disabled)

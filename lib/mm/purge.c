@@ -32,6 +32,7 @@ static bool can_offline(const struct zone *zone, unsigned int order)
 static unsigned int offline_free_block(struct zone *zone, unsigned long keep, unsigned long *pfn, bool *dirty)
 {
 	unsigned int order = 0, mt;
+	unsigned long at;
 
 	mutex_lock(&zone->lock);
 	for (mt = 0; mt < MIGRATE_PCPTYPES && zone->nr_free_blocks > keep && !order; mt++) {
@@ -46,6 +47,8 @@ static unsigned int offline_free_block(struct zone *zone, unsigned long keep, un
 		*pfn = zone->free_area[o].free_list[mt];
 		*dirty = pfn_to_page(*pfn)->flags & PG_DIRTY;
 		del_page_from_free_list(zone, pfn_to_page(*pfn));
+		for (at = *pfn; at < *pfn + (1UL << o); at += PAGEBLOCK_PAGES)
+			WRITE_ONCE(pfn_to_block(at)->state, PB_OFFLINE);
 		ADD_ONCE(zone->managed_pages, -(1UL << o));
 		ADD_ONCE(zone->nr_given_back, 1UL << (o - PAGEBLOCK_ORDER));
 	}

@@ -200,12 +200,9 @@ __attribute__((__no_sanitize_thread__)) static void count_pagetypes(const struct
 	unsigned long pfn = READ_ONCE(zone->zone_start_pfn), end = READ_ONCE(zone->zone_end_pfn);
 
 	*counts = (struct pagetype_counts){ 0 };
-	for (; pfn < end; pfn += PAGEBLOCK_PAGES) {
-		const struct pageblock *block = pfn_to_block(pfn);
-
-		if (pfn_online(pfn) && READ_ONCE(block->state) == PB_ZONE && READ_ONCE(block->zone_id) == zone->zone_id)
+	for (; pfn < end; pfn += PAGEBLOCK_PAGES)
+		if (pfn_online(pfn) && pageblock_in_zone(zone, pfn))
 			count_pageblock(pfn, counts);
-	}
 }
 
 static void print_free_by_type(struct out *o)

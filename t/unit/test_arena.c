@@ -66,7 +66,7 @@ static void take_range(struct range *r, unsigned int id)
 	bool clean;
 
 	r->nr = 1 + rnd(rnd(4) ? 6 : 40);
-	r->pb = arena_alloc(r->nr, align, rnd(2) ? PB_HUGE : PB_ZONE, 0, &clean);
+	r->pb = arena_alloc(r->nr, align, rnd(2) ? PB_HUGE : PB_OFFLINE, 0, &clean);
 	must(r->pb && is_aligned((uintptr_t)block_to_addr(r->pb), align << PAGEBLOCK_SHIFT), "%lu for %lu", r->pb,
 	     align);
 	claim(r->pb, r->nr, id);

@@ -103,7 +103,7 @@ static void balance(void)
 
 	start();
 	/* As much for movable requests that is no area's; it is in use. */
-	pb = arena_alloc(AREA_BLOCKS, 1, PB_ZONE, zone->nid, &clean);
+	pb = arena_alloc(AREA_BLOCKS, 1, PB_OFFLINE, zone->nid, &clean);
 	must(pb);
 	others = pb << PAGEBLOCK_ORDER;
 	zone_online_blocks(zone, pb, AREA_BLOCKS, MIGRATE_MOVABLE, !clean);

@@ -44,7 +44,7 @@ static unsigned long free_blocks(unsigned long nr)
 
 	start();
 	must(!zone_pageset_init(zone));
-	pb = arena_alloc(nr, 2, PB_ZONE, zone->nid, &clean);
+	pb = arena_alloc(nr, 2, PB_OFFLINE, zone->nid, &clean);
 	must(pb);
 	pfn = pb << PAGEBLOCK_ORDER;
 	memset(pfn_to_addr(pfn), 0x5a, nr << PAGEBLOCK_SHIFT);

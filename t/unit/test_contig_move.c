@@ -36,7 +36,7 @@ static unsigned long movable_blocks(unsigned int order, unsigned long nr)
 		zone = &NODE_DATA(numa_node_id())->node_zones[ZONE_MOVABLE];
 	}
 	must(!zone_pageset_init(zone));
-	pb = arena_alloc(nr, 2, PB_ZONE, zone->nid, &clean);
+	pb = arena_alloc(nr, 2, PB_OFFLINE, zone->nid, &clean);
 	zone_online_blocks(zone, pb, nr, MIGRATE_MOVABLE, !clean);
 	for (i = 0; i < n; i++)
 		must(user_alloc(&handles[i], order, GFP_USER_MOVABLE));

@@ -333,9 +333,32 @@ static void random_isolation(void)
 	must(!zone->managed_pages && !movable->managed_pages && !arena_stats.used);
 }
 
+/* A pageblock that one zone gave back, on its way to another, is neither's. */
+static void between_zones(void)
+{
+	struct zone *movable;
+	unsigned long pb, pfn;
+	bool clean;
+
+	zone = model_start();
+	movable = &NODE_DATA(zone->nid)->node_zones[ZONE_MOVABLE];
+	must(zone_grow(zone, PAGEBLOCK_ORDER, MIGRATE_MOVABLE) && !zone_pageset_init(movable));
+	pfn = zone->zone_start_pfn;
+	must(pageblock_in_zone(zone, pfn));
+	zone_trim(zone, 0);
+	must(!pageblock_in_zone(zone, pfn));
+	pb = arena_alloc(1, 1, PB_OFFLINE, zone->nid, &clean);
+	must(pb == pfn >> PAGEBLOCK_ORDER && !pageblock_in_zone(zone, pfn));
+	must(start_isolate_page_range(pfn, pfn + PAGEBLOCK_PAGES, MIGRATE_MOVABLE) == -EBUSY);
+	zone_online_blocks(movable, pb, 1, MIGRATE_MOVABLE, true);
+	must(!pageblock_in_zone(zone, pfn) && pageblock_in_zone(movable, pfn));
+	check_zone(movable);
+}
+
 int main(void)
 {
 	model_init();
+	run_case("a pageblock between two zones is neither's", between_zones);
 	run_case("isolated pageblocks are not allocated from", not_allocated);
 	run_case("half of a free block of two pageblocks", half_of_a_large_block);
 	run_case("what is freed while isolated stays there, and in no per-CPU list", freed_while_isolated);

@@ -62,7 +62,7 @@ static unsigned long get(unsigned long nr, unsigned long align)
 	for (i = 0; i < nr; i++) {
 		const struct pageblock *b = &vmemmap.blocks[pb + i];
 
-		must(b->state == PB_ZONE && b->flags & PBF_MAPPED && b->nid == 0);
+		must(b->state == PB_OFFLINE && b->flags & PBF_MAPPED && b->nid == 0);
 		must(!clean || (!*(uint64_t *)block_to_addr(pb + i) && all_zero(block_to_addr(pb + i), 64)));
 	}
 	return pb;
