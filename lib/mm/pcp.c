@@ -276,7 +276,7 @@ bool free_pcp_page(struct zone *zone, struct page *page, unsigned int order)
 	return true;
 }
 
-/* Empty one list; pages brought back. wait: also if it is held. */
+/* Empty one list; pages brought back. wait: also if it is held, but not for a thread that forks and holds it itself. */
 static unsigned long drain_list(struct zone *zone, struct per_cpu_pages *pcp, unsigned int order, enum migratetype mt,
 				bool wait)
 {
@@ -286,7 +286,7 @@ static unsigned long drain_list(struct zone *zone, struct per_cpu_pages *pcp, un
 
 	if (!wait && !READ_ONCE(list->count))
 		return 0;
-	count = wait ? list_take_wait(list) : list_take(list);
+	count = wait && !mutex_held_for_fork() ? list_take_wait(list) : list_take(list);
 	if (count == PCP_TAKEN)
 		return 0;
 	for (i = 0; i < count; i++)

@@ -286,6 +286,26 @@ static void giving_back(void)
 	}
 }
 
+/* A thread that forks holds every list itself. */
+static void forking(void)
+{
+	struct per_cpu_pages *pcp = start();
+	long count;
+
+	must(alloc_pages(GFP_USER, 0));
+	count = count_of(pcp, 0, 0);
+	zones_lock_all();
+	mutex_hold_for_fork(true);
+	percpu_pagelist_high_fraction = 8;
+	must(alloc_pages(GFP_USER, PAGEBLOCK_ORDER + 1), "the zone grows");
+	zone_pcp_disable(zone);
+	zone_pcp_enable(zone);
+	mutex_hold_for_fork(false);
+	zones_unlock_all();
+	must(count_of(pcp, 0, 0) == count && count);
+	check_pcp(pcp);
+}
+
 /* All lists of a zone hold at most a fraction of it, also when it grows; a list whose share is none is closed. */
 static void high_fraction(void)
 {
@@ -330,6 +350,7 @@ int main(void)
 	run_case("a list that is taken while it is to be filled", busy_when_filled);
 	run_case("a disabled list stays empty", disabled);
 	run_case("what overflows is given back once whole pageblocks are free", giving_back);
+	run_case("a thread that forks waits for no list", forking);
 	run_case("a fraction of the zone bounds the lists", high_fraction);
 	run_case("the short way of single pages", short_way);
 	run_case("random operations", random_operations);
