@@ -247,9 +247,9 @@ bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr)
 {
 	unsigned long end = pfn + nr, at;
 
-	/* Within one pageblock: a run never leaves its own. What is isolated is somebody's already. */
+	/* Within one pageblock: a run never leaves its own. What is set aside is for others. */
 	if ((pfn >> PAGEBLOCK_ORDER) != ((end - 1) >> PAGEBLOCK_ORDER) ||
-	    get_pageblock_migratetype(pfn) == MIGRATE_ISOLATE)
+	    get_pageblock_migratetype(pfn) >= MIGRATE_PCPTYPES)
 		return false;
 	for (at = pfn; at < end; at += 1UL << pfn_to_page(at)->order)
 		if (page_type(pfn_to_page(at)) != PAGE_BUDDY)

@@ -250,6 +250,12 @@ static void left_alone(void)
 	must(zone->managed_pages == 2 * PAGEBLOCK_PAGES);
 	must(zone->nr_dirty == zone->nr_isolated && zone->nr_isolated == 2 * PAGEBLOCK_PAGES - 64);
 	undo_isolate_page_range(pfn + 64, pfn + 2 * PAGEBLOCK_PAGES);
+	reserve_highatomic_pageblock(page, zone);
+	must(zone->nr_reserved_highatomic && !resize_pages_exact(page, 64, 65), "kept for atomic requests");
+	mutex_lock(&zone->lock);
+	move_freepages_block(zone, pfn, MIGRATE_UNMOVABLE);
+	zone->nr_reserved_highatomic = 0;
+	mutex_unlock(&zone->lock);
 	must(resize_pages_exact(page, 64, 65));
 	free_pages_exact(page, 65);
 	check_zone(zone);
