@@ -86,7 +86,8 @@ BM_API void bm_free_contig_pages(void *addr, unsigned long nr_pages);
 /* One reference more, or one less: that of a whole block, whatever page of a compound one addr is in. [get_page, put_page] */
 BM_API void bm_get_page(void *addr);
 BM_API void bm_put_page(void *addr);
-/* From now on the block is 2^order single pages, to be freed one by one. Not for compound ones. [split_page] */
+/* From now on the block is 2^order single pages, to be freed one by one. Not for compound ones. References beside the
+ * one that each page has stay with the first. [split_page] */
 BM_API void bm_split_page(void *addr, unsigned int order);
 /* Node, and order, of the block that addr is the address of (or, if compound, lies in); -EINVAL: not a block of ours.
  * [page_to_nid, compound_order] */

@@ -221,6 +221,14 @@ static void test_split(void)
 		     bm_page_order(p + i * PAGE));
 	for (i = 1; i < 32; i += 2)
 		bm_put_page(p + i * PAGE);
+	p = wanted_pages(BM_GFP_KERNEL, 1);
+	bm_get_page(p);
+	bm_split_page(p, 1);
+	bm_free_pages(p, 0);
+	want(bm_page_order(p) == 0, "a reference from before the split is to the first page");
+	bm_put_page(p);
+	bm_put_page(p + PAGE);
+	want(bm_page_order(p) == -EINVAL && bm_page_order(p + PAGE) == -EINVAL, "both are free");
 	verdict("a block that is split is single pages");
 }
 
