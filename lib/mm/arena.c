@@ -370,15 +370,18 @@ void arena_advise_huge(unsigned long pb, unsigned long nr)
 	bool want = thp_wanted(mapped);
 	unsigned long i, have = 0;
 
+	/* A collapse that began before the pageblocks were ours may yet end. */
 	for (i = pb; i < pb + nr; i++)
-		have += !!(block_at(i)->flags & PBF_THP);
+		have += !!(data_race(block_at(i)->flags) & PBF_THP);
 	if (have == (want ? nr : 0))
 		return;
 	if (os->madvise(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, want ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) < 0)
 		return;
 	mutex_lock(&arena.lock);
-	for (i = pb; i < pb + nr; i++)
+	for (i = pb, have = 0; i < pb + nr; i++) {
+		have += !!(block_at(i)->flags & PBF_THP);
 		block_at(i)->flags = (uint8_t)((block_at(i)->flags & ~PBF_THP) | (want ? PBF_THP : 0));
+	}
 	ADD_ONCE(arena_stats.thp, (want ? nr : 0) - have);
 	mutex_unlock(&arena.lock);
 	if (want && !(block_at(pb)->flags & PBF_DIRTY))
@@ -400,9 +403,11 @@ int arena_collapse(unsigned long pb)
 	if (tunables.thp == THP_ALWAYS || err == -EINVAL)
 		return err;
 	mutex_lock(&arena.lock);
-	if (!(block_at(pb)->flags & PBF_THP))
+	/* By now it may be somebody else's, or nobody's. */
+	if ((block_at(pb)->flags & (PBF_MAPPED | PBF_THP)) == PBF_MAPPED) {
 		ADD_ONCE(arena_stats.thp, 1);
-	block_at(pb)->flags |= PBF_THP;
+		WRITE_ONCE(block_at(pb)->flags, (uint8_t)(block_at(pb)->flags | PBF_THP));
+	}
 	mutex_unlock(&arena.lock);
 	return err;
 }

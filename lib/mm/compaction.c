@@ -386,11 +386,13 @@ enum compact_result try_to_compact_pages(gfp_t gfp, unsigned int order, unsigned
 	return best;
 }
 
-static bool pageblock_in_free_block(unsigned long pfn)
+static bool pageblock_in_free_block(const struct zone *zone, unsigned long pfn)
 {
-	const struct page *first = pfn_to_page(align_down(pfn, 1UL << (MAX_ORDER - 1)));
+	unsigned long pair = align_down(pfn, 1UL << (MAX_ORDER - 1));
+	const struct page *first = pfn_to_page(pair);
 
-	return page_type(first) == PAGE_BUDDY && first->order > PAGEBLOCK_ORDER;
+	/* The other pageblock of the pair may be another zone's, under another lock. */
+	return pageblock_in_zone(zone, pair) && page_type(first) == PAGE_BUDDY && first->order > PAGEBLOCK_ORDER;
 }
 
 bool collapse_pageblock(struct zone *zone, unsigned long pfn)
@@ -398,9 +400,11 @@ bool collapse_pageblock(struct zone *zone, unsigned long pfn)
 	bool worth = false;
 	int err;
 
+	if (zone->idx == ZONE_DMA32) /* not the arenas' */
+		return false;
 	mutex_lock(&zone->lock);
 	/* The free pages of a block of two pageblocks are counted on the first one. */
-	if (pageblock_in_zone(zone, pfn) && !pageblock_in_free_block(pfn))
+	if (pageblock_in_zone(zone, pfn) && !pageblock_in_free_block(zone, pfn))
 		worth = pfn_to_block(pfn)->nr_free <= COLLAPSE_MAX_FREE;
 	mutex_unlock(&zone->lock);
 	if (!worth)
