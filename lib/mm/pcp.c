@@ -329,12 +329,13 @@ unsigned long drain_all_pages(void)
 
 unsigned long nr_pcp_pages(const struct zone *zone)
 {
+	const struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
 	unsigned long nr = 0;
 	unsigned int cpu, l;
 
-	for (cpu = 0; zone->pageset && cpu < topology.nr_cpus; cpu++)
+	for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
 		for (l = 0; l < NR_PCP_LISTS; l++) {
-			long count = READ_ONCE(zone->pageset[cpu].lists[l].count);
+			long count = READ_ONCE(pageset[cpu].lists[l].count);
 
 			nr += count > 0 ? (unsigned long)count << pcp_order(l / MIGRATE_PCPTYPES) : 0;
 		}
@@ -390,19 +391,28 @@ static void for_all_lists(void (*fn)(struct per_cpu_list *list))
 	struct zone *zone;
 	int i;
 
-	for_each_zone (zone, i)
-		for (cpu = 0; zone->pageset && cpu < topology.nr_cpus; cpu++)
+	for_each_zone (zone, i) {
+		struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
+
+		for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
 			for (l = 0; l < NR_PCP_LISTS; l++)
-				fn(&zone->pageset[cpu].lists[l]);
+				fn(&pageset[cpu].lists[l]);
+	}
 }
 
 static void hold_list(struct per_cpu_list *list)
 {
-	list->held = list_take_wait(list);
+	list->held = list_take_wait(list) + 1;
 }
+/* A zone may have got its lists since, which somebody uses. */
 static void release_list(struct per_cpu_list *list)
 {
-	list_give(list, list->held);
+	long held = list->held;
+
+	if (!held)
+		return;
+	list->held = 0;
+	list_give(list, held - 1);
 }
 
 void pcp_lock_all(void)
