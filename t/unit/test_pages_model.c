@@ -2,8 +2,8 @@
 /*
  * A million random operations on the page API, beside a model (pages_model.h): with all flags, on one node and on
  * several, with options that watch pages, in little memory, and on a system that fails. After each step the block that
- * was touched is as the model has it, and every zone proves itself and adds up; every 16th step takes a census of all
- * page frames.
+ * was touched is as the model has it, and every zone proves itself and adds up; every few steps a census of all page
+ * frames is taken.
  *
  * SEED=N runs the same again, T_STEPS=N makes N steps of each kind, T_CASE=N runs one kind (from 0), in this process.
  */
@@ -31,7 +31,7 @@ static const struct setting settings[] = {
 	{ "guard pages", 3000, 1, 1, DEBUG_GUARDPAGE, false, true, 0 },
 };
 
-static unsigned long step, nr_steps;
+static unsigned long step, nr_steps, census_period;
 static unsigned int busy; /* how much of 100 steps that take or give take */
 static unsigned int scopes[MAX_SCOPES];
 
@@ -277,7 +277,7 @@ static void one_step(void)
 	shared->most_pages = max_ul(shared->most_pages, model_pages);
 	now_doing("checking");
 	zones_check(set->debug & DEBUG_GUARDPAGE);
-	if (step < 1000 || step % 16 == 0)
+	if (step < 1000 || step % census_period == 0)
 		census();
 }
 
@@ -385,6 +385,7 @@ int main(void)
 	const char *given = getenv("T_STEPS"), *only = getenv("T_CASE");
 
 	model_init();
+	census_period = CAN_PLAN && !on_valgrind() ? 16 : 64;
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	must(shared != MAP_FAILED);
 	for (set = settings; set < settings + ARRAY_SIZE(settings); set++) {

@@ -129,7 +129,8 @@ static int item_migrate(void *dst, void *src, unsigned int order, void *arg)
 {
 	struct item *it = arg;
 
-	must(it->addr == src && it->order == order && it->locked, "%p moves; its user has %p", src, (void *)it->addr);
+	must(it->addr == src && it->order == order && READ_ONCE(it->locked), "%p moves; its user has %p", src,
+	     (void *)it->addr);
 	if (atomic_add_return(&nr_moved, 1UL) % 16 == 0)
 		return -EAGAIN;
 	memcpy(dst, src, PAGE_SIZE << order);
@@ -142,7 +143,7 @@ static void item_putback(void *addr, void *arg)
 {
 	struct item *it = arg;
 
-	must(it->addr == addr && it->locked, "%p is put back; its user has %p", addr, (void *)it->addr);
+	must(it->addr == addr && READ_ONCE(it->locked), "%p is put back; its user has %p", addr, (void *)it->addr);
 	item_unlock(it);
 }
 
@@ -171,7 +172,7 @@ static void w_alloc(struct worker *w, struct item **slot)
 	static const bm_gfp_t base[] = {
 		BM_GFP_KERNEL, BM_GFP_KERNEL, BM_GFP_USER, BM_GFP_ATOMIC, BM_GFP_NOWAIT, BM_GFP_TRANSHUGE, 0
 	};
-	static const bm_gfp_t more[] = { 0, 0, BM_GFP_ZERO, BM_GFP_COMP, BM_GFP_RECLAIMABLE, BM_GFP_NORETRY };
+	static const bm_gfp_t more[] = { 0, 0, BM_GFP_ZERO, BM_GFP_COMP, BM_GFP_RECLAIMABLE, BM_GFP_DMA32 };
 	bm_gfp_t gfp = base[w_rnd(w, ARRAY_SIZE(base))] | BM_GFP_NOWARN;
 	unsigned int order = w_rnd(w, 2) ? 0 : w_rnd(w, w_rnd(w, 16) ? 5 : 10);
 	void *addr;
@@ -413,12 +414,13 @@ static void with_threads(void)
 	}
 	must(nr_moved, "not one block was ever moved");
 	check_all();
+	diag("%lu tries to move a block", nr_moved);
 }
 
 int main(void)
 {
 	model_init();
-	w_steps = steps(200000);
+	w_steps = steps(500000);
 	for (nr_workers = 2; nr_workers <= MAX_WORKERS; nr_workers += 2)
 		run_case(nr_workers == 2 ? "two threads" : "four threads", with_threads);
 	return done_testing();
