@@ -132,7 +132,7 @@ int numa_node_id_slow(void)
 {
 	int nid;
 
-	nid = topology.cpu_to_node[os_cpu_id_fast()];
+	nid = topology.cpu_to_node[os_cpu_id()];
 	if (likely(node_data[nid]))
 		return nid;
 	return nearest_node_with_memory(nid);

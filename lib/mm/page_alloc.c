@@ -10,6 +10,7 @@
 
 #include <linux/mempolicy.h>
 
+#include "base/annotate.h"
 #include "base/trace.h"
 #include "base/tunables.h"
 #include "mm/arena.h"
@@ -33,12 +34,17 @@ int mm_init(void)
 	topology_init(topology_root);
 	/* A try before this one may have failed after the window was had. */
 	err = vmemmap.nr_pages ? 0 : sparse_init();
-	return err ? err : free_area_init();
+	if (!err)
+		err = free_area_init();
+	if (!err && annotate_listening) /* memcheck is told of every block */
+		pcp_fast_close();
+	return err;
 }
 
 void mm_init_late(void)
 {
 	os_cpu_init(); /* libc may not have had its rseq area the first time */
+	alloc_fast_open();
 	mempolicy_init();
 	WRITE_ONCE(gfp_allowed_mask, GFP_BITS_MASK);
 }
@@ -217,11 +223,21 @@ static void post_alloc_hook(struct page *page, unsigned int order, gfp_t gfp)
 		debug_alloc_pages(page, order, gfp);
 }
 
+static cold void annotate_new_pages(const void *addr, size_t size, bool zeroed)
+{
+	if (zeroed)
+		annotate_defined(addr, size);
+	else
+		annotate_undefined(addr, size);
+}
+
 void prep_new_page(struct page *page, unsigned int order, gfp_t gfp, unsigned int alloc_flags)
 {
 	post_alloc_hook(page, order, gfp);
 	if (want_init_on_alloc(gfp))
 		kernel_init_free_pages(page, order);
+	if (unlikely(annotate_listening) && !(gfp & GFP_NOLOWMEM)) /* malloc tells of its blocks itself */
+		annotate_new_pages(page_to_addr(page), PAGE_SIZE << order, want_init_on_alloc(gfp));
 	if (unlikely(order && gfp & GFP_COMP))
 		prep_compound_page(page, order);
 	if (unlikely(alloc_flags & ALLOC_NO_WATERMARKS))
@@ -519,6 +535,8 @@ void free_the_page(struct page *page, unsigned int order)
 		if (page->flags & PG_COMPOUND)
 			destroy_compound_page(page, order);
 	}
+	if (unlikely(annotate_listening))
+		annotate_noaccess(page_to_addr(page), PAGE_SIZE << order);
 	if (unlikely(page_debug))
 		debug_free_pages(pfn, 1UL << order);
 	if (pcp_allowed_order(order) && free_pcp_page(zone, page, order))

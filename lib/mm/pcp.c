@@ -374,7 +374,8 @@ static bool alloc_closed; /* for good */
 
 void alloc_fast_open(void)
 {
-	if (!READ_ONCE(alloc_closed))
+	/* The short way goes to the node of the CPU: on several nodes it must be the right one. */
+	if (!READ_ONCE(alloc_closed) && (topology.nr_nodes == 1 || os_cpu_id_fast_is_known()))
 		smp_store_release(&gfp_fast_limit, GFP_FAST_LIMIT);
 }
 

@@ -320,6 +320,11 @@ void os_cpu_init(void)
 		os_cpu_offset = (char *)&no_cpu - thread_pointer();
 }
 
+bool os_cpu_id_fast_is_known(void)
+{
+	return os_cpu_offset != (char *)&no_cpu - thread_pointer();
+}
+
 bool os_cpus_known(void)
 {
 	os_nr_cpus();

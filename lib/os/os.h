@@ -45,6 +45,7 @@ void os_sleep_ms(unsigned int ms);
  */
 extern hidden_var ptrdiff_t os_cpu_offset;
 void os_cpu_init(void);
+bool os_cpu_id_fast_is_known(void); /* it is not just 0 */
 static always_inline unsigned long os_cpu_id_fast(void)
 {
 	unsigned long cpu;

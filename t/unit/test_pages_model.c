@@ -98,7 +98,7 @@ static void do_cpu(void)
 	CPU_ZERO(&cpus);
 	CPU_SET(cpu, &cpus);
 	if (!sched_setaffinity(0, sizeof(cpus), &cpus))
-		cpu_pinned = cpu;
+		cpu_pinned = os_cpu_id() == (unsigned int)cpu ? cpu : -1;
 }
 
 static void do_drain(void)
@@ -329,7 +329,7 @@ static void pin(void)
 		;
 	CPU_ZERO(&cpus);
 	CPU_SET(cpu, &cpus);
-	if (!sched_setaffinity(0, sizeof(cpus), &cpus))
+	if (!sched_setaffinity(0, sizeof(cpus), &cpus) && os_cpu_id() == (unsigned int)cpu)
 		cpu_pinned = cpu;
 }
 
