@@ -44,13 +44,21 @@ static always_inline void list_give(struct per_cpu_list *list, long count)
 {
 	smp_store_release(&list->count, count);
 }
-/* For those who must have it: it is held for a few instructions. */
+/* Times to give up the CPU before sleeping. */
+#define TAKE_YIELDS 100
+
+/* For those who must have it: it is held for a few instructions. But whoever holds it may be kept from running by us, if
+ * we are of a higher priority: sleep then. */
 static long list_take_wait(struct per_cpu_list *list)
 {
 	long count;
+	int tries;
 
-	while ((count = list_take(list)) == PCP_TAKEN)
-		os_yield();
+	for (tries = 0; (count = list_take(list)) == PCP_TAKEN; tries++)
+		if (tries < TAKE_YIELDS)
+			os_yield();
+		else
+			os_sleep_ms(1);
 	return count;
 }
 

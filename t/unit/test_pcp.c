@@ -306,6 +306,26 @@ static void forking(void)
 	check_pcp(pcp);
 }
 
+static struct per_cpu_list *held_list;
+
+/* A holder who runs only while nobody of a higher priority does. */
+void __wrap_os_sleep_ms(unsigned int ms);
+void __wrap_os_sleep_ms(unsigned int ms)
+{
+	(void)ms;
+	must(held_list && held_list->count == PCP_TAKEN);
+	WRITE_ONCE(held_list->count, 0);
+	held_list = NULL;
+}
+
+static void holder_does_not_run(void)
+{
+	held_list = &start()->lists[0];
+	must(xchg(&held_list->count, PCP_TAKEN) == 0);
+	zone_pcp_disable(zone);
+	must(!held_list);
+}
+
 /* All lists of a zone hold at most a fraction of it, also when it grows; a list whose share is none is closed. */
 static void high_fraction(void)
 {
@@ -351,6 +371,7 @@ int main(void)
 	run_case("a disabled list stays empty", disabled);
 	run_case("what overflows is given back once whole pageblocks are free", giving_back);
 	run_case("a thread that forks waits for no list", forking);
+	run_case("who waits for a list lets its holder run", holder_does_not_run);
 	run_case("a fraction of the zone bounds the lists", high_fraction);
 	run_case("the short way of single pages", short_way);
 	run_case("random operations", random_operations);
