@@ -51,7 +51,6 @@ typedef bm_gfp_t gfp_t;
 #define GFP_BITS_MASK 0x003fffffu
 /* Until the process is set up: no waiting, no system calls, no shrinkers. */
 #define GFP_BOOT_MASK (GFP_BITS_MASK & ~(GFP_RECLAIM | GFP_IO | GFP_FS))
-#define GFP_ZONEMASK (GFP_DMA32 | GFP_MOVABLE)
 #define GFP_MOVABLE_MASK (GFP_MOVABLE | GFP_RECLAIMABLE)
 
 /* Flags below this one make no difference to a request that is served at once. */

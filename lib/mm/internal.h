@@ -24,7 +24,7 @@ struct alloc_context {
 static inline struct zone **next_zones_zonelist(struct zone **z, enum zone_type lowest, enum zone_type highest,
 						const nodemask_t *nodes)
 {
-	while (*z && ((*z)->idx > highest || (*z)->idx < lowest || (nodes && !node_isset((*z)->nid, *nodes))))
+	while (*z && ((*z)->idx > highest || (*z)->idx < lowest || (nodes && !node_isset((*z)->nid, READ_ONCE(*nodes)))))
 		z++;
 	return z;
 }

@@ -65,7 +65,6 @@ enum numa_stat_item { NUMA_HIT, NUMA_MISS, NUMA_FOREIGN, NUMA_INTERLEAVE_HIT, NU
 
 enum zone_flags {
 	ZONE_BOOSTED_WATERMARK = 0x1, /* boosted since kswapd was last woken for it */
-	ZONE_RECLAIM_LOCKED = 0x2,    /* node_reclaim is running */
 };
 
 struct zone {

@@ -19,7 +19,7 @@ void mm_init_late(void);
 
 /*
  * A block of 2^order pages, aligned to its size, reference count 1, type PAGE_HEAD; its flags still say whether it may
- * be dirty: without PG_DIRTY it reads as zero. NULL when out of memory. Any thread; no lock of rank RANK_PCP or above
+ * be dirty: without PG_DIRTY it reads as zero. NULL when out of memory. Any thread; no lock of rank RANK_WMARK or above
  * may be held; none at all if the flags let it reclaim.
  */
 struct page *alloc_pages(gfp_t gfp, unsigned int order);

@@ -16,8 +16,6 @@
 #define SLAB_MAX_ORDER 6
 #define SLAB_KEEP_EMPTY 1U /* wholly free slabs a class keeps */
 
-#define PG_PARTIAL 0x80 /* on its cache's partial list */
-
 struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
 
 /* Enough objects that a slab is worth its descriptor, few enough that it empties. */
