@@ -73,6 +73,30 @@ static unsigned long find_zero_area(const struct cma *cma, unsigned long start, 
 	return cma->count;
 }
 
+/*
+ * Bits of pages that were freed one by one, by other ways than cma_release; false: there were none. That some may be of
+ * a range that is being had just now, and is isolated, does no harm: what is in use is seen by who wants the place, too.
+ */
+static bool forget_freed_pages(struct cma *cma)
+{
+	unsigned long bit = 0, nr;
+	bool any = false;
+
+	mutex_lock(&cma_lock);
+	while ((bit = find_bit(cma, bit, cma->count, true)) < cma->count) {
+		struct block_seen b = look_at_block(cma->base_pfn + bit);
+
+		nr = min_ul(b.pfn + b.nr - cma->base_pfn, cma->count) - bit;
+		if (b.use != BLOCK_FIXED) {
+			write_bits(cma, bit, nr, false);
+			any = true;
+		}
+		bit += nr;
+	}
+	mutex_unlock(&cma_lock);
+	return any;
+}
+
 static struct page *alloc_from_area(struct cma *cma, unsigned long nr, gfp_t gfp)
 {
 	const struct zone *zone = pfn_to_zone(cma->base_pfn);
@@ -107,8 +131,11 @@ struct page *cma_alloc(unsigned long nr_pages, int nid, gfp_t gfp)
 	if (!nr_pages)
 		return NULL;
 	for (i = 0; i < nr && !page; i++)
-		if (nid < 0 || areas[i].nid == nid)
+		if (nid < 0 || areas[i].nid == nid) {
 			page = alloc_from_area(&areas[i], nr_pages, gfp);
+			if (!page && forget_freed_pages(&areas[i]))
+				page = alloc_from_area(&areas[i], nr_pages, gfp);
+		}
 	count_vm_events(page ? CMA_ALLOC_SUCCESS : CMA_ALLOC_FAIL, nr_pages);
 	return page;
 }

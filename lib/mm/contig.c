@@ -133,6 +133,9 @@ int alloc_contig_range(unsigned long start, unsigned long end, enum migratetype 
 	int err;
 
 	gfp = current_gfp_context(gfp);
+	/* Freed one by one, pages of an area go into no list but that of movable ones. */
+	if (mt == MIGRATE_CMA)
+		gfp = (gfp & ~GFP_MOVABLE_MASK) | GFP_MOVABLE;
 	err = start_isolate_page_range(start, end, mt);
 	if (err)
 		return err;

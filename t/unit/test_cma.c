@@ -230,6 +230,35 @@ static void contig_asks_it_first(void)
 	must(in == pfn_to_page(area));
 }
 
+/* Pages that are given back one by one are the area's again: nobody else is served from it, and it is had as a whole. */
+static void freed_singly(void)
+{
+	struct page *page, *other;
+	unsigned long i;
+
+	start();
+	/* Twice: then what comes is dirty, as what is in the lists. */
+	must(alloc_contig_pages(AREA_PAGES, GFP_KERNEL, -1, NULL) == pfn_to_page(area));
+	free_contig_range(area, AREA_PAGES);
+	must((other = alloc_pages(GFP_KERNEL, 0)) && !in_area(other));
+	page = alloc_contig_pages(AREA_PAGES, GFP_KERNEL, -1, NULL);
+	must(page == pfn_to_page(area));
+	for (i = 0; i < AREA_PAGES; i++)
+		if (!free_block_fast(page + i, 0))
+			free_pages(page + i, 0);
+	for (i = 0; i < AREA_PAGES / 2; i++)
+		must((other = alloc_pages(GFP_KERNEL, 0)) && !in_area(other), "page %lu", i);
+	must(alloc_contig_pages(AREA_PAGES, GFP_KERNEL, -1, NULL) == page);
+	/* What is still in use is not given out. */
+	free_pages(page, 0);
+	free_pages(page + 2, 0);
+	other = alloc_contig_pages(1, GFP_KERNEL, -1, NULL);
+	must(other == page || other == page + 2);
+	other = alloc_contig_pages(2, GFP_KERNEL, -1, NULL);
+	must(other && !in_area(other));
+	check_zone(zone);
+}
+
 static void several(void)
 {
 	struct page *page[3];
@@ -288,6 +317,7 @@ int main(void)
 	run_case("around what is in use", around_fixed_pages);
 	run_case("an area is never given back, its memory is", kept);
 	run_case("contiguous pages come from an area first", contig_asks_it_first);
+	run_case("pages of an area that are freed one by one", freed_singly);
 	run_case("several areas", several);
 	run_case("no memory for one", no_memory);
 	run_case("areas by configuration", configured);
