@@ -9,6 +9,7 @@
 #include "base/message.h"
 #include "mm/arena.h"
 #include "mm/current.h"
+#include "mm/fault_inject.h"
 #include "mm/mempolicy.h"
 #include "mm/migrate.h"
 #include "mm/page_alloc.h"
@@ -270,6 +271,8 @@ struct page *alloc_contig_pages(unsigned long nr_pages, gfp_t gfp, int nid, cons
 	if (!nr_pages || nr_pages > CONTIG_PAGES_MAX || gfp & GFP_DMA32)
 		return NULL;
 	gfp = current_gfp_context(gfp & READ_ONCE(gfp_allowed_mask));
+	if (unlikely(READ_ONCE(fail_page_alloc_enabled)) && should_fail_alloc_page(gfp, order_for_pages(nr_pages)))
+		return NULL;
 	if (nid >= 0)
 		return contig_from_nodes(nr_pages, gfp, nid, nodemask);
 	pol = get_task_policy(gfp);

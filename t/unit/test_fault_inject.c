@@ -8,6 +8,7 @@
 
 #include "malloc/heap.h"
 #include "mm/fault_inject.h"
+#include "mm/page_isolation.h"
 #include "mm/vmstat.h"
 #include "model.h"
 
@@ -215,6 +216,10 @@ static void case_pages(void)
 	must(!fail_page_alloc_enabled, "the last failure ends it");
 	set_pages(100, -1);
 	must(page_fails(GFP_KERNEL, 0));
+	must(!alloc_contig_pages(3, GFP_KERNEL, -1, NULL), "contiguous pages too");
+	fail_page_alloc.min_order = 2;
+	must(!alloc_contig_pages(3, GFP_KERNEL, -1, NULL) && alloc_contig_pages(2, GFP_KERNEL, -1, NULL));
+	fail_page_alloc.min_order = 0;
 	set_pages(0, -1);
 	must(!page_fails(GFP_KERNEL, 0) && !fail_page_alloc_enabled);
 }
