@@ -132,7 +132,7 @@ __attribute__((constructor)) static void configure(int argc, char **argv, char *
 		read_environment(envp);
 	mm_init_late();
 	apply_options();
-	if (tunables.show_stats)
+	if (tunables.show_stats || tunables.stats_file[0]) /* which may turn out not to be writable */
 		stats_keep_stderr();
 	if (tunables.verbose)
 		say_hello();

@@ -78,7 +78,8 @@ void heap_stats_read(struct heap_stats *s)
 	}
 	s->dirty += blocks_to_bytes(READ_ONCE(arena_stats.dirty));
 	s->mapped = blocks_to_bytes(READ_ONCE(arena_stats.mapped) + lowmem_mapped());
-	s->mapped_peak = blocks_to_bytes(READ_ONCE(arena_stats.mapped_peak));
+	/* What is below 4 GiB has no peak of its own. */
+	s->mapped_peak = max_ul(blocks_to_bytes(READ_ONCE(arena_stats.mapped_peak)), s->mapped);
 	s->held = blocks_to_bytes(READ_ONCE(arena_stats.used) + lowmem_used() + READ_ONCE(arena_stats.dirty)) -
 		  (clean << PAGE_SHIFT);
 	s->held_peak = blocks_to_bytes(READ_ONCE(arena_stats.used_peak));

@@ -16,6 +16,9 @@ is $? 1 "false stays false"
 LD_PRELOAD=$BM_LIB BUDDYMALLOC_SHOW_STATS=1 env true 2>shown
 grep -q '^buddymalloc [^ ]* pid [0-9]* true: summary' shown
 ok $? "BUDDYMALLOC_SHOW_STATS=1 shows the summary on stderr"
+LD_PRELOAD=$BM_LIB BUDDYMALLOC_CONF=stats_file:/nonexistent/file "$(command -v env)" echo hello >/dev/null 2>shown
+grep -q '^buddymalloc [^ ]* pid [0-9]* echo: summary' shown
+ok $? "and so does a stats_file that cannot be written, in a program that closes stderr"
 
 # Shells (dash ends by _exit, bash does not) wait for somebody to open the gate, and then all end at once.
 rm -f "$STATS_FILE"

@@ -65,6 +65,10 @@ static void figures(void)
 	must(s.in_use == before.in_use && s.cached == 0 && !s.huge_blocks && s.nr_runs == before.nr_runs);
 	must(s.dirty == 0, "nothing is dirty after a trim: %zu", s.dirty);
 	must(s.held_peak >= 6 * MiB && s.mapped_peak >= 6 * MiB);
+	for (i = 0; i < 8; i++)
+		(void)alloc_pages(GFP_KERNEL | GFP_DMA32 | GFP_NOWARN, MAX_ORDER - 1);
+	heap_stats_read(&s);
+	check_sums(&s);
 }
 
 /* "Node 0, zone   Normal   n0 n1 ... n10 ": each figure is the zone's. */
