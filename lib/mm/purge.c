@@ -28,6 +28,28 @@ static bool can_offline(const struct zone *zone, unsigned int order)
 	return !high || zone->nr_free_pages >= high + (1UL << order);
 }
 
+/* A wholly free block comes off the lists: the largest, or no more than one pageblock if the high mark forbids that.
+ * Its order, 0: none may go. */
+static unsigned int take_offline_block(struct zone *zone, enum migratetype mt, unsigned long *pfn, bool *dirty)
+{
+	uint32_t large = zone->free_area[MAX_ORDER - 1].free_list[mt],
+		 small = zone->free_area[PAGEBLOCK_ORDER].free_list[mt];
+	bool one = !can_offline(zone, MAX_ORDER - 1);
+	unsigned int order;
+
+	if (one && !can_offline(zone, PAGEBLOCK_ORDER))
+		return 0;
+	*pfn = large == NO_PFN || (one && small != NO_PFN) ? small : large;
+	if (*pfn == NO_PFN)
+		return 0;
+	order = pfn_to_page(*pfn)->order;
+	*dirty = pfn_to_page(*pfn)->flags & PG_DIRTY;
+	del_page_from_free_list(zone, pfn_to_page(*pfn));
+	if (one && order > PAGEBLOCK_ORDER)
+		free_one_page(zone, *pfn + PAGEBLOCK_PAGES, --order, *dirty);
+	return order;
+}
+
 /* Take one wholly free block off the zone; its order, 0 when there is none. */
 static unsigned int offline_free_block(struct zone *zone, unsigned long keep, unsigned long *pfn, bool *dirty)
 {
@@ -36,21 +58,13 @@ static unsigned int offline_free_block(struct zone *zone, unsigned long keep, un
 
 	mutex_lock(&zone->lock);
 	for (mt = 0; mt < MIGRATE_PCPTYPES && zone->nr_free_blocks > keep && !order; mt++) {
-		unsigned int o;
-
-		for (o = MAX_ORDER - 1; o >= PAGEBLOCK_ORDER; o--)
-			if (zone->free_area[o].free_list[mt] != NO_PFN)
-				break;
-		if (o < PAGEBLOCK_ORDER || !can_offline(zone, o))
+		order = take_offline_block(zone, mt, pfn, dirty);
+		if (!order)
 			continue;
-		order = o;
-		*pfn = zone->free_area[o].free_list[mt];
-		*dirty = pfn_to_page(*pfn)->flags & PG_DIRTY;
-		del_page_from_free_list(zone, pfn_to_page(*pfn));
-		for (at = *pfn; at < *pfn + (1UL << o); at += PAGEBLOCK_PAGES)
+		for (at = *pfn; at < *pfn + (1UL << order); at += PAGEBLOCK_PAGES)
 			WRITE_ONCE(pfn_to_block(at)->state, PB_OFFLINE);
-		ADD_ONCE(zone->managed_pages, -(1UL << o));
-		ADD_ONCE(zone->nr_given_back, 1UL << (o - PAGEBLOCK_ORDER));
+		ADD_ONCE(zone->managed_pages, -(1UL << order));
+		ADD_ONCE(zone->nr_given_back, 1UL << (order - PAGEBLOCK_ORDER));
 	}
 	mutex_unlock(&zone->lock);
 	if (order && unlikely(READ_ONCE(min_free_kbytes)))
