@@ -158,21 +158,21 @@ static void for_all_zone_locks(void (*fn)(struct mutex *))
 		fn(&zone->lock);
 }
 
-/* Per-CPU lists first: they are whole while we hold them. */
+/* Per-CPU lists inside: while it is locked a zone gets none, so that those that are let go are those that were held. */
 void zones_lock_all(void)
 {
-	pcp_lock_all();
 	for_all_zone_locks(mutex_lock);
+	pcp_lock_all();
 }
 
 void zones_unlock_all(void)
 {
-	for_all_zone_locks(mutex_unlock);
 	pcp_unlock_all();
+	for_all_zone_locks(mutex_unlock);
 }
 
 void zones_reinit_after_fork(void)
 {
-	for_all_zone_locks(mutex_reinit_after_fork);
 	pcp_unlock_all();
+	for_all_zone_locks(mutex_reinit_after_fork);
 }

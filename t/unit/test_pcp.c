@@ -307,13 +307,14 @@ static void forking(void)
 }
 
 static struct per_cpu_list *held_list;
+static bool forks;
 
 /* A holder who runs only while nobody of a higher priority does. */
 void __wrap_os_sleep_ms(unsigned int ms);
 void __wrap_os_sleep_ms(unsigned int ms)
 {
 	(void)ms;
-	must(held_list && held_list->count == PCP_TAKEN);
+	must(held_list && held_list->count == PCP_TAKEN && (!forks || zone->lock.state));
 	WRITE_ONCE(held_list->count, 0);
 	held_list = NULL;
 }
@@ -324,6 +325,14 @@ static void holder_does_not_run(void)
 	must(xchg(&held_list->count, PCP_TAKEN) == 0);
 	zone_pcp_disable(zone);
 	must(!held_list);
+	zone_pcp_enable(zone);
+	/* No zone gets its lists while fork takes them. */
+	forks = true;
+	held_list = &zone->pageset[0].lists[0];
+	must(xchg(&held_list->count, PCP_TAKEN) == 0);
+	zones_lock_all();
+	must(!held_list);
+	zones_unlock_all();
 }
 
 /* All lists of a zone hold at most a fraction of it, also when it grows; a list whose share is none is closed. */
