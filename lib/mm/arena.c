@@ -99,7 +99,7 @@ static bool arena_grow(unsigned long nr, unsigned long align, int nid)
 		const struct pageblock *last = top > FIRST_BLOCK ? block_at(top - 1) : NULL;
 
 		/* A free range that ends at the top is lengthened, not stranded. */
-		if (last && last->state == PB_FREE && (last->flags & PBF_MAPPED) && last->nid == nid)
+		if (last && READ_ONCE(last->state) == PB_FREE && (last->flags & PBF_MAPPED) && last->nid == nid)
 			start = top - last->nr;
 		start = align_block(start, align);
 		need = start + nr > top ? start + nr - top : 1;
@@ -477,15 +477,18 @@ void check_arena(void)
 	for (pb = FIRST_BLOCK; pb < range_top(); pb += nr) {
 		const struct pageblock *b = block_at(pb);
 
-		nr = b->state == PB_FREE ? b->nr : 1;
-		if (!nr || pb + nr > range_top() || (b->state == PB_FREE && block_at(pb + nr - 1)->nr != nr))
+		bool is_free = READ_ONCE(b->state) == PB_FREE;
+
+		nr = is_free ? b->nr : 1;
+		if (!nr || pb + nr > range_top() || (is_free && block_at(pb + nr - 1)->nr != nr))
 			bm_fatal("check_arena: free range at pageblock %lu has length %lu", pb, nr);
 		for (i = pb; i < pb + nr; i++) {
-			if (b->state == PB_FREE && !same_kind(block_at(i), b))
+			if (is_free && !same_kind(block_at(i), b))
 				bm_fatal("check_arena: pageblock %lu does not belong to its free range", i);
-			dirty += block_at(i)->state == PB_FREE && (block_at(i)->flags & PBF_DIRTY);
-			used += block_at(i)->state == PB_ZONE || block_at(i)->state == PB_OFFLINE ||
-				block_at(i)->state == PB_HUGE;
+			unsigned int state = READ_ONCE(block_at(i)->state);
+
+			dirty += state == PB_FREE && (block_at(i)->flags & PBF_DIRTY);
+			used += state == PB_ZONE || state == PB_OFFLINE || state == PB_HUGE;
 			mapped += !!(block_at(i)->flags & PBF_MAPPED);
 		}
 	}

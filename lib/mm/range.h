@@ -20,7 +20,8 @@ static always_inline struct pageblock *block_at(unsigned long pb)
 /* May two neighbouring pageblocks be in one free range? */
 static always_inline bool same_kind(const struct pageblock *a, const struct pageblock *b)
 {
-	return a->state == PB_FREE && b->state == PB_FREE && a->nid == b->nid && !((a->flags ^ b->flags) & PBF_MAPPED);
+	return READ_ONCE(a->state) == PB_FREE && READ_ONCE(b->state) == PB_FREE && a->nid == b->nid &&
+	       !((a->flags ^ b->flags) & PBF_MAPPED);
 }
 
 /* The first pageblock that was never taken from the window. */
