@@ -117,6 +117,43 @@ BM_API int bm_set_page_movable(void *addr, const struct bm_movable_ops *ops, voi
 BM_API int bm_compact_memory(int nid);
 
 /*
+ * Shrinkers: caches of the application's own that are asked to free something when memory ends, before anything fails.
+ * count says how many objects could be freed on the node sc->nid, as an estimate; an object is what costs the same to
+ * make again, of whatever size. scan frees about sc->nr_to_scan of them, least needed first, and returns how many it
+ * freed: only what really was, since allocations are tried again as long as it says so. It may set sc->nr_scanned, how
+ * many it has looked at, else that is nr_to_scan. seeks is what an object costs to make again, 2 if nothing is known; a
+ * cache with a higher one is asked for less, with 0 for half of what it has each time.
+ *
+ * Both run on any thread that allocates with BM_GFP_FS (malloc does, outside of BM_SCOPE_NOFS), at any time and on many
+ * at once; with no lock of the library held, but maybe any of the application's: so a shrinker takes its own by
+ * trylock, and returns BM_SHRINK_STOP from scan, 0 from count, where that fails. What was not scanned is put off, not forgotten.
+ * They may free; they may allocate, but get only what is left of the reserve, often NULL, and no shrinker is called for
+ * that. They return: no longjmp, no exception, no end of the thread. [struct shrinker]
+ */
+struct bm_shrink_control {
+	bm_gfp_t gfp; /* of the request that wants memory */
+	int nid;
+	unsigned long nr_to_scan, nr_scanned;
+};
+struct bm_shrinker_ops {
+	unsigned long (*count)(void *arg, struct bm_shrink_control *sc);
+	unsigned long (*scan)(void *arg, struct bm_shrink_control *sc);
+};
+#define BM_SHRINK_STOP (~0UL)	   /* scan: would deadlock, come back later */
+#define BM_SHRINK_EMPTY (~0UL - 1) /* count: nothing here at all, and what was put off is void */
+typedef struct bm_shrinker bm_shrinker_t;
+/* name (its first 31 bytes are kept) and ops are copied. NULL with EINVAL: no name, an operation is missing or seeks is
+ * negative; or with ENOMEM. Shrinkers are called in the order of their registration. [register_shrinker] */
+BM_API bm_shrinker_t *bm_shrinker_register(const char *name, const struct bm_shrinker_ops *ops, void *arg, int seeks);
+/*
+ * Returns once no call of it is running, and none begins any more; so hold nothing that its calls wait for. From within
+ * a call of its own: once no other call of it is running, and that one is the last. Two shrinkers must not unregister
+ * each other. NULL is nothing; what is not registered (any more): nothing happens, but errno is EINVAL.
+ * [unregister_shrinker]
+ */
+BM_API void bm_shrinker_unregister(bm_shrinker_t *s);
+
+/*
  * Scopes: until restored, every allocation of this thread is without those rights, whoever asks. Returns what to give
  * to bm_memalloc_restore: all scopes that were in force before. They nest. Bits that are no scope are ignored. Both are
  * async-signal-safe. [memalloc_nofs_save and kin]
@@ -150,8 +187,9 @@ BM_API int bm_ctl_set(const char *name, const char *value);
 /*
  * Write a report to the descriptor fd, in the format of the file of the same name below /proc: "buddyinfo",
  * "pagetypeinfo", "zoneinfo", "vmstat", "slabinfo"; below debugfs: "extfrag_index", "unusable_index", "page_owner"; or
- * "summary" (bytes in use, held and peak, arenas, hugepages, slabs). 0, or -EINVAL for an unknown report.
- * Async-signal-safe: takes no lock, so figures of one report may be from slightly different moments.
+ * "summary" (bytes in use, held and peak, arenas, hugepages, slabs), "shrinkers" (of each: calls of scan, objects freed
+ * and put off). 0, or -EINVAL for an unknown report. Async-signal-safe: waits for no lock, so figures of one report may
+ * be from slightly different moments.
  */
 BM_API int bm_stats_print(int fd, const char *what);
 

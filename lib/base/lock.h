@@ -20,6 +20,7 @@ enum lock_rank {
 	RANK_ARENA,    /* pageblock ranges */
 	RANK_LOWMEM,   /* pageblocks below 4 GiB */
 	RANK_MOVABLE,  /* movable blocks and their operations */
+	RANK_SHRINKER, /* the list of the application's shrinkers */
 	NR_LOCK_RANKS
 };
 

@@ -13,6 +13,8 @@
 #include "mm/lowmem.h"
 #include "mm/mmzone.h"
 #include "mm/page_isolation.h"
+#include "mm/shrinker.h"
+#include "mm/vmscan.h"
 #include "slab/slab.h"
 #include "slab/tcache.h"
 
@@ -32,12 +34,14 @@ void fork_prepare(void)
 	arena_lock_all();
 	lowmem_lock_all();
 	movable_lock_all();
+	shrinkers_lock_all();
 	mutex_hold_for_fork(true);
 }
 
 void fork_parent(void)
 {
 	mutex_hold_for_fork(false);
+	shrinkers_unlock_all();
 	movable_unlock_all();
 	lowmem_unlock_all();
 	arena_unlock_all();
@@ -52,6 +56,7 @@ void fork_parent(void)
 void fork_child(void)
 {
 	mutex_hold_for_fork(false);
+	shrinkers_reinit_after_fork();
 	movable_reinit_after_fork();
 	lowmem_reinit_after_fork();
 	arena_reinit_after_fork();
@@ -59,6 +64,7 @@ void fork_child(void)
 	cma_reinit_after_fork();
 	watermark_reinit_after_fork();
 	isolation_reinit_after_fork();
+	vmscan_reinit_after_fork();
 	slab_reinit_after_fork();
 	tcache_reinit_after_fork();
 	oom_reinit_after_fork();

@@ -14,10 +14,18 @@
 #include "malloc/memcheck.h"
 #include "mm/fault_inject.h"
 #include "mm/page_alloc.h"
+#include "mm/shrinker.h"
+#include "mm/vmscan.h"
+#include "os/os.h"
 #include "slab/run.h"
+#include "slab/slab.h"
 
 /* Blocks that shrink keep their place while this share of them is still used. */
 #define SHRINK_IN_PLACE 2
+
+/* Objects that the application's shrinkers are asked for: at least, and when it is given up. */
+#define RECLAIM_MIN 32UL
+#define RECLAIM_MAX (1UL << 48)
 
 const struct heap_forward *heap_forward;
 
@@ -28,11 +36,39 @@ static void *out_of_memory(void)
 }
 
 /* Bring home what caches hold, and give back what is free; true if that was anything. */
-static cold bool reclaim(void)
+static bool reclaim_own(void)
 {
 	tcache_flush();
 	slab_reclaim();
 	return mm_trim(0) > 0;
+}
+
+/* A block that no limit could ever allow is not worth the application's caches. */
+static bool hopeless(size_t size)
+{
+	return size >= os_rlimit_as() || size >= os_rlimit_data();
+}
+
+/*
+ * After a failure: shall the request for size bytes, of the slab class or 0, be tried again? *effort is 0 at first. Our
+ * own caches come first; then the application's are asked, for more each time, as long as that frees something. What
+ * they freed may be an object of the class, and no page.
+ */
+static cold bool reclaim(size_t size, unsigned int class, unsigned long *effort)
+{
+	bool first = !*effort;
+
+	if (first) {
+		*effort = max_ul(size_to_pages(size), RECLAIM_MIN);
+		if (reclaim_own() || (class && class < FIRST_RUN_CLASS && slab_has_free(&kmem_caches[class])))
+			return true;
+	}
+	if (!have_shrinkers() || *effort > RECLAIM_MAX || hopeless(size) ||
+	    !shrink_application(current_gfp_context(GFP_MALLOC), *effort))
+		return false;
+	*effort *= 2;
+	reclaim_own();
+	return true;
 }
 
 /* Is this one of the requests that a test wants to fail? */
@@ -45,10 +81,11 @@ static always_inline bool fault_injected(size_t size)
 static void *alloc_class(unsigned int class, size_t size, gfp_t gfp, unsigned long caller)
 {
 	void *p = tcache_alloc(class);
+	unsigned long effort = 0;
 
 	if (unlikely(!p))
 		p = tcache_alloc_slow(class);
-	if (unlikely(!p) && reclaim())
+	while (unlikely(!p) && reclaim(class_size(class), class, &effort))
 		p = tcache_alloc_slow(class);
 	if (likely(p))
 		trace_kmalloc(caller, p, size, size_classes.size[class], gfp);
@@ -57,12 +94,13 @@ static void *alloc_class(unsigned int class, size_t size, gfp_t gfp, unsigned lo
 
 static void *alloc_huge(size_t size, size_t align, bool *zeroed, gfp_t gfp, unsigned long caller)
 {
+	unsigned long effort = 0;
 	void *p;
 
 	if (size > HEAP_SIZE_MAX)
 		return NULL;
 	p = huge_alloc(size, align, zeroed);
-	if (unlikely(!p) && reclaim())
+	while (unlikely(!p) && reclaim(size, 0, &effort))
 		p = huge_alloc(size, align, zeroed);
 	if (likely(p))
 		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), gfp);
@@ -228,10 +266,11 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 		p = alloc_huge(size, align, &zeroed, GFP_MALLOC, caller);
 	} else if (max_ul(size, align) > SLAB_SIZE_MAX) {
 		unsigned int order = align > PAGE_SIZE ? order_for_pages(align >> PAGE_SHIFT) : 0;
+		unsigned long effort = 0;
 
 		class = size_to_class(max_ul(size, SLAB_SIZE_MAX + 1));
 		p = run_alloc(class, order, &zeroed);
-		if (!p && reclaim())
+		while (!p && reclaim(max_ul(size, align), 0, &effort))
 			p = run_alloc(class, order, &zeroed);
 		if (likely(p))
 			trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);

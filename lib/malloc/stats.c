@@ -16,6 +16,7 @@
 #include "mm/lowmem.h"
 #include "mm/page_alloc.h"
 #include "mm/page_owner.h"
+#include "mm/shrinker.h"
 #include "mm/vmstat.h"
 #include "os/os.h"
 #include "slab/run.h"
@@ -132,6 +133,7 @@ static const struct {
 	{ "unusable_index", print_unusable_index },
 	{ "page_owner", print_page_owner },
 	{ "slabinfo", print_slabinfo },
+	{ "shrinkers", print_shrinkers },
 };
 
 int bm_stats_print(int fd, const char *what)

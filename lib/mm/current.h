@@ -28,6 +28,8 @@ struct task {
 	unsigned int flags;	 /* PF_* */
 	bool has_policy;	 /* policy is in force; else the process's is still to be copied there */
 	uint8_t il_prev;	 /* interleave: the node used last, plus 1; 0: none yet */
+	uint8_t reclaims_node;	 /* is in node_reclaim for this node, plus 1; 0: is not */
+	struct bm_shrinker *shrinker; /* of the application's: this thread is at it */
 	struct mempolicy policy; /* this thread's own; nobody else looks */
 };
 extern thread_local_var struct task current_task;

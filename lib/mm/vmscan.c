@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Direct reclaim over the built-in shrinkers, in the order in which they were registered.
+ * Direct reclaim: over the built-in shrinkers, in the order in which they were registered, with all effort; only if
+ * that was not enough, over the application's.
  */
 #include "mm/vmscan.h"
 
@@ -8,9 +9,9 @@
 #include "mm/current.h"
 #include "mm/mempolicy.h"
 #include "mm/page_alloc.h"
+#include "mm/shrinker.h"
 #include "mm/vmstat.h"
 
-#define DEF_PRIORITY 12
 #define SWAP_CLUSTER_MAX 32UL	  /* pages that end a round */
 #define RECLAIM_DISTANCE 30	  /* farther nodes are not worth reclaiming here for */
 
@@ -63,9 +64,10 @@ static unsigned long do_shrink(gfp_t gfp, int nid, unsigned long enough, unsigne
 unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int order, gfp_t gfp,
 				const nodemask_t *nodemask)
 {
-	unsigned long freed = 0, scanned = 0;
+	unsigned long freed = 0, scanned = 0, enough = max_ul(SWAP_CLUSTER_MAX, 1UL << order);
 	nodemask_t done = 0;
 	unsigned int i;
+	int nid;
 
 	count_vm_event(ALLOCSTALL);
 	for (i = 0; i < zonelist->nr; i++) {
@@ -77,22 +79,36 @@ unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int or
 		if (cpusets_enabled() && !cpuset_zone_allowed(zone, GFP_KERNEL | GFP_HARDWALL))
 			continue;
 		done |= 1UL << zone->nid;
-		freed += do_shrink(gfp, zone->nid, max_ul(SWAP_CLUSTER_MAX, 1UL << order), &scanned);
+		freed += do_shrink(gfp, zone->nid, enough, &scanned);
 	}
 	count_vm_events(SLABS_SCANNED, scanned);
 	count_vm_events(PGSCAN_DIRECT, scanned);
 	count_vm_events(PGSTEAL_DIRECT, freed);
+	for_each_online_node (nid)
+		if (freed < enough && node_isset(nid, done))
+			freed += shrink_slab_app(gfp, nid, enough - freed);
 	return freed;
 }
 
 unsigned long zone_reclaimable_pages(const struct zone *zone)
 {
-	unsigned long nr = 0;
+	unsigned long nr = shrinkers_freeable(zone->nid);
 	struct shrinker *s;
 
 	for (s = shrinkers; s; s = s->next)
 		nr += s->count(zone->nid);
 	return nr;
+}
+
+unsigned long shrink_application(gfp_t gfp, unsigned long enough)
+{
+	unsigned long freed = 0;
+	int nid;
+
+	for_each_online_node (nid)
+		if (freed < enough)
+			freed += shrink_slab_app(gfp, nid, enough - freed);
+	return freed;
 }
 
 bool zone_allows_reclaim(const struct zone *local, const struct zone *zone)
@@ -116,13 +132,26 @@ int node_reclaim(pg_data_t *pgdat, gfp_t gfp, unsigned int order)
 		atomic_sub_return(&pgdat->reclaiming, 1);
 		return NODE_RECLAIM_NOSCAN;
 	}
+	current->reclaims_node = (uint8_t)(pgdat->node_id + 1);
 	freed = do_shrink(gfp, pgdat->node_id, enough, &scanned);
+	if (freed < enough)
+		freed += shrink_slab_app(gfp, pgdat->node_id, enough - freed);
+	current->reclaims_node = 0;
 	atomic_sub_return(&pgdat->reclaiming, 1);
 	count_vm_events(SLABS_SCANNED, scanned);
 	count_vm_event(freed >= enough ? ZONE_RECLAIM_SUCCESS : ZONE_RECLAIM_FAILED);
 	return freed >= enough ? NODE_RECLAIM_SUCCESS : NODE_RECLAIM_SOME;
 }
 
+void vmscan_reinit_after_fork(void)
+{
+	int nid;
+
+	for_each_online_node (nid)
+		NODE_DATA(nid)->reclaiming = current->reclaims_node == nid + 1;
+}
+
+/* The application's first: what they free goes to ours. */
 unsigned long drop_caches(unsigned int what)
 {
 	unsigned long bytes = 0, scanned = 0;
@@ -130,6 +159,7 @@ unsigned long drop_caches(unsigned int what)
 
 	if (what & 2) {
 		count_vm_event(DROP_SLAB);
+		shrink_application(current_gfp_context(GFP_KERNEL), ~0UL);
 		for_each_online_node (nid)
 			bytes += do_shrink(GFP_KERNEL, nid, ~0UL, &scanned) << PAGE_SHIFT;
 		count_vm_events(SLABS_SCANNED, scanned);

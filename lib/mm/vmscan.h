@@ -30,13 +30,19 @@ unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int or
 /* Pages that reclaim may yet free on this zone's node. */
 unsigned long zone_reclaimable_pages(const struct zone *zone);
 
+/* The application's shrinkers alone, on every node, until they say that so many objects were freed; how many were. */
+unsigned long shrink_application(gfp_t gfp, unsigned long enough);
+
 /* vm.zone_reclaim_mode: reclaim on the near node before going to a far one. */
 extern unsigned long node_reclaim_mode;
 enum { NODE_RECLAIM_NOSCAN = -2, NODE_RECLAIM_FULL = -1, NODE_RECLAIM_SOME = 0, NODE_RECLAIM_SUCCESS = 1 };
 bool zone_allows_reclaim(const struct zone *local, const struct zone *zone);
 int node_reclaim(pg_data_t *pgdat, gfp_t gfp, unsigned int order);
 
-/* vm.drop_caches: 1 pages, 2 slabs, 3 both. Bytes given back. */
+/* In the child no other thread is in node_reclaim. */
+void vmscan_reinit_after_fork(void);
+
+/* vm.drop_caches: 1 pages, 2 slabs and the application's shrinkers, 3 both. Bytes given back. */
 unsigned long drop_caches(unsigned int what);
 
 /* The zone is near its low mark, or (gfp 0) was boosted. No thread reclaims in the background yet: a boost makes zones

@@ -359,6 +359,16 @@ static void shrink_cache(struct kmem_cache *cache)
 	free_slab_list(empty);
 }
 
+bool slab_has_free(struct kmem_cache *cache)
+{
+	bool has;
+
+	mutex_lock(&cache->lock);
+	has = cache->partial_head != NO_PFN;
+	mutex_unlock(&cache->lock);
+	return has;
+}
+
 void slab_reclaim(void)
 {
 	unsigned int class, nr;

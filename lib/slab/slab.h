@@ -59,6 +59,9 @@ static always_inline bool cache_is_sparse(const struct kmem_cache *cache)
 	return held > SPARSE_BYTES_MIN && READ_ONCE(cache->nr_active) * cache->size < held / 4;
 }
 
+/* Has it a free object in a slab, at this moment? */
+bool slab_has_free(struct kmem_cache *cache);
+
 /* Say, as the foreign_free tunable wants it, that a block was freed by a pointer into its middle. */
 void report_bad_free(const void *addr, size_t offset, size_t size);
 

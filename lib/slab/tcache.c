@@ -17,8 +17,10 @@
 #include "mm/arena.h"
 #include "mm/fault_inject.h"
 #include "mm/page_alloc.h"
+#include "mm/vmscan.h"
 #include "os/os.h"
 #include "slab/run.h"
+#include "slab/slabinfo.h"
 
 #define MAGAZINE_BYTES (128 * KiB)
 #define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
@@ -197,8 +199,40 @@ void tcache_exit(void)
 		quiesce();
 }
 
+/* Pages' worth in this thread's lists; how many of them come free is seen when they are brought home. */
+static unsigned long count_lists(int nid)
+{
+	unsigned long bytes = 0;
+	unsigned int class;
+
+	(void)nid;
+	if (tcache.state != TCACHE_ACTIVE)
+		return 0;
+	for (class = 1; class < NR_CLASSES; class++) {
+		int nr = (int)tcache.cap[class] - tcache.room[class];
+
+		if (class < FIRST_RUN_CLASS && tcache.spare[class])
+			nr += (int)tcache.spare_nr[class];
+		bytes += nr > 0 ? (unsigned long)nr * class_size(class) : 0;
+	}
+	return bytes >> PAGE_SHIFT;
+}
+
+static unsigned long scan_lists(int nid, unsigned long nr_pages)
+{
+	unsigned long before = nr_slab_pages();
+
+	(void)nid;
+	(void)nr_pages;
+	tcache_flush();
+	return before - min_ul(before, nr_slab_pages());
+}
+
 void tcache_init(void (*on_second_thread)(void))
 {
+	static struct shrinker shrinker = { .name = "tcache", .count = count_lists, .scan = scan_lists };
+
+	register_shrinker(&shrinker);
 	registry.on_second = on_second_thread;
 	failslab_hook = tcache_close_all;
 }
@@ -344,6 +378,9 @@ cold void *tcache_alloc_slow(unsigned int class)
 		if (!nr)
 			return NULL;
 	}
+	/* While pages were sought a shrinker may have run here, and freed. */
+	if (unlikely(tc->head[class]))
+		flush_class(tc, class);
 	set_list(tc, class, chain->next, nr - 1);
 	return chain;
 }
