@@ -151,7 +151,7 @@ static always_inline bool free_block_fast(struct page *page, unsigned int order)
 	struct per_cpu_list *list = &pcp->lists[pcp_index(order, MIGRATE_UNMOVABLE)];
 	long count;
 
-	if (unlikely(data_race(page->word) != list->word))
+	if (unlikely(data_race(page->word) != data_race(list->word)))
 		return false;
 	count = __atomic_exchange_n(&list->count, PCP_TAKEN, __ATOMIC_ACQUIRE);
 	if (unlikely((unsigned long)count >= data_race(list->high))) {
