@@ -224,6 +224,163 @@ static void joined_reserve(void)
 	must(!zone->nr_reserved_highatomic && zone->free_area[MAX_ORDER - 1].free_list[MIGRATE_MOVABLE] == pfn);
 }
 
+static struct page *from(unsigned int order, enum migratetype mt, unsigned int alloc_flags)
+{
+	struct page *page;
+
+	mutex_lock(&zone->lock);
+	page = rmqueue_buddy(zone, order, mt, alloc_flags);
+	mutex_unlock(&zone->lock);
+	return page;
+}
+
+/* Of nr pages of a pageblock every second group of 2^order is free. */
+static void free_every_second(struct page *page, unsigned long nr, unsigned int order)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i += 2UL << order)
+		free_pages_exact(page + i, 1UL << order);
+}
+
+/* Less than half of it is free or alike: a block is lent, the pageblock stays what it is. */
+static void lent(void)
+{
+	struct page *page[2], *got;
+
+	two_full_blocks(GFP_RECLAIMABLE, GFP_RECLAIMABLE, page);
+	free_pages_exact(page[0] + 256, 128);
+	got = from(3, MIGRATE_UNMOVABLE, 0);
+	must(got && zone->nr_fallback == 1 && !zone->nr_stolen && type_of(got) == MIGRATE_RECLAIMABLE);
+	must(zone->free_area[6].free_list[MIGRATE_RECLAIMABLE] != NO_PFN, "the rest of it, too");
+	check_zone(zone);
+}
+
+/* What is not movable in a movable pageblock is most likely like us. */
+static void claimed_from_movable(void)
+{
+	struct page *page[2], *got;
+
+	two_full_blocks(GFP_MOVABLE, GFP_MOVABLE, page);
+	free_pages_exact(page[0] + 256, 128);
+	got = from(3, MIGRATE_UNMOVABLE, 0);
+	must(got && zone->nr_stolen == 1 && type_of(got) == MIGRATE_UNMOVABLE);
+	check_zone(zone);
+}
+
+static void not_claimed_from_movable(void)
+{
+	struct page *page[2], *got;
+
+	two_full_blocks(GFP_MOVABLE, GFP_MOVABLE, page);
+	page[0]->order = 8;
+	page[0]->flags |= PG_MOVABLE;
+	page[0][256].type = PAGE_HEAD;
+	page[0][256].order = 7;
+	page[0][256].flags = PG_MOVABLE;
+	free_pages_exact(page[0] + 384, 128);
+	got = from(3, MIGRATE_UNMOVABLE, 0);
+	must(got && zone->nr_fallback == 1 && !zone->nr_stolen && type_of(got) == MIGRATE_MOVABLE, "it is theirs");
+	check_zone(zone);
+}
+
+/* Movable requests count the blocks that can be moved. */
+static void claimed_for_movable(void)
+{
+	struct page *page[2], *got;
+
+	two_full_blocks(0, 0, page);
+	page[0]->order = 8;
+	page[0]->flags |= PG_MOVABLE;
+	free_pages_exact(page[0] + 256, 32);
+	got = from(0, MIGRATE_MOVABLE, 0);
+	must(got && zone->nr_stolen == 1 && type_of(got) == MIGRATE_MOVABLE);
+	check_zone(zone);
+}
+
+/* Small blocks of a pageblock that is half free: others claim it, movable requests leave it. */
+static void small_blocks(void)
+{
+	struct page *page[2], *got;
+	enum migratetype mt;
+	bool can_steal;
+
+	two_full_blocks(0, GFP_RECLAIMABLE, page);
+	free_every_second(page[0], PAGEBLOCK_PAGES, 3);
+	free_pages_exact(page[0] + 8, 1);
+	got = from(0, MIGRATE_MOVABLE, 0);
+	must(got == page[0] + 8 && !zone->nr_stolen && type_of(got) == MIGRATE_UNMOVABLE, "the smallest");
+	mt = find_suitable_fallback(zone, 3, MIGRATE_MOVABLE, false, &can_steal);
+	must(mt == MIGRATE_UNMOVABLE && !can_steal);
+	must(find_suitable_fallback(zone, 3, MIGRATE_MOVABLE, true, &can_steal) == MIGRATE_TYPES);
+	must(find_suitable_fallback(zone, 3, MIGRATE_RECLAIMABLE, true, &can_steal) == MIGRATE_UNMOVABLE && can_steal);
+	must(find_suitable_fallback(zone, 4, MIGRATE_RECLAIMABLE, false, &can_steal) == MIGRATE_TYPES);
+	got = from(0, MIGRATE_RECLAIMABLE, 0);
+	must(got && zone->nr_stolen == 1 && type_of(got) == MIGRATE_RECLAIMABLE);
+	check_zone(zone);
+}
+
+/* Mixing boosts the mark; who may wake kswapd is to do so. */
+static void boosted(void)
+{
+	struct page *page[2];
+
+	two_full_blocks(GFP_RECLAIMABLE, GFP_RECLAIMABLE, page);
+	free_every_second(page[0], 64, 0);
+	must(from(0, MIGRATE_UNMOVABLE, ALLOC_KSWAPD) && !zone->watermark_boost && !zone->flags, "no mark is in force");
+	zone->watermark[WMARK_HIGH] = 1000;
+	zone->managed_pages += 2 * PAGEBLOCK_PAGES;
+	must(from(0, MIGRATE_UNMOVABLE, 0) && zone->watermark_boost == PAGEBLOCK_PAGES && !zone->flags);
+	must(from(0, MIGRATE_UNMOVABLE, ALLOC_KSWAPD) && zone->flags == ZONE_BOOSTED_WATERMARK);
+	must(zone->watermark_boost == 2 * PAGEBLOCK_PAGES);
+	must(from(0, MIGRATE_UNMOVABLE, 0) && zone->watermark_boost == 1500);
+	zone->managed_pages -= 2 * PAGEBLOCK_PAGES;
+	/* Not where a whole pageblock is to be had. */
+	zone->watermark_boost = 0;
+	zone->watermark[WMARK_HIGH] = 0;
+	free_pages_exact(page[1], PAGEBLOCK_PAGES);
+	zone->watermark[WMARK_HIGH] = 1000;
+	must(from(0, MIGRATE_UNMOVABLE, 0) && !zone->watermark_boost && zone->nr_stolen == 1);
+}
+
+/* Of the first blocks of a list that in the fullest pageblock, so that the other empties. */
+static void fullest_first(void)
+{
+	struct page *page[2];
+
+	two_full_blocks(0, 0, page);
+	free_pages_exact(page[1] + 8, 1);
+	free_every_second(page[0], 8, 0);
+	must(from(0, MIGRATE_UNMOVABLE, 0) == page[1] + 8);
+	check_zone(zone);
+}
+
+/* While CMA areas have more than half of what is free, movable requests are served there; afterwards at last. */
+static void cma_balance(void)
+{
+	struct page *page[2], *got;
+	unsigned long i;
+
+	two_full_blocks(GFP_MOVABLE, GFP_MOVABLE, page);
+	fake_os_reset();
+	must(zone_grow(zone, PAGEBLOCK_ORDER, MIGRATE_CMA) && zone->nr_free_cma == PAGEBLOCK_PAGES);
+	no_more_growth();
+	free_pages_exact(page[0], 384);
+	for (i = 0; i < 128; i++)
+		must(type_of(from(0, MIGRATE_MOVABLE, ALLOC_CMA)) == MIGRATE_CMA, "page %lu", i);
+	for (i = 0; i < 384; i++) {
+		got = from(0, MIGRATE_MOVABLE, ALLOC_CMA);
+		must(got, "page %lu", i);
+	}
+	must(zone->nr_free_cma <= zone->nr_free_pages);
+	while (from(0, MIGRATE_MOVABLE, 0))
+		;
+	must(zone->nr_free_cma && zone->nr_free_cma == zone->nr_free_pages, "only with the right to it");
+	must(!from(0, MIGRATE_UNMOVABLE, 0));
+	must(type_of(from(0, MIGRATE_MOVABLE, ALLOC_CMA)) == MIGRATE_CMA);
+	check_zone(zone);
+}
+
 int main(void)
 {
 	run_case("the zone grows before types mix", growth_first);
@@ -236,5 +393,13 @@ int main(void)
 	run_case("both pageblocks of an order 10 block change their type", order_10_is_stolen);
 	run_case("the atomic reserve gives back pageblocks that have joined", joined_reserve);
 	run_case("move_freepages_block moves all that is free", whole_block_moves);
+	run_case("less than half: the pageblock stays what it is", lent);
+	run_case("what is in a movable pageblock may be like us", claimed_from_movable);
+	run_case("but not what is movable there", not_claimed_from_movable);
+	run_case("movable requests count what can be moved", claimed_for_movable);
+	run_case("small blocks: others claim, movable requests take the smallest", small_blocks);
+	run_case("mixing boosts the mark", boosted);
+	run_case("the fullest pageblock first", fullest_first);
+	run_case("CMA areas and the rest are used in balance", cma_balance);
 	return done_testing();
 }
