@@ -42,6 +42,15 @@ TAP_UNUSED void census_blocks(const struct zone *zone)
 	     pages[MIGRATE_CMA], zone->nr_cma, pages[MIGRATE_ISOLATE]);
 }
 
+/* What is not marked dirty reads as zero: blocks leave something at their ends, so that is where to look. */
+TAP_UNUSED void check_clean(unsigned long pfn, unsigned int order)
+{
+	const char *page = pfn_to_addr(pfn + rnd(1UL << order));
+
+	must(all_zero(page, 8) && all_zero(page + PAGE_SIZE - 8, 8),
+	     "%p is in a clean block of order %u, and was written to", page, order);
+}
+
 TAP_UNUSED unsigned long census_free(const struct zone *zone)
 {
 	unsigned long pages = 0;
@@ -53,6 +62,8 @@ TAP_UNUSED unsigned long census_free(const struct zone *zone)
 
 			for (; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next) {
 				see(pfn_to_addr(pfn), order, "in a free list");
+				if (!(pfn_to_page(pfn)->flags & PG_DIRTY))
+					check_clean(pfn, order);
 				pages += 1UL << order;
 			}
 		}

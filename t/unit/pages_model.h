@@ -117,6 +117,8 @@ TAP_UNUSED void block_verify(const struct block *b)
 
 	must(b->live && !b->isolated, "block %p", b->addr);
 	must(order == b->order, "block %p of order %u: it says %d", b->addr, b->order, order);
+	must(!(pfn_to_page(virt_to_pfn(b->addr))->flags & PG_MOVABLE) == !b->movable, "block %p is%s to be movable",
+	     b->addr, b->movable ? "" : " not");
 	must(nid >= 0 && (b->nid < 0 || nid == b->nid), "block %p of node %d: it says %d", b->addr, b->nid, nid);
 	if (!b->stamped)
 		return;

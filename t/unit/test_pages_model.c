@@ -113,7 +113,9 @@ static void do_drain(void)
 
 static void do_trim(void)
 {
-	switch (rnd(4)) {
+	struct zone *zone = zone_table[rnd(topology.nr_nodes * MAX_NR_ZONES)];
+
+	switch (rnd(5)) {
 	case 0:
 		mm_trim(rnd(2) * 8 * MiB);
 		break;
@@ -122,6 +124,10 @@ static void do_trim(void)
 		break;
 	case 2:
 		drop_caches(1 + rnd(3));
+		break;
+	case 3:
+		if (zone)
+			zone_purge(zone, rnd(MAX_ORDER), rnd(1000));
 		break;
 	default:
 		must(!bm_ctl_set("vm.drop_caches", "1"));
@@ -236,7 +242,7 @@ static const struct op {
 	{ "get_page", do_get, 50 },	   { "split_page", do_split, 30 },     { "set_page_movable", do_movable, 150 },
 	{ "compact_memory", do_compact, 2 }, { "memalloc_save", do_scope, 20 },  { "set_mempolicy", do_policy, 10 },
 	{ "Mems_allowed", do_cpuset, 5 },    { "another CPU", do_cpu, 2 },	     { "drain", do_drain, 5 },
-	{ "trim", do_trim, 2 },		   { "watermarks", do_marks, 5 },	     { "failing", do_fail, 5 },
+	{ "trim", do_trim, 4 },		   { "watermarks", do_marks, 5 },	     { "failing", do_fail, 5 },
 	{ "wrong addresses", do_wrong, 20 }, { "verify", do_verify, 100 },
 };
 

@@ -49,11 +49,13 @@ static void shuffle(struct page **page, unsigned long nr)
 }
 
 /*
- * All of a zone is allocated at random orders and freed in random order: the free lists are as at the start.
+ * All of a zone is allocated at random orders and freed in random order: the free lists are as at the start, and no
+ * block that has a dirty page is taken for a clean one.
  */
 #define NR_COALESCING 16384
 static struct page *taken[NR_COALESCING];
 static unsigned char taken_order[NR_COALESCING];
+static bool was_dirty[NR_COALESCING]; /* by page frame */
 
 static void free_lists(unsigned long nr[MAX_ORDER])
 {
@@ -81,6 +83,30 @@ static unsigned long take_all(void)
 	return nr;
 }
 
+static void free_dirty(unsigned long pfn, unsigned int order, bool dirty)
+{
+	for (unsigned long i = 0; dirty && i < 1UL << order; i++)
+		was_dirty[(pfn + i) % NR_COALESCING] = true;
+	mutex_lock(&zone->lock);
+	free_one_page(zone, pfn, order, dirty);
+	mutex_unlock(&zone->lock);
+}
+
+static void check_dirt(void)
+{
+	for (unsigned int order = 0; order < MAX_ORDER; order++)
+		for (unsigned int mt = 0; mt < MIGRATE_TYPES; mt++) {
+			uint32_t pfn = zone->free_area[order].free_list[mt];
+
+			for (; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next)
+				for (unsigned long i = 0; i < 1UL << order; i++)
+					must(pfn_to_page(pfn)->flags & PG_DIRTY ||
+						     !was_dirty[(pfn + i) % NR_COALESCING],
+					     "page %lu of the block of order %u at %u is dirty, the block is not", i,
+					     order, pfn);
+		}
+}
+
 static void coalescing(void)
 {
 	unsigned long before[MAX_ORDER], after[MAX_ORDER], nr, i;
@@ -96,11 +122,10 @@ static void coalescing(void)
 		for (i = 0; i < nr; i++) {
 			unsigned long pfn = page_to_pfn(taken[i]);
 
-			mutex_lock(&zone->lock);
-			free_one_page(zone, pfn, taken_order[pfn % NR_COALESCING], true);
-			mutex_unlock(&zone->lock);
+			free_dirty(pfn, taken_order[pfn % NR_COALESCING], taken[i]->flags & PG_DIRTY || rnd(1000) == 0);
 		}
 		check_zone(zone);
+		check_dirt();
 		free_lists(after);
 		must(!memcmp(before, after, sizeof(before)), "after %lu blocks in round %d", nr, round);
 	}
