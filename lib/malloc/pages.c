@@ -174,12 +174,25 @@ void bm_free_pages(void *addr, unsigned int order)
 		free_pages_slow(addr, order);
 }
 
+#define EXACT_SIZE_MAX (PAGE_SIZE << (MAX_ORDER - 1))
+
+/* A size that cannot be meant: none of what it would reach is freed. */
+static cold void report_bad_size(const char *what, const void *addr, size_t size)
+{
+	static const char text[] = "%s(%p, %zu): at most %lu bytes are one allocation";
+
+	if (READ_ONCE(tunables.foreign_free) == FOREIGN_ABORT)
+		bm_fatal(text, what, addr, size, EXACT_SIZE_MAX);
+	if (READ_ONCE(tunables.foreign_free) == FOREIGN_WARN)
+		bm_warn(text, what, addr, size, EXACT_SIZE_MAX);
+}
+
 void *bm_alloc_pages_exact(size_t size, bm_gfp_t gfp)
 {
 	unsigned long nr = size_to_pages(size);
 	struct page *page;
 
-	if (!size || size > PAGE_SIZE << (MAX_ORDER - 1) || !gfp_valid(gfp) || gfp & GFP_COMP)
+	if (!size || size > EXACT_SIZE_MAX || !gfp_valid(gfp) || gfp & GFP_COMP)
 		return fail(EINVAL);
 	if (!heap_init())
 		return fail(ENOMEM);
@@ -208,7 +221,9 @@ static void free_single_pages(const char *what, void *addr, unsigned long nr)
 
 void bm_free_pages_exact(void *addr, size_t size)
 {
-	if (addr)
+	if (addr && size > EXACT_SIZE_MAX)
+		report_bad_size("bm_free_pages_exact", addr, size);
+	else if (addr)
 		free_single_pages("bm_free_pages_exact", addr, size_to_pages(size));
 }
 

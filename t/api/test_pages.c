@@ -258,6 +258,13 @@ static void test_exact(void)
 		want(bm_page_order(p) == -EINVAL && bm_page_order(p + (pages - 1) * PAGE) == -EINVAL, "freed");
 	}
 	bm_free_pages_exact(NULL, 0);
+	p = bm_alloc_pages_exact(PAGE, BM_GFP_KERNEL);
+	bm_ctl_set("foreign_free", "ignore");
+	bm_free_pages_exact(p, SIZE_MAX);
+	bm_free_pages_exact(p, 5 << 20);
+	is_int(bm_page_order(p), 0, "a size that no allocation has frees nothing");
+	bm_ctl_set("foreign_free", "abort");
+	bm_free_pages_exact(p, PAGE);
 	verdict("exact sizes");
 }
 
