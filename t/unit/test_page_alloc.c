@@ -284,7 +284,7 @@ static void change(struct item *it)
 	mark(it);
 }
 
-/* The random steps may move nothing at all. */
+/* The random steps may move, and unmap, nothing at all. */
 static void move_once(void)
 {
 	bool zeroed;
@@ -297,6 +297,7 @@ static void move_once(void)
 	p = moved ? moved : p;
 	must(*p == 42);
 	huge_free(pfn_to_page(addr_to_pfn(p)));
+	arena_purge(0, ~0U, true);
 }
 
 static void workload(bool all_must_work)
