@@ -98,7 +98,7 @@ ok $? "mm_page_alloc_extfrag: the block that was taken, both orders, both migrat
 	grep '^extfrag' seen.raw | diag
 }
 
-# What a list is filled with are later allocated, and what is drained was freed.
+# What a list is filled with are later allocated, and what is drained was put there since the lists were empty.
 large=$(sed -n 's/^large //p' said.all)
 grep -q "^zone_locked $large 7 0 0\$" seen.raw
 ok $? "mm_page_alloc_zone_locked: a large block, for its caller" || grep '^zone_locked.* 7 ' seen.raw | diag
@@ -107,7 +107,7 @@ sed -n 's/^mm_page_alloc \([^ ]*\) 0 .*/\1/p' said | sort >allocated
 [ "$(comm -12 filled allocated | wc -l)" -gt 32 ]
 ok $? "and single pages, for a per-CPU list" || grep -c '^zone_locked' seen.raw | diag
 sed -n 's/^pcpu_drain \([^ ]*\) 0 0$/\1/p' seen.raw | sort >drained
-sed -n 's/^mm_page_free \([^ ]*\) 0$/\1/p' said | sort >freed
+sed -n 's/^mm_page_free \([^ ]*\) 0$/\1/p' seen.raw | sort >freed
 sort -u filled freed >listed
 [ "$(wc -l <drained)" -gt 32 ] && [ -z "$(comm -23 drained listed)" ]
 ok $? "mm_page_pcpu_drain: pages of the list, with order and migratetype" || {
