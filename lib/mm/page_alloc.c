@@ -36,8 +36,6 @@ int mm_init(void)
 	err = vmemmap.nr_pages ? 0 : sparse_init();
 	if (!err)
 		err = free_area_init();
-	if (!err && annotate_listening) /* memcheck is told of every block */
-		pcp_fast_close();
 	return err;
 }
 

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 
+#include "base/annotate.h"
 #include "base/trace.h"
 #include "mm/buddy.h"
 #include "mm/internal.h"
@@ -28,7 +29,7 @@ const uint8_t pcp_first_slot[NR_PCP_ORDERS] = {
 	PCP_SLOTS_0 + PCP_SLOTS_1 + PCP_SLOTS_2 + PCP_SLOTS_3,
 };
 
-static bool closed; /* for good: pcp_fast_close */
+static bool closed; /* for good: pcp_fast_close. Under memcheck all is: it is told of every block */
 
 static struct page **list_slots(struct per_cpu_pages *pcp, unsigned int order, enum migratetype mt)
 {
@@ -70,7 +71,7 @@ static unsigned long list_high(const struct zone *zone, unsigned int order)
 	unsigned long fraction = READ_ONCE(percpu_pagelist_high_fraction);
 	unsigned long capacity = pcp_capacity[pcp_order_index(order)];
 
-	if (READ_ONCE(closed) || READ_ONCE(zone->pcp_disabled))
+	if (READ_ONCE(closed) || annotate_listening || READ_ONCE(zone->pcp_disabled))
 		return 0;
 	if (likely(!fraction))
 		return capacity;
@@ -383,7 +384,8 @@ static bool alloc_closed; /* for good */
 void alloc_fast_open(void)
 {
 	/* The short way goes to the node of the CPU: on several nodes it must be the right one. */
-	if (!READ_ONCE(alloc_closed) && (topology.nr_nodes == 1 || os_cpu_id_fast_is_known()))
+	if (!READ_ONCE(alloc_closed) && !annotate_listening &&
+	    (topology.nr_nodes == 1 || os_cpu_id_fast_is_known()))
 		smp_store_release(&gfp_fast_limit, GFP_FAST_LIMIT);
 }
 
