@@ -228,7 +228,10 @@ static void test_pcp_high(void)
 		want(bounded.cpu[i].high <= z.cpu[i].high && !bounded.cpu[i].count, "CPU %d: %lu, and %lu in it", i,
 		     bounded.cpu[i].high, bounded.cpu[i].count);
 	}
-	want(high > 0 && bounded_high < high, "%lu before, %lu with a bound", high, bounded_high);
+	if (api_under_valgrind()) /* while memcheck listens the lists are closed */
+		want(!high && !bounded_high, "%lu before, %lu with a bound", high, bounded_high);
+	else
+		want(high > 0 && bounded_high < high, "%lu before, %lu with a bound", high, bounded_high);
 	want_set("vm.percpu_pagelist_high_fraction", "0", 0);
 	verdict("vm.percpu_pagelist_high_fraction bounds the per-CPU lists");
 }
