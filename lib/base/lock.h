@@ -21,6 +21,7 @@ enum lock_rank {
 	RANK_LOWMEM,   /* pageblocks below 4 GiB */
 	RANK_MOVABLE,  /* movable blocks and their operations */
 	RANK_SHRINKER, /* the list of the application's shrinkers */
+	RANK_PRESSURE, /* what threads are stalled for */
 	NR_LOCK_RANKS
 };
 

@@ -13,6 +13,7 @@
 #include "mm/compaction.h"
 #include "mm/fault_inject.h"
 #include "mm/page_alloc.h"
+#include "mm/pressure.h"
 #include "mm/vmscan.h"
 #include "mm/vmstat.h"
 
@@ -22,6 +23,7 @@ enum ctl_kind {
 	CTL_SWITCH, /* bool, Y or N */
 	CTL_ACTION, /* a number to do something with */
 	CTL_TEXT,   /* cannot be set */
+	CTL_CALL,   /* what a function returns when it is asked for; cannot be set */
 };
 
 struct ctl {
@@ -30,6 +32,7 @@ struct ctl {
 	void (*changed)(void);		      /* after value was written */
 	void (*action)(unsigned long number); /* CTL_ACTION */
 	void (*print)(struct out *o);	      /* CTL_TEXT; CTL_ACTION: NULL if there is nothing to be read */
+	long (*call)(void);		      /* CTL_CALL: a number, or -errno */
 	long min, max;
 	bool or_zero; /* 0 is accepted too */
 	unsigned int nr;
@@ -109,6 +112,10 @@ static void print_nodes(struct out *o)
 	{                                                    \
 		.name = (n), .kind = CTL_TEXT, .print = (fn) \
 	}
+#define CALL(n, fn)                                         \
+	{                                                   \
+		.name = (n), .kind = CTL_CALL, .call = (fn) \
+	}
 #define FAULT_ATTR(n, fault)                                                            \
 	NUMBER(n ".probability", fault.attr.probability, 0, 100, fault_attr_changed),   \
 		NUMBER(n ".interval", fault.attr.interval, 0, LONG_MAX, NULL),          \
@@ -138,6 +145,8 @@ static const struct ctl ctls[] = {
 		.max = INT_MAX,
 		.changed = set_pagesets_high,
 	},
+	TEXT("pressure.memory", print_pressure),
+	CALL("pressure.eventfd", pressure_eventfd),
 	ACTION("vm.compact_memory", compact_memory, 1, 1, NULL),
 	ACTION("vm.drop_caches", drop, 1, 3, NULL),
 	FAULT_ATTR("fail_page_alloc", fail_page_alloc),
@@ -164,8 +173,17 @@ static int print_value(const struct ctl *ctl, struct out *o)
 {
 	unsigned int i;
 
+	long result;
+
 	if (ctl->kind == CTL_ACTION && !ctl->print)
 		return -EPERM;
+	if (ctl->kind == CTL_CALL) {
+		result = ctl->call();
+		if (result < 0)
+			return (int)result;
+		out_printf(o, "%ld", result);
+		return 0;
+	}
 	if (ctl->print) {
 		ctl->print(o);
 		return 0;
@@ -276,7 +294,7 @@ static int set_value(const struct ctl *ctl, struct text t)
 	long n[CTL_MAX_NR];
 	unsigned int nr, i;
 
-	if (ctl->kind == CTL_TEXT)
+	if (ctl->kind == CTL_TEXT || ctl->kind == CTL_CALL)
 		return -EPERM;
 	if (ctl->kind == CTL_SWITCH)
 		return set_switch(ctl->value, t);

@@ -13,6 +13,7 @@
 #include "mm/lowmem.h"
 #include "mm/mmzone.h"
 #include "mm/page_isolation.h"
+#include "mm/pressure.h"
 #include "mm/shrinker.h"
 #include "mm/vmscan.h"
 #include "slab/slab.h"
@@ -35,12 +36,14 @@ void fork_prepare(void)
 	lowmem_lock_all();
 	movable_lock_all();
 	shrinkers_lock_all();
+	pressure_lock_all();
 	mutex_hold_for_fork(true);
 }
 
 void fork_parent(void)
 {
 	mutex_hold_for_fork(false);
+	pressure_unlock_all();
 	shrinkers_unlock_all();
 	movable_unlock_all();
 	lowmem_unlock_all();
@@ -56,6 +59,7 @@ void fork_parent(void)
 void fork_child(void)
 {
 	mutex_hold_for_fork(false);
+	pressure_reinit_after_fork();
 	shrinkers_reinit_after_fork();
 	movable_reinit_after_fork();
 	lowmem_reinit_after_fork();

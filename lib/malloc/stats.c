@@ -16,6 +16,7 @@
 #include "mm/lowmem.h"
 #include "mm/page_alloc.h"
 #include "mm/page_owner.h"
+#include "mm/pressure.h"
 #include "mm/shrinker.h"
 #include "mm/vmstat.h"
 #include "os/os.h"
@@ -134,6 +135,7 @@ static const struct {
 	{ "page_owner", print_page_owner },
 	{ "slabinfo", print_slabinfo },
 	{ "shrinkers", print_shrinkers },
+	{ "pressure", print_pressure },
 };
 
 int bm_stats_print(int fd, const char *what)

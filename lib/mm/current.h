@@ -14,6 +14,8 @@
 #define PF_SCOPES 0xfu
 #define PF_DUMPCORE 0x10u /* is dumping core: the OOM step leaves it alone */
 #define PF_FAIL 0x20u	  /* faults are injected here (task-filter) */
+#define PF_MEMSTALL 0x40u /* is stalled for memory (pressure.h) */
+#define PF_KSWAPD 0x80u	  /* reclaims in the background */
 
 struct mempolicy {
 	unsigned short mode;	 /* MPOL_*, without mode flags */

@@ -10,6 +10,7 @@
 #include "mm/mempolicy.h"
 #include "mm/oom.h"
 #include "mm/page_alloc.h"
+#include "mm/pressure.h"
 #include "mm/vmscan.h"
 #include "mm/vmstat.h"
 #include "os/os.h"
@@ -88,6 +89,7 @@ static struct page *try_freelist(const struct slowpath *s)
 
 static struct page *alloc_pages_direct_compact(struct slowpath *s, enum compact_priority prio)
 {
+	unsigned long stalled;
 	unsigned int memalloc;
 	struct page *page;
 
@@ -96,10 +98,12 @@ static struct page *alloc_pages_direct_compact(struct slowpath *s, enum compact_
 		return NULL;
 	}
 	/* Callbacks that allocate, though they must not, shall not compact in turn. */
+	psi_memstall_enter(&stalled);
 	memalloc = current->flags & PF_MEMALLOC;
 	current->flags |= PF_MEMALLOC;
 	s->compact_result = try_to_compact_pages(s->gfp, s->order, s->alloc_flags, s->ac, prio);
 	current->flags = (current->flags & ~PF_MEMALLOC) | memalloc;
+	psi_memstall_leave(&stalled);
 	if (s->compact_result <= COMPACT_DEFERRED)
 		return NULL;
 	count_vm_event(COMPACTSTALL);
@@ -225,8 +229,12 @@ static struct page *alloc_pages_may_oom(struct slowpath *s)
 	s->did_some_progress = 0;
 	/* Somebody else is at it: that is progress, a tick from now. */
 	if (!mutex_trylock(&oom_lock)) {
-		s->did_some_progress = 1;
+		unsigned long stalled;
+
+		psi_memstall_enter(&stalled);
 		os_sleep_ms(1);
+		psi_memstall_leave(&stalled);
+		s->did_some_progress = 1;
 		return NULL;
 	}
 	/* A last look, at the high mark: only to notice that an abort elsewhere has just freed a lot. */

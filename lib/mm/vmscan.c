@@ -9,6 +9,7 @@
 #include "mm/current.h"
 #include "mm/mempolicy.h"
 #include "mm/page_alloc.h"
+#include "mm/pressure.h"
 #include "mm/shrinker.h"
 #include "mm/vmstat.h"
 
@@ -65,11 +66,14 @@ unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int or
 				const nodemask_t *nodemask)
 {
 	unsigned long freed = 0, scanned = 0, enough = max_ul(SWAP_CLUSTER_MAX, 1UL << order);
+	unsigned long stalled;
 	nodemask_t done = 0;
 	unsigned int i;
 	int nid;
 
 	count_vm_event(ALLOCSTALL);
+	pressure_signal();
+	psi_memstall_enter(&stalled);
 	for (i = 0; i < zonelist->nr; i++) {
 		const struct zone *zone = zonelist->zones[i];
 
@@ -87,6 +91,7 @@ unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int or
 	for_each_online_node (nid)
 		if (freed < enough && node_isset(nid, done))
 			freed += shrink_slab_app(gfp, nid, enough - freed);
+	psi_memstall_leave(&stalled);
 	return freed;
 }
 

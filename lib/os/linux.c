@@ -20,23 +20,10 @@
 #include "base/bits.h"
 #include "base/host.h"
 #include "os/os.h"
+#include "os/syscall.h"
 #include "os/topology.h"
 
 #if defined(__x86_64__)
-static always_inline long raw_syscall(long nr, long a, long b, long c, long d, long e, long f)
-{
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
-
 static always_inline char *thread_pointer(void)
 {
 	char *tp;
@@ -45,20 +32,6 @@ static always_inline char *thread_pointer(void)
 	return tp;
 }
 #elif defined(__aarch64__)
-static always_inline long raw_syscall(long nr, long a, long b, long c, long d, long e, long f)
-{
-	register long x8 __asm__("x8") = nr;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-	register long x4 __asm__("x4") = e;
-	register long x5 __asm__("x5") = f;
-
-	__asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-	return x0;
-}
-
 static always_inline char *thread_pointer(void)
 {
 	char *tp;
@@ -66,15 +39,9 @@ static always_inline char *thread_pointer(void)
 	__asm__("mrs %0, tpidr_el0" : "=r"(tp));
 	return tp;
 }
-#else
-#error "this library knows Linux on x86-64 and aarch64"
 #endif
 
-/* SYSCALL(number, up to six arguments): the result or -errno. */
 #define FIRST_HIGH_FD 200
-#define SYSCALL(...) SYSCALL_PADDED(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
-#define SYSCALL_PADDED(nr, a, b, c, d, e, f, ...) \
-	raw_syscall((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* The kernel's own signal set, one word for 64 signals. */
 #define KERNEL_SIGSET_SIZE 8

@@ -75,5 +75,13 @@ int os_open_append(const char *path);
 /* The same file under a high number (O_CLOEXEC), out of the program's way; a descriptor or -errno. */
 int os_dup(int fd);
 void os_close(int fd);
+/* An eventfd (O_NONBLOCK, O_CLOEXEC) of this process, or -errno; and whether fd is one that os_eventfd made for the
+ * process pid: what cannot be so by chance, whatever has been closed and opened since. */
+int os_eventfd(void);
+bool os_eventfd_is_ours(int fd, int pid);
+/* Make it readable. */
+void os_eventfd_signal(int fd);
+/* Put what from stands for in the place of to (O_CLOEXEC), and close from; the number it has then. */
+int os_move_fd(int from, int to);
 
 #endif

@@ -17,6 +17,7 @@
 #include "mm/arena.h"
 #include "mm/fault_inject.h"
 #include "mm/page_alloc.h"
+#include "mm/pressure.h"
 #include "mm/vmscan.h"
 #include "os/os.h"
 #include "slab/run.h"
@@ -37,8 +38,7 @@ thread_local_var struct tcache tcache;
 
 static struct {
 	struct mutex lock;
-	struct tcache *threads;
-	unsigned long nr;
+	struct tcache *threads;	 /* nr_heap_threads of them */
 	unsigned long seen;	 /* threads that ever came */
 	void (*on_second)(void); /* called when a second one does */
 	pthread_key_t key;
@@ -150,7 +150,7 @@ static void register_thread(struct tcache *tc, bool threaded)
 	if (tc->next)
 		tc->next->prev = tc;
 	registry.threads = tc;
-	ADD_ONCE(registry.nr, 1);
+	ADD_ONCE(nr_heap_threads, 1);
 	if (threaded && !registry.have_key)
 		registry.have_key = !pthread_key_create(&registry.key, thread_destructor);
 	mutex_unlock(&registry.lock);
@@ -170,8 +170,8 @@ static unsigned long unregister_thread(struct tcache *tc)
 		registry.threads = tc->next;
 	if (tc->next)
 		tc->next->prev = tc->prev;
-	ADD_ONCE(registry.nr, -1);
-	left = registry.nr;
+	ADD_ONCE(nr_heap_threads, -1);
+	left = nr_heap_threads;
 	mutex_unlock(&registry.lock);
 	return left;
 }
@@ -485,7 +485,7 @@ __attribute__((__no_sanitize_thread__)) unsigned long tcache_cached(unsigned int
 
 unsigned long tcache_threads(void)
 {
-	return READ_ONCE(registry.nr);
+	return READ_ONCE(nr_heap_threads);
 }
 
 void tcache_lock_all(void)
@@ -501,7 +501,7 @@ void tcache_unlock_all(void)
 void tcache_reinit_after_fork(void)
 {
 	registry.threads = tcache.state == TCACHE_ACTIVE || tcache.state == TCACHE_CLOSED ? &tcache : NULL;
-	registry.nr = registry.threads ? 1 : 0;
+	nr_heap_threads = registry.threads ? 1 : 0;
 	tcache.next = tcache.prev = NULL;
 	mutex_reinit_after_fork(&registry.lock);
 }

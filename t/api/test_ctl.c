@@ -2,6 +2,8 @@
 /*
  * bm_ctl_get and bm_ctl_set: what each name says and does, and every way to ask for nonsense.
  */
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 
 #include "api.h"
@@ -56,6 +58,23 @@ static void test_arguments(void)
 	want_value("page_size", "4096");
 	want(get("nodes")[0] >= '0' && strspn(value, "0123456789,-") == strlen(value), "nodes are '%s'", value);
 	verdict("names, room and rights");
+}
+
+/* A descriptor to poll, and the figures. */
+static void test_pressure(void)
+{
+	struct pollfd p = { .events = POLLIN };
+	char again[16];
+
+	want(!strncmp(get("pressure.memory"), "some avg10=", 11) && strstr(value, "\nfull avg10="), "figures: %s", value);
+	want_set("pressure.memory", "1", -EPERM);
+	strcpy(again, get("pressure.eventfd"));
+	p.fd = atoi(again);
+	want(fcntl(p.fd, F_GETFD) == FD_CLOEXEC && !strcmp(get("pressure.eventfd"), again), "descriptor %s", again);
+	want(poll(&p, 1, 0) == 0, "memory does not end");
+	want_set("pressure.eventfd", "1", -EPERM);
+	close(p.fd);
+	verdict("pressure figures and their descriptor");
 }
 
 static void test_tunables(void)
@@ -346,6 +365,7 @@ int main(void)
 {
 	api_prove_served();
 	test_arguments();
+	test_pressure();
 	test_tunables();
 	test_watermarks();
 	test_array();
