@@ -39,7 +39,7 @@ typedef unsigned int bm_gfp_t;
 #define BM_GFP_NOWARN 0x00000080u	  /* no report on stderr when it fails */
 #define BM_GFP_NOMEMALLOC 0x00000100u	  /* never use all of the reserve, whatever the scope says */
 #define BM_GFP_HARDWALL 0x00000200u	  /* keep to the cpuset's nodes */
-#define BM_GFP_ACCOUNT 0x00000400u	  /* charged to the thread's owner */
+#define BM_GFP_ACCOUNT 0x00000400u	  /* charged to the owner, as everything is that a program has */
 #define BM_GFP_COMP 0x00000800u		  /* a compound page: any address inside finds its head */
 /* Where it lies. */
 #define BM_GFP_DMA32 0x00001000u       /* below 4 GiB */
@@ -152,6 +152,9 @@ BM_API bm_shrinker_t *bm_shrinker_register(const char *name, const struct bm_shr
  * [unregister_shrinker]
  */
 BM_API void bm_shrinker_unregister(bm_shrinker_t *s);
+
+/* Owners: who is charged for pages. */
+typedef struct bm_owner bm_owner_t;
 
 /*
  * Scopes: until restored, every allocation of this thread is without those rights, whoever asks. Returns what to give

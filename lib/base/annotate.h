@@ -10,7 +10,7 @@
 #include "base/compiler.h"
 
 #ifdef BM_VALGRIND
-extern bool annotate_listening;
+extern hidden_var bool annotate_listening;
 
 /* Find out whether memcheck runs us; once, before the first block. */
 void annotate_init(void);

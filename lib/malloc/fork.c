@@ -12,6 +12,7 @@
 #include "mm/internal.h"
 #include "mm/lowmem.h"
 #include "mm/mmzone.h"
+#include "mm/owner.h"
 #include "mm/page_isolation.h"
 #include "mm/pressure.h"
 #include "mm/shrinker.h"
@@ -37,12 +38,14 @@ void fork_prepare(void)
 	movable_lock_all();
 	shrinkers_lock_all();
 	pressure_lock_all();
+	owners_lock_all();
 	mutex_hold_for_fork(true);
 }
 
 void fork_parent(void)
 {
 	mutex_hold_for_fork(false);
+	owners_unlock_all();
 	pressure_unlock_all();
 	shrinkers_unlock_all();
 	movable_unlock_all();
@@ -59,6 +62,7 @@ void fork_parent(void)
 void fork_child(void)
 {
 	mutex_hold_for_fork(false);
+	owners_reinit_after_fork();
 	pressure_reinit_after_fork();
 	shrinkers_reinit_after_fork();
 	movable_reinit_after_fork();

@@ -8,6 +8,7 @@
 #include "mm/debug.h"
 #include "mm/mempolicy.h"
 #include "mm/mmzone.h"
+#include "mm/owner.h"
 
 /* Hugepages behind a block of fewer would make its unused tail resident for nothing. */
 #define THP_BLOCKS_MIN 4UL
@@ -39,7 +40,10 @@ void *huge_alloc(size_t size, size_t align, bool *zeroed)
 	page = pfn_to_page(pb << PAGEBLOCK_ORDER);
 	page->nr_pages = pages;
 	page->order = 0;
-	page->owner = 0;
+	if (charge_pages(page, pages, GFP_MALLOC)) {
+		arena_free(pb, blocks_for_pages(pages), !*zeroed);
+		return NULL;
+	}
 	set_page_type(page, PAGE_HUGE);
 	if (unlikely(page_debug))
 		debug_alloc_huge(page, 0, pages, zeroed);
@@ -61,6 +65,7 @@ void huge_free(struct page *page)
 {
 	set_page_type(page, PAGE_NONE);
 	atomic_sub_return(&huge_stats.nr, 1);
+	uncharge_pages(page, page->nr_pages);
 	free_huge_blocks(page, 0, blocks_for_pages(page->nr_pages));
 }
 
@@ -70,8 +75,12 @@ bool huge_resize(struct page *page, size_t size)
 	unsigned long nr = blocks_for_pages(page->nr_pages), new_nr = blocks_for_pages(pages);
 	bool zeroed = false;
 
-	if (new_nr > nr && !arena_extend(pb, nr, new_nr))
+	if (!charge_resize(page, page->nr_pages, pages, GFP_MALLOC))
 		return false;
+	if (new_nr > nr && !arena_extend(pb, nr, new_nr)) {
+		charge_resize(page, pages, page->nr_pages, GFP_MALLOC);
+		return false;
+	}
 	if (new_nr < nr)
 		free_huge_blocks(page, new_nr, nr);
 	if (unlikely(page_debug) && pages > page->nr_pages)

@@ -12,6 +12,7 @@
 #include "mm/compaction.h"
 #include "mm/internal.h"
 #include "mm/migrate.h"
+#include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/page_isolation.h"
 
@@ -40,11 +41,23 @@ static int nid_with_memory(int nid, bm_gfp_t gfp)
 	return gfp & GFP_THISNODE ? -1 : nearest_node_with_memory(nid);
 }
 
+/* A block, or nr single pages side by side, for the program; once owners are charged, for one that has room for them. */
+static void *give_out(struct page *page, unsigned long nr, unsigned int order, bm_gfp_t gfp)
+{
+	if (likely(!READ_ONCE(owner_accounting)) || !owner_charge_blocks(page, nr, order, gfp))
+		return page_to_addr(page);
+	if (order)
+		free_pages(page, order);
+	else
+		free_contig_range(page_to_pfn(page), nr); /* an area of CMA may have lent them */
+	return fail(ENOMEM);
+}
+
 static noinline void *alloc_pages_slow(bm_gfp_t gfp, unsigned int order)
 {
 	struct page *page;
 
-	if (likely(gfp < data_race(gfp_fast_limit) && order < MAX_ORDER && !(gfp & GFP_COMP))) {
+	if (likely(gfp < data_race(gfp_api_limit) && order < MAX_ORDER && !(gfp & GFP_COMP))) {
 		if (!pcp_allowed_order(order) || !alloc_block_fast(order, &page))
 			page = alloc_pages_fast(order);
 		if (likely(page)) {
@@ -58,7 +71,7 @@ static noinline void *alloc_pages_slow(bm_gfp_t gfp, unsigned int order)
 		return fail(ENOMEM);
 	page = alloc_pages(gfp, order);
 	if (page)
-		return page_to_addr(page);
+		return give_out(page, 1, order, gfp);
 	return fail(order < MAX_ORDER ? ENOMEM : EINVAL);
 }
 
@@ -67,7 +80,7 @@ void *bm_alloc_pages(bm_gfp_t gfp, unsigned int order)
 	struct page *page;
 	void *addr;
 
-	if (unlikely(gfp >= data_race(gfp_fast_limit)) || unlikely(order) || unlikely(!alloc_block_fast(0, &page)))
+	if (unlikely(gfp >= data_race(gfp_api_limit)) || unlikely(order) || unlikely(!alloc_block_fast(0, &page)))
 		return alloc_pages_slow(gfp, order);
 	addr = page_to_window_addr(page);
 	trace_mm_page_alloc_fast(addr, 0, gfp, MIGRATE_UNMOVABLE);
@@ -87,7 +100,7 @@ void *bm_alloc_pages_node(int nid, bm_gfp_t gfp, unsigned int order)
 	nid = nid_with_memory(nid, gfp);
 	page = nid < 0 ? NULL : alloc_pages_nodemask(gfp, order, nid, NULL);
 	if (page)
-		return page_to_addr(page);
+		return give_out(page, 1, order, gfp);
 	return fail(order < MAX_ORDER ? ENOMEM : EINVAL);
 }
 
@@ -200,7 +213,7 @@ void *bm_alloc_pages_exact(size_t size, bm_gfp_t gfp)
 	if (!page)
 		return fail(ENOMEM);
 	split_page_range(page, nr);
-	return page_to_addr(page);
+	return give_out(page, nr, 0, gfp);
 }
 
 /* nr single pages from addr on; what is none of them is reported and passed over. */
@@ -229,7 +242,8 @@ void bm_free_pages_exact(void *addr, size_t size)
 
 unsigned long bm_alloc_pages_bulk(bm_gfp_t gfp, unsigned long nr, void **array)
 {
-	unsigned long n, i;
+	struct page **pages = (struct page **)array;
+	unsigned long n, i, rest;
 
 	if (!array || !gfp_valid(gfp)) {
 		errno = EINVAL;
@@ -239,12 +253,14 @@ unsigned long bm_alloc_pages_bulk(bm_gfp_t gfp, unsigned long nr, void **array)
 		errno = ENOMEM;
 		return 0;
 	}
-	n = alloc_pages_bulk(gfp, nr, (struct page **)array);
-	for (i = 0; i < n; i++)
-		array[i] = page_to_addr(((struct page **)array)[i]);
-	if (n < nr)
+	n = alloc_pages_bulk(gfp, nr, pages);
+	for (i = 0; i < n && (array[i] = give_out(pages[i], 1, 0, gfp)); i++)
+		;
+	for (rest = i + 1; rest < n; rest++)
+		free_pages(pages[rest], 0);
+	if (i < nr)
 		errno = ENOMEM;
-	return n;
+	return i;
 }
 
 void *bm_alloc_contig_pages(unsigned long nr_pages, bm_gfp_t gfp, int nid)
@@ -261,7 +277,7 @@ void *bm_alloc_contig_pages(unsigned long nr_pages, bm_gfp_t gfp, int nid)
 	if (nid != -1 && (nid = nid_with_memory(nid, gfp)) < 0)
 		return fail(ENOMEM);
 	page = alloc_contig_pages(nr_pages, gfp, nid, NULL);
-	return page ? page_to_addr(page) : fail(ENOMEM);
+	return page ? give_out(page, nr_pages, 0, gfp) : fail(ENOMEM);
 }
 
 void bm_free_contig_pages(void *addr, unsigned long nr_pages)

@@ -17,6 +17,8 @@
 #define PF_MEMSTALL 0x40u /* is stalled for memory (pressure.h) */
 #define PF_KSWAPD 0x80u	  /* reclaims in the background */
 
+struct owner;
+
 struct mempolicy {
 	unsigned short mode;	 /* MPOL_*, without mode flags */
 	unsigned short flags;	 /* MPOL_F_STATIC_NODES, MPOL_F_RELATIVE_NODES */
@@ -32,6 +34,7 @@ struct task {
 	uint8_t il_prev;	 /* interleave: the node used last, plus 1; 0: none yet */
 	uint8_t reclaims_node;	 /* is in node_reclaim for this node, plus 1; 0: is not */
 	struct bm_shrinker *shrinker; /* of the application's: this thread is at it */
+	struct owner *owner;	 /* this thread's own; NULL: none yet */
 	struct mempolicy policy; /* this thread's own; nobody else looks */
 };
 extern thread_local_var struct task current_task;

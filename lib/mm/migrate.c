@@ -16,6 +16,7 @@
 
 #include "mm/debug.h"
 #include "mm/memblock.h"
+#include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/page_owner.h"
 #include "mm/vmstat.h"
@@ -198,7 +199,6 @@ static void prepare_dst(struct page *dst, const struct page *src, unsigned int o
 		prep_compound_page(dst, order);
 	else if (!(src->flags & PG_COMPOUND) && dst->flags & PG_COMPOUND)
 		destroy_compound_page(dst, order);
-	dst->owner = src->owner;
 	mutex_lock(&movable.lock);
 	atomic_add_return(&dst->refcount, 1U);
 	attach(dst, src->mapping);
@@ -219,6 +219,8 @@ static void finish_move(struct page *dst, struct page *src, unsigned int order)
 {
 	if (unlikely(page_debug & DEBUG_PAGE_OWNER))
 		copy_page_owner(page_to_pfn(dst), page_to_pfn(src), order);
+	if (READ_ONCE(src->flags) & PG_CHARGED)
+		owner_move_block(dst, src);
 	mutex_lock(&movable.lock);
 	detach(src)->isolated = false;
 	mutex_unlock(&movable.lock);

@@ -56,6 +56,7 @@ enum page_type {
 #define PG_MT_SHIFT 4	   /* in a per-CPU list, or from one: two bits of migratetype */
 #define PG_PROTECTED 0x40   /* guard: inaccessible */
 #define PG_PARTIAL 0x80	   /* slab: on its cache's partial list */
+#define PG_CHARGED 0x80	   /* head: a block of the page API that owner pays for */
 
 struct movable_mapping;
 
@@ -72,7 +73,7 @@ struct page {
 		uint64_t word; /* the same at once: what a per-CPU list's pages look like */
 	};
 	uint32_t carved; /* slab: objects ever taken from the untouched end */
-	uint32_t owner;	 /* who is charged; 0: the process */
+	uint32_t owner;	 /* who is charged; 0: the process, and always for what is free */
 	union {
 		void *freelist;			 /* slab: free objects, linked through their first word */
 		unsigned long nr_pages;		 /* run, huge: length */

@@ -20,6 +20,7 @@
 #include "mm/lowmem.h"
 #include "mm/mempolicy.h"
 #include "mm/migrate.h"
+#include "mm/owner.h"
 #include "mm/sparse.h"
 #include "mm/vmscan.h"
 #include "os/os.h"
@@ -470,7 +471,6 @@ struct page *alloc_pages_fast(unsigned int order)
 		if (!(page->flags & PG_DIRTY))
 			word -= pcp_dirty_word;
 		__atomic_store_n(&page->word, word, __ATOMIC_RELAXED);
-		page->owner = 0;
 	}
 	return page;
 }
@@ -494,7 +494,6 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 			page = alloc_pages_fast(order);
 		if (likely(page)) {
 			trace_mm_page_alloc(page_to_window_addr(page), order, gfp, MIGRATE_UNMOVABLE);
-			page->owner = 0;
 			debug_check_zone(page);
 			return page;
 		}
@@ -527,7 +526,9 @@ void free_the_page(struct page *page, unsigned int order)
 
 	VM_BUG_ON(page_type(page) == PAGE_BUDDY);
 	trace_mm_page_free(page_to_addr(page), order);
-	if (unlikely(page->flags & (PG_COMPOUND | PG_MOVABLE)) && page_type(page) == PAGE_HEAD) {
+	if (unlikely(page->flags & (PG_COMPOUND | PG_MOVABLE | PG_CHARGED)) && page_type(page) == PAGE_HEAD) {
+		if (page->flags & PG_CHARGED)
+			owner_uncharge_block(page, order);
 		if (page->flags & PG_MOVABLE)
 			clear_page_movable(page);
 		if (page->flags & PG_COMPOUND)

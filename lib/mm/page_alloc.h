@@ -60,6 +60,8 @@ extern hidden_var struct per_cpu_pages *cpu_pageset_table[MAX_CPUS]; /* of each 
 /* Requests with flags below this may take the short way: GFP_FAST_LIMIT, or 0 before there are zones, and if nobody
  * may. */
 extern hidden_var unsigned int gfp_fast_limit;
+/* The same for the page API, whose blocks are to be seen once owners are charged. */
+extern hidden_var unsigned int gfp_api_limit;
 
 static always_inline bool pcp_allowed_order(unsigned int order)
 {
@@ -116,6 +118,8 @@ void pcp_fast_close(void);
 /* The same for requests alone; and the opposite, unless it was closed for good. */
 void alloc_fast_close(void);
 void alloc_fast_open(void);
+/* The page API alone: while owners are charged. */
+void api_fast_close(void);
 /* Fork handlers. */
 void pcp_lock_all(void);
 void pcp_unlock_all(void);

@@ -9,6 +9,7 @@
 #include "mm/debug.h"
 #include "mm/fault_inject.h"
 #include "mm/internal.h"
+#include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/page_owner.h"
 
@@ -115,7 +116,6 @@ void split_page_range(struct page *page, unsigned long nr)
 		split_page_owner(page_to_pfn(page), nr);
 	/* Further references are to the first. */
 	for (i = 0; i < nr; i++) {
-		page[i].owner = page->owner;
 		__atomic_store_n(&page[i].word, single.word, __ATOMIC_RELAXED);
 		single.refcount = 1;
 	}
@@ -123,7 +123,11 @@ void split_page_range(struct page *page, unsigned long nr)
 
 void split_page(struct page *page, unsigned int order)
 {
+	bool charged = READ_ONCE(page->flags) & PG_CHARGED;
+
 	split_page_range(page, 1UL << order);
+	if (unlikely(charged))
+		owner_split_block(page, order);
 }
 
 /* A whole list at once from the zone lists would save little: each page is a few instructions off its CPU's list. */

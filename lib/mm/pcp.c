@@ -14,10 +14,12 @@
 #include "mm/buddy.h"
 #include "mm/internal.h"
 #include "mm/memblock.h"
+#include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "os/os.h"
 
 unsigned int gfp_fast_limit;
+unsigned int gfp_api_limit;
 struct per_cpu_pages *cpu_pageset_table[MAX_CPUS];
 
 static const uint8_t pcp_capacity[NR_PCP_ORDERS] = { PCP_SLOTS_0, PCP_SLOTS_1, PCP_SLOTS_2, PCP_SLOTS_3, PCP_SLOTS_9 };
@@ -385,14 +387,22 @@ void alloc_fast_open(void)
 {
 	/* The short way goes to the node of the CPU: on several nodes it must be the right one. */
 	if (!READ_ONCE(alloc_closed) && !annotate_listening &&
-	    (topology.nr_nodes == 1 || os_cpu_id_fast_is_known()))
+	    (topology.nr_nodes == 1 || os_cpu_id_fast_is_known())) {
+		smp_store_release(&gfp_api_limit, READ_ONCE(owner_accounting) ? 0 : GFP_FAST_LIMIT);
 		smp_store_release(&gfp_fast_limit, GFP_FAST_LIMIT);
+	}
+}
+
+void api_fast_close(void)
+{
+	WRITE_ONCE(gfp_api_limit, 0);
 }
 
 void alloc_fast_close(void)
 {
 	WRITE_ONCE(alloc_closed, true);
 	WRITE_ONCE(gfp_fast_limit, 0);
+	WRITE_ONCE(gfp_api_limit, 0);
 }
 
 /* Every list of every zone, by turns: held until unlocked. */

@@ -5,6 +5,7 @@
 #include "slab/run.h"
 
 #include "base/annotate.h"
+#include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "slab/slab.h"
 
@@ -38,7 +39,31 @@ static void set_class(struct page *page, unsigned int class)
 	page->cache = (uint8_t) class;
 	page->nr_pages = class_pages(class);
 	/* Under memcheck free() must look at every block. */
-	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], (uint8_t)(annotate_listening ? NO_CLASS : class));
+	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], (uint8_t)(unlikely(annotate_listening) ? NO_CLASS : class));
+}
+
+/* Off the books of runs; the pages are still to be freed. */
+static always_inline void forget_run(struct page *page)
+{
+	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], NO_CLASS);
+	set_page_type(page, PAGE_HEAD);
+	atomic_sub_return(&nr_runs[page->cache - FIRST_RUN_CLASS], 1);
+}
+
+/* A new run; NULL, and no run, if its owner cannot pay. */
+static cold void *charge_run(struct page *page)
+{
+	if (likely(!owner_try_charge(page, page->nr_pages, GFP_MALLOC)))
+		return page_to_window_addr(page);
+	forget_run(page);
+	free_pages_exact(page, page->nr_pages);
+	return NULL;
+}
+
+static cold void free_charged_run(struct page *page)
+{
+	owner_uncharge(page, page->nr_pages);
+	free_pages_exact(page, page->nr_pages);
 }
 
 void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
@@ -52,6 +77,8 @@ void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
 	set_page_type(page, PAGE_RUN);
 	set_class(page, class);
 	atomic_add_return(&nr_runs[class - FIRST_RUN_CLASS], 1);
+	if (unlikely(data_race(owner_accounting)))
+		return charge_run(page);
 	return page_to_window_addr(page);
 }
 
@@ -63,10 +90,11 @@ void run_free(void *addr)
 		report_bad_free(addr, (uintptr_t)addr % PAGE_SIZE, page->nr_pages << PAGE_SHIFT);
 		return;
 	}
-	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], NO_CLASS);
-	set_page_type(page, PAGE_HEAD);
-	atomic_sub_return(&nr_runs[page->cache - FIRST_RUN_CLASS], 1);
-	free_pages_exact(page, page->nr_pages);
+	forget_run(page);
+	if (unlikely(page->owner))
+		free_charged_run(page);
+	else
+		free_pages_exact(page, page->nr_pages);
 }
 
 bool run_resize(void *addr, unsigned int class)
@@ -74,8 +102,12 @@ bool run_resize(void *addr, unsigned int class)
 	struct page *page = pfn_to_page(addr_to_pfn(addr));
 	unsigned long nr = page->nr_pages, new_nr = class_pages(class);
 
-	if (!resize_pages_exact(page, nr, new_nr))
+	if (!charge_resize(page, nr, new_nr, GFP_MALLOC))
 		return false;
+	if (!resize_pages_exact(page, nr, new_nr)) {
+		charge_resize(page, new_nr, nr, GFP_MALLOC);
+		return false;
+	}
 	atomic_sub_return(&nr_runs[page->cache - FIRST_RUN_CLASS], 1);
 	atomic_add_return(&nr_runs[class - FIRST_RUN_CLASS], 1);
 	set_class(page, class);

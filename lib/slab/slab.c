@@ -9,6 +9,7 @@
 
 #include "base/annotate.h"
 #include "base/tunables.h"
+#include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/vmscan.h"
 
@@ -141,6 +142,10 @@ static struct page *new_slab(const struct kmem_cache *cache)
 		slab = alloc_pages(GFP_MALLOC, least);
 	if (!slab)
 		return NULL;
+	if (charge_pages(slab, 1UL << slab->order, GFP_MALLOC)) {
+		free_the_page(slab, slab->order);
+		return NULL;
+	}
 	pfn = page_to_pfn(slab);
 	set_page_type(slab, PAGE_SLAB);
 	slab->flags = 0;
@@ -164,6 +169,7 @@ static void free_slab(struct page *slab)
 	unsigned long pfn = page_to_pfn(slab);
 
 	memset(&vmemmap.class[pfn], NO_CLASS, 1UL << slab->order);
+	uncharge_pages(slab, 1UL << slab->order);
 	free_the_page(slab, slab->order);
 }
 

@@ -16,6 +16,7 @@
 #include "base/tunables.h"
 #include "mm/arena.h"
 #include "mm/fault_inject.h"
+#include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/pressure.h"
 #include "mm/vmscan.h"
@@ -195,6 +196,7 @@ void tcache_exit(void)
 	/* What later destructors allocate and free passes by. */
 	tcache.state = TCACHE_OFF;
 	close_lists(&tcache);
+	owner_exit_thread();
 	if (unregister_thread(&tcache) <= 1)
 		quiesce();
 }

@@ -3,6 +3,7 @@
  * Moving one block: its operations, the steps and their failures, and a user who frees and changes his blocks at the
  * worst moments.
  */
+#include "mm/owner.h"
 #include "movable.h"
 
 static struct zone *zone;
@@ -75,14 +76,16 @@ static void moved(unsigned int order)
 	struct page *src = start(order), *dst = get(order);
 	unsigned long success = vm_events[PGMIGRATE_SUCCESS];
 
-	src->owner = 42;
+	owner_accounting_enable();
+	must(!owner_charge_blocks(src, 1, order, GFP_KERNEL));
 	must(isolate_movable_page(src) && src->refcount == 2);
 	must(!isolate_movable_page(src) && user.isolated == 1, "isolated already");
 	must(!migrate_page(dst, src, MIGRATE_SYNC));
 	must(handles[0].page == dst && user.migrated == 1 && !user.putback);
 	must(src->refcount == 0 && !(src->flags & PG_MOVABLE), "the source is free");
 	must(dst->refcount == 1 && dst->flags & PG_MOVABLE && dst->mapping->arg == &user);
-	must(dst->owner == 42, "and is charged to whom it was");
+	must(dst->owner == current->owner->id && !src->owner, "and is charged to whom it was");
+	must(owner_usage(current->owner) == 1UL << order);
 	must(user_alloc(&handles[1], 0, GFP_USER | GFP_MOVABLE) && handles[1].page->mapping != dst->mapping);
 	must(vm_events[PGMIGRATE_SUCCESS] == success + (1UL << order));
 	user_verify_all();
@@ -90,6 +93,7 @@ static void moved(unsigned int order)
 	src = get(order);
 	must(isolate_movable_page(dst) && !migrate_page(src, dst, MIGRATE_ASYNC) && handles[0].page == src);
 	user_free_all(zone);
+	must(!owner_usage(current->owner));
 }
 
 static void move_single(void)

@@ -8,6 +8,7 @@
 #include "mm/current.h"
 #include "mm/fault_inject.h"
 #include "mm/oom.h"
+#include "mm/owner.h"
 #include "walk.h"
 
 static struct zone *zone;
@@ -145,14 +146,15 @@ static void split(void)
 	unsigned int i;
 
 	page = alloc_pages(GFP_USER, 4);
-	page->owner = 7;
+	owner_accounting_enable();
+	must(!owner_charge_blocks(page, 1, 4, GFP_KERNEL));
 	page->refcount = 3;
 	split_page(page, 4);
 	must(page->refcount == 3, "whoever refers to the block refers to its first page now");
 	page->refcount = 1;
 	single_pages(page, 16);
 	for (i = 0; i < 16; i++)
-		must(page[i].owner == 7);
+		must(page[i].owner == current->owner->id);
 	for (i = 0; i < 16; i += 2)
 		free_pages(page + i, 0);
 	must(zone->nr_free_pages == PAGEBLOCK_PAGES - 8 && zone->free_area[0].nr_free == 8);
@@ -160,6 +162,7 @@ static void split(void)
 	free_pages(other, 0);
 	for (i = 1; i < 16; i += 2)
 		free_pages(page + i, 0);
+	must(!owner_usage(current->owner));
 	must(zone->nr_free_pages == PAGEBLOCK_PAGES && zone->nr_free_blocks == 1);
 	check_zone(zone);
 }

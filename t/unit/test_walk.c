@@ -3,6 +3,7 @@
  * The walk of an allocation on made-up machines: the order of zones and nodes, growth, the marks and what lies below
  * them, the reserve for large requests that may not wait, reclaim on the near node, and what a new page is like.
  */
+#include "mm/owner.h"
 #include "mm/vmscan.h"
 #include "walk.h"
 
@@ -284,7 +285,8 @@ static void new_pages(void)
 	must(page->refcount == 1 && page->flags & PG_COMPOUND && page->order == 3 && !(page->flags & PG_PFMEMALLOC));
 	must(page_type(&page[7]) == PAGE_TAIL && compound_head(&page[7]) == page && compound_head(page) == page);
 	must(page->owner == 0);
-	page->owner = 7;
+	owner_accounting_enable();
+	must(!owner_charge_blocks(page, 1, 3, GFP_USER) && page->owner);
 	page->refcount++;
 	free_pages(page, 3);
 	must(page->refcount == 1 && page_type(&page[7]) == PAGE_TAIL, "somebody has a reference yet");
