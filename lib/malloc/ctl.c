@@ -10,6 +10,7 @@
 #include "base/message.h"
 #include "base/tunables.h"
 #include "malloc/heap.h"
+#include "mm/budget.h"
 #include "mm/compaction.h"
 #include "mm/fault_inject.h"
 #include "mm/page_alloc.h"
@@ -90,6 +91,26 @@ static void print_nodes(struct out *o)
 	print_nodemask(o, node_states_memory());
 }
 
+static void print_binding(struct out *o)
+{
+	struct budget_line line = { .name = "none" };
+	enum limit_kind kind = budget_binding();
+
+	if (kind < NR_LIMITS)
+		budget_line(kind, &line);
+	out_printf(o, "%s", line.name);
+}
+
+static void print_total(struct out *o)
+{
+	out_printf(o, "%zu", budget_total());
+}
+
+static void print_available(struct out *o)
+{
+	out_printf(o, "%lu", budget_growable_pages(false) << PAGE_SHIFT);
+}
+
 #define NUMBERS(n, v, count, lo, hi, fn)                                                                \
 	{                                                                                               \
 		.name = (n), .kind = CTL_NUMBER, .value = (v), .nr = (count), .min = (lo), .max = (hi), \
@@ -128,7 +149,10 @@ static const struct ctl ctls[] = {
 	TEXT("version", print_version),
 	TEXT("page_size", print_page_size),
 	TEXT("nodes", print_nodes),
-	NUMBER("vm.min_free_kbytes", min_free_kbytes, 0, INT_MAX, setup_per_zone_wmarks),
+	TEXT("budget.binding", print_binding),
+	TEXT("budget.total", print_total),
+	TEXT("budget.available", print_available),
+	NUMBER("vm.min_free_kbytes", min_free_kbytes, 0, INT_MAX, min_free_kbytes_sysctl_handler),
 	NUMBER("vm.watermark_scale_factor", watermark_scale_factor, 1, 3000, setup_per_zone_wmarks),
 	NUMBER("vm.watermark_boost_factor", watermark_boost_factor, 0, INT_MAX, NULL),
 	NUMBERS("vm.lowmem_reserve_ratio", sysctl_lowmem_reserve_ratio, MAX_NR_ZONES, 0, INT_MAX,
@@ -157,7 +181,13 @@ static const struct ctl ctls[] = {
 };
 
 /* Keys of the configuration that mean something after the start too. */
-static const char *const settable[] = { "dirty_max", "dirty_decay", "thp", "foreign_free" };
+static const struct {
+	const char *key;
+	void (*changed)(void);
+} settable[] = {
+	{ "dirty_max", NULL }, { "dirty_decay", NULL }, { "thp", NULL }, { "foreign_free", NULL },
+	{ "limit", budget_limit_changed },
+};
 
 static const struct ctl *find_ctl(const char *name)
 {
@@ -317,11 +347,16 @@ static int set_tunable(const char *name, struct text t)
 {
 	char buf[1];
 	unsigned int i;
-	int known = bm_ctl_get(name, buf, sizeof(buf));
+	int known = bm_ctl_get(name, buf, sizeof(buf)), err;
 
-	for (i = 0; i < ARRAY_SIZE(settable); i++)
-		if (!strcmp(name, settable[i]))
-			return tunables_set(name, t.p, (size_t)(t.end - t.p));
+	for (i = 0; i < ARRAY_SIZE(settable); i++) {
+		if (strcmp(name, settable[i].key) != 0)
+			continue;
+		err = tunables_set(name, t.p, (size_t)(t.end - t.p));
+		if (!err && settable[i].changed)
+			settable[i].changed();
+		return err;
+	}
 	return known == -ENOENT ? -ENOENT : -EPERM;
 }
 

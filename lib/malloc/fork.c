@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "mm/arena.h"
+#include "mm/budget.h"
 #include "mm/migrate.h"
 #include "mm/internal.h"
 #include "mm/lowmem.h"
@@ -30,6 +31,7 @@ void fork_prepare(void)
 	oom_lock_all();
 	tcache_lock_all();
 	slab_lock_all();
+	budget_lock_all();
 	watermark_lock_all();
 	cma_lock_all();
 	zones_lock_all();
@@ -54,6 +56,7 @@ void fork_parent(void)
 	zones_unlock_all();
 	cma_unlock_all();
 	watermark_unlock_all();
+	budget_unlock_all();
 	slab_unlock_all();
 	tcache_unlock_all();
 	oom_unlock_all();
@@ -71,6 +74,7 @@ void fork_child(void)
 	zones_reinit_after_fork();
 	cma_reinit_after_fork();
 	watermark_reinit_after_fork();
+	budget_reinit_after_fork();
 	isolation_reinit_after_fork();
 	vmscan_reinit_after_fork();
 	slab_reinit_after_fork();

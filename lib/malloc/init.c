@@ -15,10 +15,12 @@
 #include "malloc/fork.h"
 #include "malloc/heap.h"
 #include "malloc/stats.h"
+#include "mm/budget.h"
 #include "mm/debug.h"
 #include "mm/fault_inject.h"
 #include "mm/page_alloc.h"
 #include "mm/page_isolation.h"
+#include "os/limits.h"
 #include "os/os.h"
 #include "slab/slab.h"
 #include "slab/tcache.h"
@@ -117,6 +119,8 @@ static void apply_options(void)
 		cma_reserve();
 	if (tunables.fail_page_alloc.probability || tunables.failslab.probability)
 		fault_inject_init();
+	if (tunables.limit || os_memory_is_limited())
+		budget_init();
 }
 
 __attribute__((constructor)) static void configure(int argc, char **argv, char **envp)

@@ -13,6 +13,7 @@
 #include "malloc/memcheck.h"
 #include "malloc/huge.h"
 #include "mm/arena.h"
+#include "mm/budget.h"
 #include "mm/lowmem.h"
 #include "mm/page_alloc.h"
 #include "mm/page_owner.h"
@@ -95,6 +96,20 @@ void heap_stats_read(struct heap_stats *s)
 	s->free = s->held > s->in_use ? s->held - s->in_use : 0;
 }
 
+/* A line for each limit in force; and which of them binds. */
+static void print_budget(struct out *o)
+{
+	enum limit_kind binding = budget_binding();
+	struct budget_line line;
+	unsigned int kind;
+
+	for (kind = 0; kind < NR_LIMITS; kind++)
+		if (budget_line((enum limit_kind)kind, &line))
+			out_printf(o, "budget     %10zu KiB of %s%s, used %zu KiB, headroom %zu KiB\n",
+				   line.limit >> 10, line.name, kind == binding ? ", which binds" : "", line.used >> 10,
+				   line.headroom >> 10);
+}
+
 static void print_summary(struct out *o)
 {
 	unsigned long mapped = READ_ONCE(arena_stats.mapped), thp = READ_ONCE(arena_stats.thp);
@@ -112,6 +127,7 @@ static void print_summary(struct out *o)
 		   s.huge_blocks >> 10);
 	out_printf(o, "caches     %10zu KiB in %lu threads' lists and magazines\n", s.cached >> 10, s.nr_threads);
 	out_printf(o, "dirty      %10zu KiB free, but not given back\n", s.dirty >> 10);
+	print_budget(o);
 	print_buddyinfo(o);
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/lock.h"
 #include "base/tunables.h"
+#include "mm/budget.h"
 #include "mm/range.h"
 #include "mm/sparse.h"
 #include "mm/thp.h"
@@ -66,7 +67,7 @@ static int range_commit(unsigned long pb, unsigned long nr, int nid)
 }
 
 /* Map want pageblocks at the top of the window, or as few as need if the system will not give more. */
-static int grow_at_top(unsigned long need, unsigned long want, int nid)
+static int grow_at_top(unsigned long need, unsigned long want, int nid, bool reserve)
 {
 	unsigned long nr = want, top = range_top();
 	int err;
@@ -75,7 +76,7 @@ static int grow_at_top(unsigned long need, unsigned long want, int nid)
 		if (top + need > sparse_end_block())
 			return -ENOMEM;
 		nr = min_ul(nr, sparse_end_block() - top);
-		err = sparse_extend(top + nr);
+		err = budget_may_grow(nr << PAGEBLOCK_SHIFT, false, reserve) ? sparse_extend(top + nr) : -ENOMEM;
 		if (!err)
 			err = range_commit(top, nr, nid);
 		if (!err || nr == need)
@@ -89,9 +90,19 @@ static int grow_at_top(unsigned long need, unsigned long want, int nid)
 	return 0;
 }
 
-static bool arena_grow(unsigned long nr, unsigned long align, int nid)
+/* More than is asked for, so that mappings are few; but of what little is left under a limit only a small part. */
+static unsigned long want_blocks(void)
 {
 	unsigned long want = min_ul(max_ul(arena_stats.mapped / 8, GROWTH_MIN), GROWTH_MAX);
+
+	if (unlikely(READ_ONCE(limits_in_force)))
+		want = min_ul(want, budget_growable_pages(false) >> PAGEBLOCK_ORDER >> 4);
+	return want;
+}
+
+static bool arena_grow(unsigned long nr, unsigned long align, int nid, bool reserve)
+{
+	unsigned long want = want_blocks();
 	int tries, err = -ENOMEM;
 
 	for (tries = 0; tries < GROWTH_TRIES; tries++) {
@@ -103,7 +114,7 @@ static bool arena_grow(unsigned long nr, unsigned long align, int nid)
 			start = top - last->nr;
 		start = align_block(start, align);
 		need = start + nr > top ? start + nr - top : 1;
-		err = grow_at_top(need, max_ul(need, want), nid);
+		err = grow_at_top(need, max_ul(need, want), nid, reserve);
 		if (err != -EEXIST)
 			break;
 		/* Somebody else's mapping lies there: step over it. */
@@ -164,24 +175,39 @@ static void forget_regret(uint32_t now)
 	}
 }
 
+/* May the free range's pageblocks be used? Those that are dirty count already. */
+static bool range_affordable(unsigned long pb, unsigned long nr, bool reserve)
+{
+	bool mapped = block_at(pb)->flags & PBF_MAPPED;
+	unsigned long i, more = 0;
+
+	if (likely(!READ_ONCE(limits_in_force)))
+		return true;
+	for (i = pb; i < pb + nr; i++)
+		more += !(block_at(i)->flags & PBF_DIRTY);
+	return !more || budget_may_grow(more << PAGEBLOCK_SHIFT, mapped, reserve);
+}
+
 static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
-				  bool *grown)
+				  bool reserve, bool *grown)
 {
 	unsigned long pb, start;
 
 	while (!(pb = range_find(nr, align, nid))) {
-		if (*grown || !arena_grow(nr, align, nid))
+		if (*grown || !arena_grow(nr, align, nid, reserve))
 			return 0;
 		*grown = true;
 	}
 	start = range_fit(pb, nr, align);
+	if (!range_affordable(start, nr, reserve))
+		return 0;
 	range_take(pb, start, nr, state);
 	if (!(block_at(start)->flags & PBF_MAPPED)) {
 		int err = range_commit(start, nr, nid);
 
 		if (err == -EEXIST) { /* taken by somebody while it was not ours */
 			range_forget(start, nr);
-			return alloc_locked(nr, align, state, nid, grown);
+			return alloc_locked(nr, align, state, nid, reserve, grown);
 		}
 		if (err) {
 			range_insert(start, nr);
@@ -193,15 +219,17 @@ static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pa
 	return start;
 }
 
-unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, bool *clean)
+static unsigned long alloc_range(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
+				 bool reserve, bool *clean)
 {
 	unsigned long pb, i, dirty, slack;
 	bool grown = false;
 
 	if (nr > sparse_end_block())
 		return 0;
+	budget_poll();
 	mutex_lock(&arena.lock);
-	pb = alloc_locked(nr, align, state, nid, &grown);
+	pb = alloc_locked(nr, align, state, nid, reserve, &grown);
 	*clean = true;
 	for (i = pb; pb && i < pb + nr; i++)
 		if (block_at(i)->flags & PBF_DIRTY)
@@ -213,14 +241,27 @@ unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_
 	/* Dirty memory that did not fit makes room for what will be resident instead. */
 	if (grown && dirty > slack)
 		arena_purge(max_ul(dirty > nr ? dirty - nr : 0, slack), ~0U, false);
-	if (!pb && arena_purge(0, 0, true)) {
+	if (unlikely(!pb)) {
+		budget_refused();
+		if (!arena_purge(0, 0, true) && likely(!READ_ONCE(limits_in_force)))
+			return 0;
 		grown = false;
 		mutex_lock(&arena.lock);
-		pb = alloc_locked(nr, align, state, nid, &grown);
+		pb = alloc_locked(nr, align, state, nid, reserve, &grown);
 		mutex_unlock(&arena.lock);
 		*clean = false;
 	}
 	return pb;
+}
+
+unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, bool *clean)
+{
+	return alloc_range(nr, align, state, nid, false, clean);
+}
+
+unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid, bool *clean)
+{
+	return alloc_range(nr, align, PB_OFFLINE, nid, true, clean);
 }
 
 unsigned long arena_dirty_limit(void)

@@ -30,6 +30,8 @@ extern struct arena_stats arena_stats;
  * zero.
  */
 unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, bool *clean);
+/* The same for PB_OFFLINE, and for a request that has a right to what lies below the min mark. */
+unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid, bool *clean);
 /* Give a range back; dirty unless it was never written. May give memory back to the system. */
 void arena_free(unsigned long pb, unsigned long nr, bool dirty);
 /* Lengthen a range in place by what lies free behind it; false if it does not. */

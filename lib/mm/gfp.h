@@ -67,6 +67,7 @@ extern gfp_t gfp_allowed_mask;
 #define ALLOC_OOM 0x08u	       /* an OOM victim's: half of the mark */
 #define ALLOC_HARDER 0x10u     /* a quarter below the mark, and the highatomic reserve */
 #define ALLOC_HIGH 0x20u       /* half of the mark */
+#define ALLOC_RESERVE (ALLOC_NO_WATERMARKS | ALLOC_OOM | ALLOC_HARDER | ALLOC_HIGH) /* who may go below the min mark */
 #define ALLOC_CPUSET 0x40u     /* only nodes of Mems_allowed */
 #define ALLOC_CMA 0x80u	       /* CMA areas too: movable only */
 #define ALLOC_NOFRAGMENT 0x100u /* rather another zone or a new pageblock than mixing migratetypes */

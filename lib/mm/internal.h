@@ -71,6 +71,10 @@ static inline unsigned long wmark_pages(const struct zone *zone, unsigned int al
 }
 /* Recompute every zone's marks and lowmem reserves from the tunables below; any thread. */
 void setup_per_zone_wmarks(void);
+/* After the budget has changed: min_free_kbytes from it, unless it was set, and the marks from that. */
+void init_per_zone_wmark_min(void);
+/* After min_free_kbytes was set. */
+void min_free_kbytes_sysctl_handler(void);
 bool boost_watermark(struct zone *zone);
 /* The sysctls: 0 or -EINVAL. */
 extern unsigned long min_free_kbytes, watermark_scale_factor, watermark_boost_factor;

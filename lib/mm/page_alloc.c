@@ -14,6 +14,7 @@
 #include "base/trace.h"
 #include "base/tunables.h"
 #include "mm/arena.h"
+#include "mm/budget.h"
 #include "mm/debug.h"
 #include "mm/fault_inject.h"
 #include "mm/internal.h"
@@ -58,7 +59,7 @@ static always_inline void debug_check_zone(const struct page *page)
 }
 
 /* In the place of the kernel's deferred pages: pageblocks that the arenas still have, or that lie below 4 GiB. */
-bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
+static bool grow_zone(struct zone *zone, unsigned int order, enum migratetype mt, bool reserve)
 {
 	unsigned long nr = order > PAGEBLOCK_ORDER ? 1UL << (order - PAGEBLOCK_ORDER) : 1;
 	unsigned long pb;
@@ -67,7 +68,9 @@ bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
 	if (zone_pageset_init(zone))
 		return false;
 	if (unlikely(zone->idx == ZONE_DMA32))
-		pb = lowmem_alloc(nr, nr, zone->nid, &clean);
+		pb = budget_may_grow(nr << PAGEBLOCK_SHIFT, false, reserve) ? lowmem_alloc(nr, nr, zone->nid, &clean) : 0;
+	else if (unlikely(reserve))
+		pb = arena_alloc_reserve(nr, nr, zone->nid, &clean);
 	else
 		pb = arena_alloc(nr, nr, PB_OFFLINE, zone->nid, &clean);
 	if (!pb)
@@ -76,6 +79,16 @@ bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
 		arena_advise_huge(pb, nr);
 	zone_online_blocks(zone, pb, nr, mt, !clean);
 	return true;
+}
+
+bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
+{
+	return grow_zone(zone, order, mt, false);
+}
+
+bool zone_grow_reserve(struct zone *zone, unsigned int order, enum migratetype mt)
+{
+	return grow_zone(zone, order, mt, true);
 }
 
 void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, enum migratetype mt, bool dirty)
@@ -281,8 +294,14 @@ static bool zone_may_grow(const struct zone *zone, const struct alloc_context *a
 static bool zone_help(struct zone *zone, unsigned int order, gfp_t gfp, unsigned int alloc_flags, unsigned long mark,
 		      const struct alloc_context *ac)
 {
-	/* Its marks grow with the zone, and what it gets may have been its own reserve before. */
-	while (zone_may_grow(zone, ac) && zone_grow(zone, order, ac->migratetype))
+	/* Its marks grow with the zone, and what it gets may have been its own reserve before. Under a limit what it could
+	 * grow by has been counted, and is not there; but others may have given back what they had. */
+	if (unlikely(READ_ONCE(limits_in_force))) {
+		budget_poll();
+		if (zone_watermark_ok(zone, order, mark, ac->highest_zoneidx, alloc_flags))
+			return true;
+	}
+	while (!READ_ONCE(limits_in_force) && zone_may_grow(zone, ac) && zone_grow(zone, order, ac->migratetype))
 		if (zone_watermark_ok(zone, order, wmark_pages(zone, alloc_flags), ac->highest_zoneidx, alloc_flags))
 			return true;
 	BUILD_BUG_ON(ALLOC_NO_WATERMARKS < NR_WMARK);
@@ -321,7 +340,7 @@ static struct page *try_this_zone(struct zone *zone, gfp_t gfp, unsigned int ord
 
 	if (!page)
 		page = rmqueue_lent(*ac->preferred, zone, order, alloc_flags);
-	if (!page && zone_may_grow(zone, ac) && zone_grow(zone, order, ac->migratetype))
+	if (!page && zone_may_grow(zone, ac) && grow_zone(zone, order, ac->migratetype, alloc_flags & ALLOC_RESERVE))
 		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
 	if (!page)
 		return NULL;

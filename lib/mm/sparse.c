@@ -269,6 +269,11 @@ int sparse_give_up_hole(unsigned long pb, unsigned long nr, size_t bytes)
 	return map_fresh((uintptr_t)block_to_addr(pb), bytes, PROT_NONE);
 }
 
+bool sparse_is_reserved(void)
+{
+	return sparse.reserved;
+}
+
 unsigned long sparse_end_block(void)
 {
 	return sparse.end_block;

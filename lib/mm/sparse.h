@@ -24,6 +24,8 @@ int sparse_fill_hole(unsigned long pb, size_t bytes);
 /* Decommit a range of nr pageblocks that begins with such a hole, touching nothing that may lie in it by now; 0 or
  * -errno: the addresses can never be used again. */
 int sparse_give_up_hole(unsigned long pb, unsigned long nr, size_t bytes);
+/* Is the window reserved, so that growth in it takes no more address space? */
+bool sparse_is_reserved(void);
 /* First pageblock past the window. */
 unsigned long sparse_end_block(void);
 /* Bytes of descriptors that are mapped (not all of them are touched). */

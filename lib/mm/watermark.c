@@ -2,11 +2,16 @@
 /*
  * Watermarks: how much of a zone must stay free, for whom. While min_free_kbytes is 0 no limit is in force: every mark
  * is 0, and a zone is asked as long as it has anything.
+ *
+ * With a limit in force the marks come from it, and a zone has what its free lists have and what it may yet grow by: so
+ * nothing need be held free, as long as the limit is far away.
  */
 #include "base/lock.h"
+#include "mm/budget.h"
 #include "mm/internal.h"
 
 unsigned long min_free_kbytes;
+static unsigned long user_min_free_kbytes = ~0UL; /* what was asked for; ~0: nothing */
 unsigned long watermark_scale_factor = 10;    /* in 1/10000 of the zone: from one mark to the next */
 unsigned long watermark_boost_factor = 15000; /* in 1/10000 of the high mark */
 unsigned long sysctl_lowmem_reserve_ratio[MAX_NR_ZONES] = { [ZONE_DMA32] = 256, [ZONE_NORMAL] = 32, [ZONE_MOVABLE] = 0 };
@@ -48,7 +53,7 @@ static bool has_block(const struct zone *zone, unsigned int order, unsigned int 
 bool zone_watermark_ok_pages(const struct zone *zone, unsigned int order, unsigned long mark,
 			     enum zone_type highest_zoneidx, unsigned int alloc_flags, unsigned long free_pages)
 {
-	unsigned long unusable = unusable_free_pages(zone, order, alloc_flags), min = mark;
+	unsigned long unusable = unusable_free_pages(zone, order, alloc_flags), min = mark, growable = 0;
 
 	if (alloc_flags & ALLOC_HIGH)
 		min -= min / 2;
@@ -57,9 +62,11 @@ bool zone_watermark_ok_pages(const struct zone *zone, unsigned int order, unsign
 		min -= min / 2;
 	else if (alloc_flags & ALLOC_HARDER)
 		min -= min / 4;
-	if (free_pages <= unusable + min + READ_ONCE(zone->lowmem_reserve[highest_zoneidx]))
+	if (unlikely(READ_ONCE(limits_in_force)))
+		growable = budget_growable_pages(true);
+	if (free_pages + growable <= unusable + min + READ_ONCE(zone->lowmem_reserve[highest_zoneidx]))
 		return false;
-	return !order || has_block(zone, order, alloc_flags);
+	return !order || growable >= max_ul(1UL << order, PAGEBLOCK_PAGES) || has_block(zone, order, alloc_flags);
 }
 
 bool zone_watermark_ok(const struct zone *zone, unsigned int order, unsigned long mark, enum zone_type highest_zoneidx,
@@ -99,12 +106,24 @@ static void setup_per_zone_lowmem_reserve(pg_data_t *pgdat)
 	}
 }
 
+/* Of pages for all zones, a zone's. */
+static unsigned long share(unsigned long pages, unsigned long managed, unsigned long all_pages)
+{
+	return all_pages ? (unsigned long)((unsigned __int128)pages * managed / all_pages) : 0;
+}
+
 static void setup_zone_wmarks(struct zone *zone, unsigned long pages_min, unsigned long all_pages)
 {
-	unsigned long managed = READ_ONCE(zone->managed_pages), min, step;
+	unsigned long managed = READ_ONCE(zone->managed_pages), total = budget_total() >> PAGE_SHIFT, min, step, max;
 
-	min = all_pages ? (unsigned long)((unsigned __int128)pages_min * managed / all_pages) : 0;
-	step = pages_min ? max_ul(min / 4, managed * READ_ONCE(watermark_scale_factor) / 10000) : 0;
+	min = share(pages_min, managed, all_pages);
+	/* The whole machine is what the budget allows, not what of it the zones have so far. */
+	step = share(max_ul(all_pages, total), managed, all_pages) * READ_ONCE(watermark_scale_factor) / 10000;
+	step = pages_min ? max_ul(min / 4, step) : 0;
+	if (total && READ_ONCE(user_min_free_kbytes) == ~0UL) {
+		max = share(budget_max_high() >> PAGE_SHIFT, managed, all_pages);
+		step = min_ul(step, max > min ? (max - min) / 2 : 0);
+	}
 	WRITE_ONCE(zone->watermark[WMARK_MIN], min);
 	WRITE_ONCE(zone->watermark[WMARK_LOW], min + step);
 	WRITE_ONCE(zone->watermark[WMARK_HIGH], min + 2 * step);
@@ -125,6 +144,37 @@ void setup_per_zone_wmarks(void)
 	for_each_online_node (i)
 		setup_per_zone_lowmem_reserve(NODE_DATA(i));
 	mutex_unlock(&wmark_lock);
+}
+
+static unsigned long int_sqrt(unsigned long n)
+{
+	unsigned long root = 0, bit;
+
+	for (bit = 1UL << 31; bit; bit >>= 1)
+		if ((root + bit) * (root + bit) <= n)
+			root += bit;
+	return root;
+}
+
+/* A small machine needs more of its memory free than a large one: the square root of 16 times its size, in KiB. At most
+ * two thirds of what the high mark may come to, which leaves room for the steps between the marks. */
+static void calculate_min_free_kbytes(void)
+{
+	unsigned long user = READ_ONCE(user_min_free_kbytes), max = budget_max_high() >> 10;
+
+	WRITE_ONCE(min_free_kbytes, user != ~0UL ? user : min_ul(int_sqrt((budget_total() >> 10) * 16), max / 3 * 2));
+}
+
+void init_per_zone_wmark_min(void)
+{
+	calculate_min_free_kbytes();
+	setup_per_zone_wmarks();
+}
+
+void min_free_kbytes_sysctl_handler(void)
+{
+	WRITE_ONCE(user_min_free_kbytes, READ_ONCE(min_free_kbytes));
+	setup_per_zone_wmarks();
 }
 
 void watermark_lock_all(void)

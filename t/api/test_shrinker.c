@@ -208,8 +208,8 @@ static int live(bool with_shrinker, size_t beyond)
 	if (!cache.scans || cache.nr < NR_OBJECTS / 8 || !WIFEXITED(cache.fork_status) ||
 	    WEXITSTATUS(cache.fork_status) != 7)
 		_exit(2);
-	/* Large blocks come from it too. */
-	if (!malloc(500000) || !malloc(beyond / 2) || cache.nr == 0)
+	/* Large blocks come from it too; beside them headroom and reserve are made. */
+	if (!malloc(500000) || !malloc(beyond / 4) || cache.nr == 0)
 		_exit(3);
 	/* What no limit allows is not worth it. */
 	now = (long)cache.nr;

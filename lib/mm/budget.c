@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The limits, what is used of each, and what is left.
+ *
+ * Of each limit one figure is kept beside it: what others use, which is what the system said was used less what the
+ * heap had at that moment. What is used now is that and what the heap has now. The figures are read by one thread at a
+ * time, under the lock, and looked at without it: each is one word.
+ */
+#include "mm/budget.h"
+
+#include "base/lock.h"
+#include "base/tunables.h"
+#include "mm/arena.h"
+#include "mm/internal.h"
+#include "mm/lowmem.h"
+#include "mm/sparse.h"
+#include "os/limits.h"
+#include "os/os.h"
+
+/* Headroom and watermarks together are at most this share of a limit, and no more than this; each is half of it. */
+#define KEEP_SHARE 16
+#define KEEP_MAX (64UL << 20)
+
+/* What is more is no limit, and no sum of a few limits overflows. */
+#define LIMIT_MAX (1UL << 60)
+
+/* The system is asked again when the heap has taken or given this share of what was left, and when little is left and that is old. */
+#define POLL_SHARE 8
+#define POLL_MIN (4 * PAGEBLOCK_SIZE)
+#define POLL_MS 100
+
+bool limits_in_force;
+
+static struct {
+	struct mutex lock;
+	unsigned int seq;	      /* readings so far */
+	unsigned long limit[NR_LIMITS]; /* bytes, NO_LIMIT: none */
+	long others[NR_LIMITS];	      /* may be less than 0: of a cgroup, memory that was never touched */
+	long polled;		      /* what the heap had mapped and used at the last reading, in bytes */
+	long step;		      /* and how far it may go from there before the next */
+	uint32_t polled_ms;
+} budget = {
+	.lock = MUTEX_INIT(RANK_BUDGET),
+	.limit = { NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT },
+};
+
+static const char *const limit_names[NR_LIMITS] = { "limit", "RLIMIT_AS", "RLIMIT_DATA", "cgroup" };
+
+static long min_long(long a, long b)
+{
+	return a < b ? a : b;
+}
+
+/* What the heap has of what a limit counts. */
+static long own_mapped(void)
+{
+	return (long)(((READ_ONCE(arena_stats.mapped) + lowmem_mapped()) << PAGEBLOCK_SHIFT) + sparse_metadata_bytes());
+}
+
+static long own_used(void)
+{
+	return (long)((READ_ONCE(arena_stats.used) + READ_ONCE(arena_stats.dirty) + lowmem_used()) << PAGEBLOCK_SHIFT);
+}
+
+static long own(enum limit_kind kind)
+{
+	switch (kind) {
+	case LIMIT_CONF:
+	case LIMIT_CGROUP:
+		return own_used();
+	case LIMIT_AS:
+		/* A window that was reserved counts in full, as others. */
+		return sparse_is_reserved() ? 0 : own_mapped();
+	default:
+		return own_mapped();
+	}
+}
+
+static bool is_limited(enum limit_kind kind)
+{
+	return READ_ONCE(budget.limit[kind]) != NO_LIMIT;
+}
+
+static long used(enum limit_kind kind)
+{
+	long bytes = READ_ONCE(budget.others[kind]) + own(kind);
+
+	return bytes > 0 ? bytes : 0;
+}
+
+size_t budget_headroom(enum limit_kind kind)
+{
+	return kind == LIMIT_CONF ? 0 : min_ul(READ_ONCE(budget.limit[kind]) / KEEP_SHARE, KEEP_MAX) / 2;
+}
+
+size_t budget_max_high(void)
+{
+	return min_ul(budget_total() / KEEP_SHARE, KEEP_MAX) / 2;
+}
+
+/* What is left for the heap; less than 0 if others are in the headroom. */
+static long rest(enum limit_kind kind)
+{
+	if (!is_limited(kind))
+		return INT64_MAX;
+	return (long)READ_ONCE(budget.limit[kind]) - (long)budget_headroom(kind) - used(kind);
+}
+
+static long rest_mapped(void)
+{
+	/* In a reserved window nothing more is mapped. */
+	return min_long(sparse_is_reserved() ? INT64_MAX : rest(LIMIT_AS), rest(LIMIT_DATA));
+}
+
+size_t budget_reserve(void)
+{
+	struct zone *zone;
+	size_t pages = 0;
+	int i;
+
+	for_each_zone (zone, i)
+		pages += READ_ONCE(zone->watermark[WMARK_MIN]);
+	return pages << PAGE_SHIFT;
+}
+
+/* Of the reserve, what does not lie in the zones already. */
+static long missing_reserve(void)
+{
+	long bytes = (long)budget_reserve();
+	struct zone *zone;
+	int i;
+
+	for_each_zone (zone, i)
+		bytes -= (long)(READ_ONCE(zone->nr_free_pages) << PAGE_SHIFT);
+	return bytes > 0 ? bytes : 0;
+}
+
+bool budget_may_grow(size_t bytes, bool mapped, bool reserve)
+{
+	long keep;
+
+	if (likely(!READ_ONCE(limits_in_force)))
+		return true;
+	keep = reserve ? 0 : missing_reserve();
+	if (bytes > (size_t)INT64_MAX / 2 || rest(LIMIT_CONF) < (long)bytes + keep)
+		return false;
+	/* What a cgroup counts is touched memory: only that there is some left can be asked. */
+	if (rest(LIMIT_CGROUP) <= keep)
+		return false;
+	return mapped || rest_mapped() >= (long)bytes + keep;
+}
+
+unsigned long budget_growable_pages(bool reserve)
+{
+	long mapped, touched, dirty, clean, bytes;
+
+	if (likely(!READ_ONCE(limits_in_force)))
+		return 0;
+	dirty = (long)(READ_ONCE(arena_stats.dirty) << PAGEBLOCK_SHIFT);
+	clean = (long)((READ_ONCE(arena_stats.mapped) - READ_ONCE(arena_stats.used)) << PAGEBLOCK_SHIFT) - dirty;
+	mapped = rest_mapped();
+	mapped = (mapped > 0 ? mapped : 0) / 2 + (clean > 0 ? clean : 0) / 2; /* halves: both may be very large */
+	touched = min_long(rest(LIMIT_CONF), rest(LIMIT_CGROUP));
+	touched = (touched > 0 ? touched : 0) / 2;
+	bytes = min_long(mapped, touched) + dirty / 2;
+	bytes = bytes > INT64_MAX / 2 ? INT64_MAX : bytes * 2;
+	bytes -= reserve ? 0 : missing_reserve();
+	return bytes > 0 ? (unsigned long)bytes >> PAGE_SHIFT : 0;
+}
+
+size_t budget_total(void)
+{
+	unsigned long least = NO_LIMIT;
+	unsigned int kind;
+
+	for (kind = 0; kind < NR_LIMITS; kind++)
+		least = min_ul(least, READ_ONCE(budget.limit[kind]));
+	return least == NO_LIMIT ? 0 : least;
+}
+
+enum limit_kind budget_binding(void)
+{
+	enum limit_kind binding = NR_LIMITS;
+	unsigned int kind;
+
+	for (kind = 0; kind < NR_LIMITS; kind++)
+		if (is_limited(kind) && (binding == NR_LIMITS || rest(kind) < rest(binding)))
+			binding = (enum limit_kind)kind;
+	return binding;
+}
+
+bool budget_line(enum limit_kind kind, struct budget_line *line)
+{
+	if (!is_limited(kind))
+		return false;
+	line->name = limit_names[kind];
+	line->limit = READ_ONCE(budget.limit[kind]);
+	line->used = (size_t)used(kind);
+	line->headroom = budget_headroom(kind);
+	return true;
+}
+
+static void set_limit(enum limit_kind kind, unsigned long limit, long others)
+{
+	WRITE_ONCE(budget.others[kind], others);
+	WRITE_ONCE(budget.limit[kind], limit <= LIMIT_MAX ? limit : NO_LIMIT);
+}
+
+static void read_process_limits(void)
+{
+	unsigned long limit_as = os_rlimit_as(), limit_data = os_rlimit_data(), as, data;
+	long others_as = READ_ONCE(budget.others[LIMIT_AS]), others_data = READ_ONCE(budget.others[LIMIT_DATA]);
+
+	/* Without /proc the heap's own counters have to do. */
+	if ((limit_as != NO_LIMIT || limit_data != NO_LIMIT) && os_process_size(&as, &data)) {
+		others_as = (long)as - own(LIMIT_AS);
+		others_data = (long)data - own(LIMIT_DATA);
+	}
+	set_limit(LIMIT_AS, limit_as, others_as);
+	set_limit(LIMIT_DATA, limit_data, others_data);
+}
+
+static void read_cgroup_limit(void)
+{
+	struct cgroup_memory cg;
+
+	if (os_cgroup_memory(&cg))
+		set_limit(LIMIT_CGROUP, cg.limit, (long)cg.used - own(LIMIT_CGROUP));
+	else
+		set_limit(LIMIT_CGROUP, NO_LIMIT, 0);
+}
+
+/* After the limits or what is used of them were read. */
+static void note_reading(void)
+{
+	enum limit_kind binding = budget_binding();
+	long left = binding == NR_LIMITS ? 0 : rest(binding);
+
+	WRITE_ONCE(budget.polled, own_mapped() + own_used());
+	WRITE_ONCE(budget.step, (long)max_ul((unsigned long)(left > 0 ? left : 0) / POLL_SHARE, POLL_MIN));
+	WRITE_ONCE(budget.polled_ms, (uint32_t)os_clock_ms());
+	WRITE_ONCE(limits_in_force, binding != NR_LIMITS);
+	WRITE_ONCE(budget.seq, budget.seq + 1);
+}
+
+static void read_limits(bool cgroups, bool always)
+{
+	unsigned int seq = READ_ONCE(budget.seq);
+	size_t total = budget_total();
+
+	mutex_lock(&budget.lock);
+	/* Who waited for another's reading has it. */
+	if (always || budget.seq == seq) {
+		set_limit(LIMIT_CONF, READ_ONCE(tunables.limit) ? READ_ONCE(tunables.limit) : NO_LIMIT, 0);
+		read_process_limits();
+		if (cgroups)
+			read_cgroup_limit();
+		note_reading();
+	}
+	mutex_unlock(&budget.lock);
+	if (budget_total() != total)
+		init_per_zone_wmark_min();
+}
+
+void budget_init(void)
+{
+	read_limits(true, true);
+}
+
+void budget_refresh(void)
+{
+	read_limits(true, false);
+}
+
+void budget_limit_changed(void)
+{
+	read_limits(READ_ONCE(limits_in_force), true);
+}
+
+/* A cgroup does not make the system refuse anything: it is not looked for. */
+void budget_refused(void)
+{
+	read_limits(READ_ONCE(limits_in_force), false);
+}
+
+void budget_poll(void)
+{
+	long moved, step;
+
+	if (likely(!READ_ONCE(limits_in_force)))
+		return;
+	moved = own_mapped() + own_used() - READ_ONCE(budget.polled);
+	step = READ_ONCE(budget.step);
+	if (moved >= step || moved <= -step ||
+	    (step == POLL_MIN && (uint32_t)os_clock_ms() - READ_ONCE(budget.polled_ms) >= POLL_MS))
+		read_limits(true, false);
+}
+
+void budget_lock_all(void)
+{
+	mutex_lock(&budget.lock);
+}
+void budget_unlock_all(void)
+{
+	mutex_unlock(&budget.lock);
+}
+void budget_reinit_after_fork(void)
+{
+	mutex_reinit_after_fork(&budget.lock);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The budget: how much memory the process may have, which is the least that any of its limits leaves. What others in
+ * the process take (libraries, stacks, mappings of files) is read from the system now and then; what the heap takes
+ * in between is known exactly. A part of each limit, the headroom, is left to those others.
+ *
+ * While no limit is in force nothing here is asked.
+ */
+#ifndef MM_BUDGET_H
+#define MM_BUDGET_H
+
+#include "base/compiler.h"
+
+enum limit_kind {
+	LIMIT_CONF,   /* limit: of the configuration: memory of the heap's that is in use or dirty */
+	LIMIT_AS,     /* RLIMIT_AS: what the process has mapped */
+	LIMIT_DATA,   /* RLIMIT_DATA: what of that is private and can be written */
+	LIMIT_CGROUP, /* memory.max of a cgroup around the process: what is resident in all of it */
+	NR_LIMITS,    /* as budget_binding(): none is in force */
+};
+
+/* Read without a lock; changes when the limits are read. */
+extern hidden_var bool limits_in_force;
+
+/* At the end of the configuration, if any limit is known then: read the limits. */
+void budget_init(void);
+/* Read the limits, and what is used, again. No lock of rank RANK_BUDGET or above may be held. */
+void budget_refresh(void);
+/* The same, if so much happened since the last time that it may say something new. */
+void budget_poll(void);
+/* The system refused memory: is it because of a limit that was not known yet? */
+void budget_refused(void);
+/* After `limit:` was set. */
+void budget_limit_changed(void);
+
+/*
+ * May the heap take so many bytes more? mapped: AS and DATA count them already. reserve: for a request that has a right
+ * to what lies below the min mark. Any lock may be held.
+ */
+bool budget_may_grow(size_t bytes, bool mapped, bool reserve);
+/* Pages that the zones could yet grow by; with no limit in force none are counted on. */
+unsigned long budget_growable_pages(bool reserve);
+/* Bytes that the zones' min marks keep from ordinary requests. */
+size_t budget_reserve(void);
+
+/* The smallest limit in force, in bytes; 0: none is. */
+size_t budget_total(void);
+/* Where least is left. */
+enum limit_kind budget_binding(void);
+
+struct budget_line {
+	const char *name;
+	size_t limit, used, headroom;
+};
+/* False: that limit is not in force. */
+bool budget_line(enum limit_kind kind, struct budget_line *line);
+
+/* Of the limit, for stacks, libraries and mappings that others in the process make. */
+size_t budget_headroom(enum limit_kind kind);
+/* What the high marks of all zones may come to together, in bytes. */
+size_t budget_max_high(void);
+
+/* Fork handlers. */
+void budget_lock_all(void);
+void budget_unlock_all(void);
+void budget_reinit_after_fork(void);
+
+#endif

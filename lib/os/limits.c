@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Limits and usage from procfs and the cgroup file systems.
+ */
+#include "os/limits.h"
+
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/span.h"
+#include "os/os.h"
+#include "os/topology.h"
+
+#define PATH_MAX_LEN 512
+
+/* cgroup v1 writes "none" as the largest long, rounded down to pages. */
+#define V1_UNLIMITED (1UL << 60)
+
+struct path {
+	size_t len;
+	char text[PATH_MAX_LEN];
+};
+
+/* Cut where there is no more room: then it names nothing. */
+static void path_add(struct path *path, const char *text)
+{
+	size_t len = min_ul(strlen(text), PATH_MAX_LEN - 1 - path->len);
+
+	memcpy(path->text + path->len, text, len);
+	path->len += len;
+	path->text[path->len] = '\0';
+}
+
+static void path_cut(struct path *path, size_t len)
+{
+	path->len = len;
+	path->text[len] = '\0';
+}
+
+/* A file of one number, below the directory; "max" is NO_LIMIT. False if it cannot be read, or is something else. */
+static bool read_number(struct path *dir, const char *name, unsigned long *n)
+{
+	size_t len = dir->len;
+	char text[64];
+	struct span s = { .p = text };
+	long ret;
+
+	path_add(dir, name);
+	ret = os_read_file(dir->text, text, sizeof(text));
+	path_cut(dir, len);
+	if (ret <= 0)
+		return false;
+	s.len = (size_t)ret;
+	if (s.len >= 3 && !memcmp(text, "max", 3)) {
+		*n = NO_LIMIT;
+		return true;
+	}
+	return span_number(&s, n);
+}
+
+bool os_process_size(unsigned long *as, unsigned long *data)
+{
+	struct path path = { .len = 0 };
+	unsigned long field[6];
+	char text[128];
+	struct span s = { .p = text };
+	unsigned int i;
+	long ret;
+
+	path_add(&path, proc_root);
+	path_add(&path, "/self/statm");
+	ret = os_read_file(path.text, text, sizeof(text));
+	if (ret <= 0)
+		return false;
+	/* size resident shared text lib data */
+	for (s.len = (size_t)ret, i = 0; i < ARRAY_SIZE(field); i++) {
+		s = span_trim(s);
+		if (!span_number(&s, &field[i]))
+			return false;
+	}
+	*as = field[0] * os_page_size();
+	*data = field[5] * os_page_size();
+	return true;
+}
+
+/*
+ * Lines of /proc/self/cgroup, "ID:CONTROLLERS:PATH". The one that names the memory controller is a v1 cgroup, and what
+ * counts; else that without controllers, the v2 one.
+ */
+struct cgroup_line {
+	unsigned int field;  /* 0 ID, 1 controllers, 2 path */
+	bool memory;	     /* among the controllers */
+	bool none;	     /* there are no controllers */
+	size_t matched;	     /* characters of "memory", in this item; NOT_IT: it is another */
+	struct path path;
+	bool found, v1;
+	struct path best;
+};
+
+#define NOT_IT (~(size_t)0)
+static const char memory_name[] = "memory";
+
+static void end_item(struct cgroup_line *line)
+{
+	line->memory |= line->matched == sizeof(memory_name) - 1;
+	line->matched = 0;
+}
+
+static void take_controller(struct cgroup_line *line, char c)
+{
+	if (c == ',' || c == ':') {
+		end_item(line);
+		return;
+	}
+	line->none = false;
+	if (line->matched != NOT_IT && memory_name[line->matched] == c)
+		line->matched++;
+	else
+		line->matched = NOT_IT;
+}
+
+static void end_line(struct cgroup_line *line)
+{
+	if (line->field == 2 && !line->v1 && (line->memory || line->none)) {
+		line->found = true;
+		line->v1 = line->memory;
+		line->best = line->path;
+	}
+	line->field = 0;
+	line->memory = false;
+	line->none = true;
+	line->matched = 0;
+	path_cut(&line->path, 0);
+}
+
+static void take_char(struct cgroup_line *line, char c)
+{
+	char text[2] = { c, '\0' };
+
+	if (c == '\n') {
+		end_line(line);
+		return;
+	}
+	if (line->field == 1)
+		take_controller(line, c);
+	if (line->field == 2)
+		path_add(&line->path, text);
+	else if (c == ':')
+		line->field++;
+}
+
+static bool take_chunk(void *arg, const char *chunk, size_t len)
+{
+	while (len--)
+		take_char(arg, *chunk++);
+	return true;
+}
+
+/* The process's place in its hierarchy; a process that is outside of its namespace's root ("/../x") counts as at it. */
+static bool read_own_cgroup(struct cgroup_line *line)
+{
+	struct path path = { .len = 0 };
+
+	memset(line, 0, sizeof(*line));
+	line->none = true;
+	path_add(&path, proc_root);
+	path_add(&path, "/self/cgroup");
+	if (!os_read_chunks(path.text, take_chunk, line) || !line->found)
+		return false;
+	/* "/" adds nothing to a directory, and what was cut names another. */
+	if (!strncmp(line->best.text, "/..", 3) || line->best.len == 1 || line->best.len == PATH_MAX_LEN - 1)
+		path_cut(&line->best, 0);
+	return true;
+}
+
+/* What a version of cgroups calls its files, and the lines of memory.stat that are the cache of files. */
+struct cgroup_files {
+	const char *limit, *usage, *inactive, *active;
+};
+static const struct cgroup_files v1_files = {
+	"/memory.limit_in_bytes",
+	"/memory.usage_in_bytes",
+	"total_inactive_file",
+	"total_active_file",
+};
+static const struct cgroup_files v2_files = {
+	"/memory.max",
+	"/memory.current",
+	"inactive_file",
+	"active_file",
+};
+
+struct stat_lines {
+	const struct cgroup_files *files;
+	char line[64]; /* those that are longer are none that is looked for */
+	size_t len;
+	unsigned long cache;
+};
+
+static void take_stat_line(struct stat_lines *stat)
+{
+	struct span s = { stat->line, stat->len }, name = span_cut(&s, ' ', ' ');
+	unsigned long n;
+
+	if ((span_is(name, stat->files->inactive, strlen(stat->files->inactive)) ||
+	     span_is(name, stat->files->active, strlen(stat->files->active))) &&
+	    span_number(&s, &n))
+		stat->cache += n;
+	stat->len = 0;
+}
+
+static bool take_stat_chunk(void *arg, const char *chunk, size_t len)
+{
+	struct stat_lines *stat = arg;
+
+	for (; len; len--, chunk++) {
+		if (*chunk == '\n')
+			take_stat_line(stat);
+		else if (stat->len < sizeof(stat->line))
+			stat->line[stat->len++] = *chunk;
+	}
+	return true;
+}
+
+static unsigned long read_file_cache(struct path *dir, const struct cgroup_files *files)
+{
+	struct stat_lines stat = { .files = files };
+	size_t len = dir->len;
+
+	path_add(dir, "/memory.stat");
+	os_read_chunks(dir->text, take_stat_chunk, &stat);
+	path_cut(dir, len);
+	return stat.cache;
+}
+
+/* One level. It has files of that kind: true. */
+static bool look_at(struct path *dir, const struct cgroup_files *files, struct cgroup_memory *least)
+{
+	struct cgroup_memory cg;
+
+	if (!read_number(dir, files->limit, &cg.limit))
+		return false;
+	if (cg.limit >= V1_UNLIMITED || !read_number(dir, files->usage, &cg.used))
+		return true;
+	/* The file is slow to read: not where there is plenty without it. */
+	if (cg.used > cg.limit / 4 * 3)
+		cg.used -= min_ul(read_file_cache(dir, files), cg.used);
+	if (least->limit == NO_LIMIT || (long)(cg.limit - cg.used) < (long)(least->limit - least->used))
+		*least = cg;
+	return true;
+}
+
+/* From the process's cgroup up to the root of what is mounted. In a container the path may be of the world outside: then
+ * the mount's root is the process's own. */
+static bool look_at_all(const char *mount, const struct path *own, const struct cgroup_files *files,
+			struct cgroup_memory *least)
+{
+	struct path dir = { .len = 0 };
+	size_t root;
+	bool any = false;
+
+	path_add(&dir, topology_root);
+	path_add(&dir, mount);
+	root = dir.len;
+	path_add(&dir, own->text);
+	for (;;) {
+		size_t at = dir.len;
+
+		any |= look_at(&dir, files, least);
+		if (at <= root)
+			return any;
+		while (at > root && dir.text[--at] != '/')
+			;
+		path_cut(&dir, at);
+	}
+}
+
+bool os_cgroup_memory(struct cgroup_memory *cg)
+{
+	struct cgroup_line line;
+
+	cg->limit = NO_LIMIT;
+	if (!read_own_cgroup(&line))
+		return false;
+	if (line.v1)
+		look_at_all("/fs/cgroup/memory", &line.best, &v1_files, cg);
+	else if (!look_at_all("/fs/cgroup", &line.best, &v2_files, cg))
+		look_at_all("/fs/cgroup/unified", &line.best, &v2_files, cg);
+	return cg->limit != NO_LIMIT;
+}
+
+bool os_memory_is_limited(void)
+{
+	struct cgroup_memory cg;
+
+	return os_rlimit_as() != NO_LIMIT || os_rlimit_data() != NO_LIMIT || os_cgroup_memory(&cg);
+}
