@@ -15,6 +15,9 @@ enum tunable_choice {
 	FOREIGN_ABORT = 0,
 	FOREIGN_WARN,
 	FOREIGN_IGNORE,
+	OOM_ABORT = 0,
+	OOM_ENOMEM,
+	OOM_REPORT,
 };
 
 /* Faults to inject, "interval/probability/space/times": every so many calls fails with so many percent, after space

@@ -13,6 +13,7 @@
 #include "mm/budget.h"
 #include "mm/compaction.h"
 #include "mm/fault_inject.h"
+#include "mm/oom.h"
 #include "mm/page_alloc.h"
 #include "mm/pressure.h"
 #include "mm/vmscan.h"
@@ -171,6 +172,10 @@ static const struct ctl ctls[] = {
 	},
 	TEXT("pressure.memory", print_pressure),
 	CALL("pressure.eventfd", pressure_eventfd),
+	NUMBER("vm.panic_on_oom", sysctl_panic_on_oom, 0, 2, NULL),
+	NUMBER("vm.oom_kill_allocating_task", sysctl_oom_kill_allocating_task, 0, 1, NULL),
+	NUMBER("vm.oom_dump_tasks", sysctl_oom_dump_tasks, 0, 1, NULL),
+	SIGNED("oom.report_fd", oom_report_fd, -1, INT_MAX, NULL),
 	ACTION("vm.compact_memory", compact_memory, 1, 1, NULL),
 	ACTION("vm.drop_caches", drop, 1, 3, NULL),
 	FAULT_ATTR("fail_page_alloc", fail_page_alloc),
@@ -186,7 +191,7 @@ static const struct {
 	void (*changed)(void);
 } settable[] = {
 	{ "dirty_max", NULL }, { "dirty_decay", NULL }, { "thp", NULL }, { "foreign_free", NULL },
-	{ "limit", budget_limit_changed },
+	{ "limit", budget_limit_changed }, { "oom", NULL }, { "oom_wait_ms", NULL },
 };
 
 static const struct ctl *find_ctl(const char *name)

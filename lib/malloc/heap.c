@@ -13,6 +13,7 @@
 #include "malloc/huge.h"
 #include "malloc/memcheck.h"
 #include "mm/fault_inject.h"
+#include "mm/oom.h"
 #include "mm/page_alloc.h"
 #include "mm/shrinker.h"
 #include "mm/vmscan.h"
@@ -29,7 +30,7 @@
 
 const struct heap_forward *heap_forward;
 
-static void *out_of_memory(void)
+static void *no_memory(void)
 {
 	errno = ENOMEM;
 	return NULL;
@@ -49,26 +50,31 @@ static bool hopeless(size_t size)
 	return size >= os_rlimit_as() || size >= os_rlimit_data();
 }
 
-/*
- * After a failure: shall the request for size bytes, of the slab class or 0, be tried again? *effort is 0 at first. Our
- * own caches come first; then the application's are asked, for more each time, as long as that frees something. What
- * they freed may be an object of the class, and no page.
- */
-static cold bool reclaim(size_t size, unsigned int class, unsigned long *effort)
-{
-	bool first = !*effort;
+/* What has been done for one request; all zero at first. */
+struct effort {
+	unsigned long objects; /* that the application's shrinkers are asked for next */
+	bool had_reserve;      /* the last try was an OOM victim's */
+};
 
-	if (first) {
-		*effort = max_ul(size_to_pages(size), RECLAIM_MIN);
+/*
+ * After a failure: shall the request for size bytes, of the slab class or 0, be tried again? Our own caches come first;
+ * then the application's are asked, for more each time, as long as that frees something: what they freed may be an
+ * object of the class, and no page. At last somebody is ended.
+ */
+static cold bool reclaim(size_t size, unsigned int class, struct effort *effort)
+{
+	if (!effort->objects) {
+		effort->objects = max_ul(size_to_pages(size), RECLAIM_MIN);
 		if (reclaim_own() || (class && class < FIRST_RUN_CLASS && slab_has_free(&kmem_caches[class])))
 			return true;
 	}
-	if (!have_shrinkers() || *effort > RECLAIM_MAX || hopeless(size) ||
-	    !shrink_application(current_gfp_context(GFP_MALLOC), *effort))
-		return false;
-	*effort *= 2;
-	reclaim_own();
-	return true;
+	if (have_shrinkers() && effort->objects <= RECLAIM_MAX && !hopeless(size) &&
+	    shrink_application(current_gfp_context(GFP_MALLOC), effort->objects)) {
+		effort->objects *= 2;
+		reclaim_own();
+		return true;
+	}
+	return alloc_may_oom(GFP_MALLOC, order_for_pages(size_to_pages(size)), &effort->had_reserve);
 }
 
 /* Is this one of the requests that a test wants to fail? */
@@ -81,11 +87,11 @@ static always_inline bool fault_injected(size_t size)
 static void *alloc_class(unsigned int class, size_t size, gfp_t gfp, unsigned long caller)
 {
 	void *p = tcache_alloc(class);
-	unsigned long effort = 0;
+	struct effort effort = { 0 };
 
 	if (unlikely(!p))
 		p = tcache_alloc_slow(class);
-	while (unlikely(!p) && reclaim(class_size(class), class, &effort))
+	while (unlikely(!p) && reclaim(size, class, &effort))
 		p = tcache_alloc_slow(class);
 	if (likely(p))
 		trace_kmalloc(caller, p, size, size_classes.size[class], gfp);
@@ -94,7 +100,7 @@ static void *alloc_class(unsigned int class, size_t size, gfp_t gfp, unsigned lo
 
 static void *alloc_huge(size_t size, size_t align, bool *zeroed, gfp_t gfp, unsigned long caller)
 {
-	unsigned long effort = 0;
+	struct effort effort = { 0 };
 	void *p;
 
 	if (size > HEAP_SIZE_MAX)
@@ -112,7 +118,7 @@ static cold void *alloc_memcheck(size_t size, size_t align, bool zero, unsigned 
 	void *p = memcheck_alloc(size, align, zero);
 
 	if (!p)
-		return out_of_memory();
+		return no_memory();
 	trace_kmalloc(caller, p, size, size, GFP_MALLOC | (zero ? GFP_ZERO : 0));
 	return p;
 }
@@ -124,11 +130,11 @@ void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller)
 	if (unlikely(heap_forward))
 		return heap_forward->malloc(size);
 	if (unlikely(!heap_init()) || fault_injected(size))
-		return out_of_memory();
+		return no_memory();
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(size, 0, false, caller);
 	p = alloc_class((unsigned int)class, size, GFP_MALLOC, caller);
-	return likely(p) ? p : out_of_memory();
+	return likely(p) ? p : no_memory();
 }
 
 static noinline void *heap_malloc_huge(size_t size, unsigned long caller)
@@ -139,11 +145,11 @@ static noinline void *heap_malloc_huge(size_t size, unsigned long caller)
 	if (unlikely(heap_forward))
 		return heap_forward->malloc(size);
 	if (unlikely(!heap_init()) || fault_injected(size))
-		return out_of_memory();
+		return no_memory();
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(size, 0, false, caller);
 	p = alloc_huge(size, 0, &zeroed, GFP_MALLOC, caller);
-	return likely(p) ? p : out_of_memory();
+	return likely(p) ? p : no_memory();
 }
 
 void *heap_malloc_large(size_t size, unsigned long caller)
@@ -216,13 +222,13 @@ void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller)
 	void *p;
 
 	if (__builtin_mul_overflow(nmemb, size, &bytes))
-		return out_of_memory();
+		return no_memory();
 	if (unlikely(heap_forward)) {
 		p = heap_forward->malloc(bytes);
 		return p ? memset(p, 0, bytes) : NULL;
 	}
 	if (unlikely(!heap_init()) || fault_injected(bytes))
-		return out_of_memory();
+		return no_memory();
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(bytes, 0, true, caller);
 	if (bytes <= SLAB_SIZE_MAX) {
@@ -241,7 +247,7 @@ void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller)
 		p = alloc_huge(bytes, 0, &zeroed, GFP_MALLOC | GFP_ZERO, caller);
 	}
 	if (unlikely(!p))
-		return out_of_memory();
+		return no_memory();
 	return zeroed ? p : memset(p, 0, bytes);
 }
 
@@ -254,11 +260,11 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 	if (align <= MALLOC_ALIGN)
 		return heap_malloc_track_caller(size, caller);
 	if (unlikely(heap_forward))
-		return heap_forward->memalign ? heap_forward->memalign(align, size) : out_of_memory();
+		return heap_forward->memalign ? heap_forward->memalign(align, size) : no_memory();
 	if (size > HEAP_SIZE_MAX - align || align > HEAP_SIZE_MAX / 2 || unlikely(!heap_init()))
-		return out_of_memory();
+		return no_memory();
 	if (fault_injected(size))
-		return out_of_memory();
+		return no_memory();
 	if (unlikely(annotate_listening))
 		return alloc_memcheck(size, align, false, caller);
 	size = max_ul(size, 1);
@@ -266,7 +272,7 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 		p = alloc_huge(size, align, &zeroed, GFP_MALLOC, caller);
 	} else if (max_ul(size, align) > SLAB_SIZE_MAX) {
 		unsigned int order = align > PAGE_SIZE ? order_for_pages(align >> PAGE_SHIFT) : 0;
-		unsigned long effort = 0;
+		struct effort effort = { 0 };
 
 		class = size_to_class(max_ul(size, SLAB_SIZE_MAX + 1));
 		p = run_alloc(class, order, &zeroed);
@@ -281,7 +287,7 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 			;
 		p = alloc_class(class, size, GFP_MALLOC, caller);
 	}
-	return likely(p) ? p : out_of_memory();
+	return likely(p) ? p : no_memory();
 }
 
 size_t heap_usable_size(void *addr)
@@ -330,7 +336,7 @@ static void *alloc_any(size_t size, unsigned long caller)
 		p = alloc_class(size_to_class(size), size, GFP_MALLOC, caller);
 	else
 		p = alloc_huge(size, 0, &zeroed, GFP_MALLOC, caller);
-	return likely(p) ? p : out_of_memory();
+	return likely(p) ? p : no_memory();
 }
 
 static void *realloc_move(const struct block *b, size_t size, unsigned long caller)
@@ -366,7 +372,7 @@ static cold void *realloc_memcheck(void *addr, size_t size, unsigned long caller
 	if (size <= memcheck_usable_size(addr) || !fault_injected(size))
 		p = memcheck_realloc(addr, size);
 	if (!p)
-		return out_of_memory();
+		return no_memory();
 	trace_kmalloc(caller, p, size, size, GFP_MALLOC);
 	trace_kfree(caller, addr);
 	return p;
@@ -386,17 +392,17 @@ void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
 		return NULL;
 	}
 	if (size > HEAP_SIZE_MAX)
-		return out_of_memory();
+		return no_memory();
 	tcache_enter();
 	if (unlikely(annotate_listening))
 		return realloc_memcheck(addr, size, caller);
 	b = block_of(addr);
 	if (unlikely(b.kind == BLOCK_FOREIGN)) {
 		block_report_foreign("realloc", addr);
-		return out_of_memory();
+		return no_memory();
 	}
 	if (size > b.size && fault_injected(size))
-		return out_of_memory();
+		return no_memory();
 	bytes = resize_in_place(&b, size);
 	if (!bytes)
 		return realloc_move(&b, size, caller);

@@ -18,6 +18,7 @@
 #include "mm/budget.h"
 #include "mm/debug.h"
 #include "mm/fault_inject.h"
+#include "mm/oom.h"
 #include "mm/page_alloc.h"
 #include "mm/page_isolation.h"
 #include "os/limits.h"
@@ -135,6 +136,7 @@ __attribute__((constructor)) static void configure(int argc, char **argv, char *
 	if (envp && !os_secure())
 		read_environment(envp);
 	mm_init_late();
+	oom_show_heap = stats_show_heap;
 	apply_options();
 	if (tunables.show_stats || tunables.stats_file[0]) /* which may turn out not to be writable */
 		stats_keep_stderr();

@@ -131,6 +131,17 @@ static void print_summary(struct out *o)
 	print_buddyinfo(o);
 }
 
+void stats_show_heap(struct out *o)
+{
+	struct heap_stats s;
+
+	heap_stats_read(&s);
+	out_printf(o, "buddymalloc: slabs:%lukB runs:%lukB huge:%zukB in_use:%zukB cached:%zukB free:%zukB\n",
+		   nr_slab_pages() << (PAGE_SHIFT - 10), run_stats_read().pages << (PAGE_SHIFT - 10),
+		   s.huge_blocks >> 10, s.in_use >> 10, s.cached >> 10, s.free >> 10);
+	out_flush(o);
+}
+
 static void print_vmstat_all(struct out *o)
 {
 	print_vmstat(o);

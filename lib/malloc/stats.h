@@ -22,6 +22,10 @@ struct heap_stats {
 };
 void heap_stats_read(struct heap_stats *s);
 
+/* A line about slabs, runs and huge blocks, for the report of an OOM step. */
+struct out;
+void stats_show_heap(struct out *o);
+
 /* Many programs close stderr as they exit: keep one for the summary. Once, at start. */
 void stats_keep_stderr(void);
 /* The summary, to the file or descriptor that the configuration names. */

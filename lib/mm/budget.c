@@ -13,6 +13,7 @@
 #include "mm/arena.h"
 #include "mm/internal.h"
 #include "mm/lowmem.h"
+#include "mm/owner.h"
 #include "mm/sparse.h"
 #include "os/limits.h"
 #include "os/os.h"
@@ -135,9 +136,13 @@ static long missing_reserve(void)
 	return bytes > 0 ? bytes : 0;
 }
 
-bool budget_may_grow_slow(size_t bytes, bool mapped, bool reserve)
+bool budget_may_grow(size_t bytes, bool mapped, bool reserve)
 {
-	long keep = reserve ? 0 : missing_reserve();
+	long keep;
+
+	if (likely(!READ_ONCE(limits_in_force)))
+		return true;
+	keep = reserve ? 0 : missing_reserve();
 	if (bytes > (size_t)INT64_MAX / 2 || rest(LIMIT_CONF) < (long)bytes + keep)
 		return false;
 	/* What a cgroup counts is touched memory: only that there is some left can be asked. */
@@ -146,10 +151,12 @@ bool budget_may_grow_slow(size_t bytes, bool mapped, bool reserve)
 	return mapped || rest_mapped() >= (long)bytes + keep;
 }
 
-unsigned long budget_growable_pages_slow(bool reserve)
+unsigned long budget_growable_pages(bool reserve)
 {
 	long mapped, touched, dirty, clean, bytes;
 
+	if (likely(!READ_ONCE(limits_in_force)))
+		return 0;
 	dirty = (long)(READ_ONCE(arena_stats.dirty) << PAGEBLOCK_SHIFT);
 	clean = (long)((READ_ONCE(arena_stats.mapped) - READ_ONCE(arena_stats.used)) << PAGEBLOCK_SHIFT) - dirty;
 	mapped = rest_mapped();
@@ -252,6 +259,9 @@ static void read_limits(bool cgroups, bool always)
 		note_reading();
 	}
 	mutex_unlock(&budget.lock);
+	/* Who has how much is asked when it ends. */
+	if (READ_ONCE(limits_in_force) && !READ_ONCE(owner_accounting))
+		owner_accounting_enable();
 	if (budget_total() != total)
 		init_per_zone_wmark_min();
 }
@@ -277,10 +287,12 @@ void budget_refused(void)
 	read_limits(READ_ONCE(limits_in_force), false);
 }
 
-void budget_poll_slow(void)
+void budget_poll(void)
 {
 	long moved, step;
 
+	if (likely(!READ_ONCE(limits_in_force)))
+		return;
 	moved = own_mapped() + own_used() - READ_ONCE(budget.polled);
 	step = READ_ONCE(budget.step);
 	if (moved >= step || moved <= -step ||

@@ -35,6 +35,9 @@ struct task {
 	uint8_t reclaims_node;	 /* is in node_reclaim for this node, plus 1; 0: is not */
 	struct bm_shrinker *shrinker; /* of the application's: this thread is at it */
 	struct owner *owner;	 /* this thread's own; NULL: none yet */
+	bool oom_step;			/* this thread is in the OOM step */
+	struct owner *oom_callback;	/* whose abort callback this thread is in */
+	uint64_t oom_victim_until;	/* ms: it is to end, and may use the reserve until then */
 	struct mempolicy policy; /* this thread's own; nobody else looks */
 };
 extern thread_local_var struct task current_task;

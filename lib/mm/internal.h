@@ -51,7 +51,7 @@ void split_page_range(struct page *page, unsigned long nr);
 /* purge.c. After a free: what is free beyond need goes to the arenas and back to the system. */
 void balance_zone(struct zone *zone);
 
-/* Fork handlers of the locks in slowpath.c and watermark.c. */
+/* Fork handlers of the locks in oom.c and watermark.c. */
 void oom_lock_all(void);
 void oom_unlock_all(void);
 void oom_reinit_after_fork(void);
@@ -88,8 +88,9 @@ bool unreserve_highatomic_pageblock(const struct alloc_context *ac, bool force);
 /* show_mem.c. The report of an allocation that failed: what was asked, the zones, the free lists. Rate-limited. */
 void warn_alloc(gfp_t gfp, const nodemask_t *nodemask, const char *fmt, ...) printf_like(3, 4);
 void show_free_areas(const nodemask_t *nodemask);
-/* "GFP_KERNEL|GFP_ZERO" */
 struct out;
+void show_zones(struct out *o, const nodemask_t *nodemask);
+/* "GFP_KERNEL|GFP_ZERO" */
 void print_gfp(struct out *o, gfp_t gfp);
 
 #endif

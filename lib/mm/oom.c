@@ -1,21 +1,370 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The last step of the slow path. Nobody is aborted by this version: who asked gets NULL.
+ * The OOM step: whom it ends, and how. The state of a victim is in its struct owner, and is the oom lock's.
  */
 #include "mm/oom.h"
 
-#include "mm/vmstat.h"
+#include <limits.h>
+#include <signal.h>
 
+#include "base/host.h"
+#include "base/tunables.h"
+#include "mm/budget.h"
+#include "mm/current.h"
+#include "mm/owner.h"
+#include "mm/page_alloc.h"
+#include "mm/pressure.h"
+#include "mm/vmstat.h"
+#include "os/os.h"
+
+#define OOM_SCORE_ADJ_MIN (-1000)
+
+struct mutex oom_lock = MUTEX_INIT(RANK_OOM);
 unsigned long oom_calls;
+unsigned long sysctl_panic_on_oom, sysctl_oom_kill_allocating_task, sysctl_oom_dump_tasks = 1;
+
+unsigned long oom_pages(const struct owner *owner)
+{
+	unsigned long pages = owner_usage(owner);
+	const struct owner *o;
+
+	if (owner->kind == OWNER_PROCESS)
+		for (o = owner_next(NULL); o; o = owner_next((struct owner *)o))
+			pages += READ_ONCE(o->state) & OWNER_EXITED ? owner_usage(o) : 0;
+	return pages;
+}
+
+static bool victim_in_time(const struct owner *owner)
+{
+	return READ_ONCE(owner->state) & OWNER_VICTIM &&
+	       os_clock_ms() - READ_ONCE(owner->oom.since) < READ_ONCE(tunables.oom_wait_ms);
+}
 
 bool tsk_is_oom_victim(void)
 {
+	if (!READ_ONCE(owner_accounting))
+		return false;
+	return os_clock_ms() < current->oom_victim_until || victim_in_time(current_owner());
+}
+
+bool oom_step_closed(void)
+{
+	return current->oom_step || mutex_held_for_fork();
+}
+
+/* Ordinary owners of a thread or of nobody are ended by a signal. */
+static bool has_callback(const struct owner *owner)
+{
+	return owner->kind == OWNER_NAMED && owner->abort;
+}
+
+static void mark_oom_victim(struct owner *owner)
+{
+	owner->oom.pages = owner->oom.lowest = oom_pages(owner);
+	WRITE_ONCE(owner->oom.since, os_clock_ms());
+	__atomic_or_fetch(&owner->state, OWNER_VICTIM, __ATOMIC_RELAXED);
+}
+
+static void unmark_oom_victim(struct owner *owner)
+{
+	__atomic_and_fetch(&owner->state, (uint8_t)~OWNER_VICTIM, __ATOMIC_RELAXED);
+}
+
+/* It is not asked again before it has less than now. */
+static void pass_over(struct owner *owner)
+{
+	unmark_oom_victim(owner);
+	owner->oom.passed_over = max_ul(oom_pages(owner), 1);
+}
+
+/*
+ * Is a victim still being emptied? As long as it gives up something it has time. Who had its time and gave up nothing
+ * is passed over next time; if it was to end by a signal, and has not, there is nobody to wait for.
+ */
+static bool victim_in_flight(struct owner *owner)
+{
+	unsigned long pages = oom_pages(owner);
+
+	if (!(READ_ONCE(owner->state) & OWNER_VICTIM))
+		return false;
+	if (pages <= owner->oom.pages / 2) {
+		unmark_oom_victim(owner);
+		return false;
+	}
+	if (pages < owner->oom.lowest) {
+		owner->oom.lowest = pages;
+		WRITE_ONCE(owner->oom.since, os_clock_ms());
+	}
+	if (victim_in_time(owner))
+		return true;
+	if (owner->oom.lowest < owner->oom.pages) {
+		unmark_oom_victim(owner);
+		return false;
+	}
+	if (!has_callback(owner)) {
+		char label[OWNER_LABEL_LEN];
+
+		oom_say("SIGABRT has not ended %s for %lu ms: the process ends here", owner_label(owner, label),
+			READ_ONCE(tunables.oom_wait_ms));
+		current->flags |= PF_DUMPCORE;
+		host_abort();
+	}
+	pass_over(owner);
 	return false;
+}
+
+/* The larger, the worse; LONG_MIN: not this one. */
+static long oom_badness(struct owner *owner, unsigned long totalpages)
+{
+	unsigned long pages;
+
+	if (READ_ONCE(owner->state) & OWNER_EXITED)
+		return LONG_MIN;
+	pages = oom_pages(owner);
+	if (!pages || owner->score_adj <= OOM_SCORE_ADJ_MIN || pages <= owner->min)
+		return LONG_MIN;
+	if (owner->oom.passed_over && pages >= owner->oom.passed_over)
+		return LONG_MIN;
+	owner->oom.passed_over = 0;
+	return (long)pages + owner->score_adj * (long)totalpages / 1000;
+}
+
+/* False: there is a victim that is not through yet. */
+static bool oom_evaluate_task(struct oom_control *oc, struct owner *owner)
+{
+	long points;
+
+	if (victim_in_flight(owner))
+		return false;
+	points = oom_badness(owner, oc->totalpages);
+	if (points != LONG_MIN && points > oc->chosen_points) {
+		oc->chosen = owner;
+		oc->chosen_points = points;
+	}
+	return true;
+}
+
+static bool select_bad_process(struct oom_control *oc)
+{
+	struct owner *owner;
+
+	oc->chosen = NULL;
+	oc->chosen_points = LONG_MIN;
+	if (oc->memcg)
+		return oom_evaluate_task(oc, oc->memcg);
+	for (owner = owner_next(NULL); owner; owner = owner_next(owner))
+		if (!oom_evaluate_task(oc, owner))
+			return false;
+	return true;
+}
+
+/* Whether a page is to be had above the high mark, or the owner has come below its limit. */
+static bool memory_came_free(struct oom_control *oc)
+{
+	if (oc->memcg)
+		return owner_usage(oc->memcg) + (1UL << oc->order) <= READ_ONCE(oc->memcg->limit);
+	if (!oc->page && oc->ac)
+		oc->page = get_page_from_freelist((oc->gfp_mask | GFP_HARDWALL) & ~GFP_DIRECT_RECLAIM, oc->order,
+						  ALLOC_WMARK_HIGH | ALLOC_CPUSET, oc->ac);
+	return oc->page;
+}
+
+/*
+ * The thread that asks is the one to end. Most often the signal does not return; if it does, its handler has had its
+ * memory from the reserve, and others may yet free something.
+ */
+static void abort_this_thread(struct oom_control *oc, struct owner *victim)
+{
+	uint64_t until = os_clock_ms() + READ_ONCE(tunables.oom_wait_ms);
+
+	current->oom_victim_until = until;
+	current->oom_step = false;
+	mutex_unlock(&oom_lock);
+	os_tgkill(os_gettid(), SIGABRT);
+	while (os_clock_ms() < until && READ_ONCE(victim->state) & OWNER_VICTIM &&
+	       oom_pages(victim) > victim->oom.pages / 2)
+		os_sleep_ms(1);
+	current->oom_victim_until = 0;
+	mutex_lock(&oom_lock);
+	current->oom_step = true;
+	/* It had its time: who looks next sees to that. */
+	if (!memory_came_free(oc))
+		victim_in_flight(victim);
+}
+
+/* False: it does not want to end. */
+static bool call_abort(struct owner *victim)
+{
+	unsigned int scopes;
+	int ret;
+
+	victim->oom.running++;
+	current->oom_callback = victim;
+	mutex_unlock(&oom_lock);
+	/* It may allocate: from the reserve. */
+	scopes = memalloc_flags_save(PF_MEMALLOC);
+	ret = victim->abort((bm_owner_t *)victim, victim->arg);
+	memalloc_flags_restore(scopes);
+	mutex_lock(&oom_lock);
+	current->oom_callback = NULL;
+	if (!--victim->oom.running)
+		host_futex_wake(&victim->oom.running, INT_MAX);
+	return !ret;
+}
+
+/* End the chosen one; false: another must be chosen. */
+static bool oom_kill_process(struct oom_control *oc)
+{
+	struct owner *victim = oc->chosen;
+	int tid = READ_ONCE(victim->tid);
+	char label[OWNER_LABEL_LEN];
+
+	if (victim->kind == OWNER_PROCESS || !tid)
+		tid = os_gettid();
+	dump_header(oc, true);
+	oom_say("Out of memory%s: aborting owner %s (thread %d) usage:%lukB score:%ld oom_score_adj:%d",
+		oc->memcg ? " of an owner" : "", owner_label(victim, label), tid, oom_pages(victim) << (PAGE_SHIFT - 10),
+		oc->chosen_points, victim->score_adj);
+	count_vm_event(OOM_KILL);
+	mark_oom_victim(victim);
+	if (has_callback(victim)) {
+		if (call_abort(victim))
+			return true;
+		oom_say("Out of memory: owner %s cannot end now", victim->name);
+		pass_over(victim);
+		return false;
+	}
+	if (tid == os_gettid()) {
+		abort_this_thread(oc, victim);
+		return true;
+	}
+	if (!os_tgkill(tid, SIGABRT))
+		return true;
+	/* It has just ended by itself. */
+	pass_over(victim);
+	return false;
+}
+
+/* 1: only where memory has ended for all; 2: always. */
+static void check_panic_on_oom(struct oom_control *oc)
+{
+	unsigned long panic = READ_ONCE(sysctl_panic_on_oom);
+
+	if (!panic || (panic != 2 && oc->constraint != CONSTRAINT_NONE))
+		return;
+	dump_header(oc, false);
+	oom_say("Out of memory: %s panic_on_oom is enabled", panic == 2 ? "compulsory" : "system-wide");
+	current->flags |= PF_DUMPCORE;
+	host_abort();
+}
+
+/* Victims in flight first, then the largest, until one ends or nobody is left. */
+static bool oom_kill_someone(struct oom_control *oc)
+{
+	for (;;) {
+		if (!select_bad_process(oc) || memory_came_free(oc))
+			return true;
+		if (READ_ONCE(sysctl_oom_kill_allocating_task) && !oc->memcg &&
+		    oom_badness(current_owner(), oc->totalpages) != LONG_MIN) {
+			oc->chosen = current_owner();
+			oc->chosen_points = 0;
+		}
+		if (!oc->chosen) {
+			dump_header(oc, true);
+			oom_say("Out of memory and no owner that could be aborted: the request fails");
+			return false;
+		}
+		if (oom_kill_process(oc))
+			return true;
+	}
+}
+
+static bool oom_handle(struct oom_control *oc)
+{
+	pressure_signal();
+	if (oc->memcg)
+		oc->totalpages = READ_ONCE(oc->memcg->limit);
+	else
+		oc->totalpages = budget_total() >> PAGE_SHIFT;
+	oc->constraint = oc->memcg      ? CONSTRAINT_MEMCG
+			 : oc->nodemask ? CONSTRAINT_MEMORY_POLICY
+					: CONSTRAINT_NONE;
+	if (READ_ONCE(tunables.oom) == OOM_REPORT) {
+		select_bad_process(oc);
+		dump_header(oc, true);
+		oom_say("Out of memory: the request fails, as oom:report wants it");
+		return false;
+	}
+	check_panic_on_oom(oc);
+	return oom_kill_someone(oc);
 }
 
 bool out_of_memory(struct oom_control *oc)
 {
-	(void)oc;
+	bool ret;
+
 	ADD_ONCE(oom_calls, 1); /* under the oom lock */
-	return false;
+	if ((!oc->memcg && !READ_ONCE(limits_in_force)) || READ_ONCE(tunables.oom) == OOM_ENOMEM)
+		return false;
+	ret = oom_handle(oc);
+	return ret;
+}
+
+bool mem_cgroup_out_of_memory(struct owner *owner, gfp_t gfp, unsigned int order)
+{
+	struct oom_control oc = { .memcg = owner, .gfp_mask = gfp, .order = order };
+	bool ret;
+
+	if (order > PAGE_ALLOC_COSTLY_ORDER || !(gfp & GFP_FS) || current->flags & (PF_DUMPCORE | PF_MEMALLOC) ||
+	    oom_step_closed())
+		return false;
+	current->oom_step = true;
+	if (mutex_trylock(&oom_lock)) {
+		ret = memory_came_free(&oc) || out_of_memory(&oc);
+		mutex_unlock(&oom_lock);
+	} else {
+		ret = true;
+	}
+	current->oom_step = false;
+	if (ret)
+		os_sleep_ms(1);
+	return ret;
+}
+
+void oom_forget_owner(struct owner *owner)
+{
+	uint32_t own = current->oom_callback == owner, running;
+
+	mutex_lock(&oom_lock);
+	while ((running = owner->oom.running) > own) {
+		mutex_unlock(&oom_lock);
+		host_futex_wait(&owner->oom.running, running);
+		mutex_lock(&oom_lock);
+	}
+	unmark_oom_victim(owner);
+	owner->oom.passed_over = 0;
+	mutex_unlock(&oom_lock);
+}
+
+void oom_lock_all(void)
+{
+	mutex_lock(&oom_lock);
+}
+void oom_unlock_all(void)
+{
+	mutex_unlock(&oom_lock);
+}
+
+/* Nobody in the child is a victim, and nobody is at an abort callback but, maybe, this thread. */
+void oom_reinit_after_fork(void)
+{
+	struct owner *owner;
+
+	for (owner = owner_next(NULL); owner; owner = owner_next(owner)) {
+		unmark_oom_victim(owner);
+		owner->oom.passed_over = 0;
+		owner->oom.running = current->oom_callback == owner;
+	}
+	current->oom_victim_until = 0;
+	mutex_reinit_after_fork(&oom_lock);
 }

@@ -1,25 +1,78 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When nothing else helps.
+ * When nothing else helps: one owner of memory is ended, so that the others can go on. One thread decides at a time; it
+ * is the oom lock that says which. An owner that has been chosen is a victim, and nobody else is chosen before it has
+ * given up half of what it had, or oom_wait_ms have passed in which it gave up nothing.
  */
 #ifndef MM_OOM_H
 #define MM_OOM_H
 
 #include "mm/internal.h"
 
+struct out;
+struct owner;
+
+enum oom_constraint { CONSTRAINT_NONE, CONSTRAINT_MEMORY_POLICY, CONSTRAINT_MEMCG };
+
 struct oom_control {
+	/* What was asked for. */
 	struct zonelist *zonelist;
 	const nodemask_t *nodemask;
+	struct owner *memcg; /* over its own limit: nobody else counts; NULL: memory has ended for all */
 	gfp_t gfp_mask;
 	unsigned int order;
+	const struct alloc_context *ac; /* to look whether memory has come free meanwhile; NULL: there is no looking */
+	/* What came of it. */
+	struct page *page; /* that looking found: the decision is dropped */
+	enum oom_constraint constraint;
+	unsigned long totalpages;
+	struct owner *chosen;
+	long chosen_points;
 };
 
-/* Make memory come free by ending somebody; true if it will. The caller holds the oom lock. */
+/*
+ * Make memory come free by ending somebody; true: it will, or it has, try again. The caller holds the oom lock; it is
+ * dropped while a callback of the application or a signal handler runs, and held again on return. False without a limit
+ * in force, and where the oom tunable wants NULL instead. May not return.
+ */
 bool out_of_memory(struct oom_control *oc);
-/* Is this thread to end? */
-bool tsk_is_oom_victim(void);
+/* The same for one owner that has reached its own limit. No lock held. */
+bool mem_cgroup_out_of_memory(struct owner *owner, gfp_t gfp, unsigned int order);
+/* slowpath.c. The OOM step for a request of 2^order pages that is not one to the page allocator, or not only: its
+ * lock, its last look, its exemptions. True: try again. *had_reserve: the last try had a victim's rights; false at
+ * first. No lock held. */
+bool alloc_may_oom(gfp_t gfp, unsigned int order, bool *had_reserve);
 
-/* How often out_of_memory was called; for tests and vmstat. */
+/* Is this thread to end? Then a part of the reserve is its, and it does not wait for anybody. */
+bool tsk_is_oom_victim(void);
+/* This thread makes no OOM step: it is in one, or forks. */
+bool oom_step_closed(void);
+/* The owner goes: it is no victim any more, and no callback of it runs when this returns, but for one that this thread
+ * is in. No lock held. */
+void oom_forget_owner(struct owner *owner);
+
+/* Tried only, but by fork and who forgets an owner. */
+extern struct mutex oom_lock;
+/* How often out_of_memory was called; for tests. */
 extern unsigned long oom_calls;
+
+/* vm.panic_on_oom, vm.oom_kill_allocating_task, vm.oom_dump_tasks, oom.report_fd. */
+extern unsigned long sysctl_panic_on_oom, sysctl_oom_kill_allocating_task, sysctl_oom_dump_tasks;
+extern long oom_report_fd; /* -1: none */
+
+/* oom_report.c. The report, on stderr and wherever else it is wanted; what: the decision, a printf format of one line.
+ * The caller holds the oom lock. */
+void dump_header(const struct oom_control *oc, bool limited);
+void oom_say(const char *fmt, ...) printf_like(1, 2);
+/* Pages that count against an owner; what exited threads have left counts against the process. */
+unsigned long oom_pages(const struct owner *owner);
+/* "thread" and the like. */
+const char *owner_kind(const struct owner *owner);
+/* What it is called, that of a thread is what the system calls it; buf has OWNER_LABEL_LEN bytes. */
+#define OWNER_LABEL_LEN 40
+const char *owner_label(const struct owner *owner, char *buf);
+
+/* A line or more about what the layers above have, for the report; set at start. */
+extern void (*oom_show_heap)(struct out *o);
 
 #endif

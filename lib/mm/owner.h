@@ -35,6 +35,14 @@ struct owner {
 	int (*abort)(bm_owner_t *owner, void *arg);
 	void *arg;
 	char name[OWNER_NAME_LEN];
+	/* The OOM step's, under its lock (oom.c). */
+	struct {
+		uint64_t since;		   /* ms: it is a victim from then on, or has last given up something; read without */
+		unsigned long pages;	   /* that it had when it was chosen */
+		unsigned long lowest;	   /* that it was seen to have since */
+		unsigned long passed_over; /* it is not chosen before it has less; 0: it may be */
+		uint32_t running;	   /* calls of its abort callback */
+	} oom;
 };
 
 extern hidden_var bool owner_accounting;

@@ -159,7 +159,7 @@ static void show_arenas(struct out *o)
 	out_flush(o);
 }
 
-static void show_zones(struct out *o, const nodemask_t *nodemask)
+void show_zones(struct out *o, const nodemask_t *nodemask)
 {
 	struct zone *zone;
 	int i;

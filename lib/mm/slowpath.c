@@ -5,7 +5,9 @@
  * somebody is aborted. No lock is held but the oom lock, and that is only ever tried.
  */
 #include "base/trace.h"
+#include "mm/budget.h"
 #include "mm/compaction.h"
+#include "mm/fault_inject.h"
 #include "mm/internal.h"
 #include "mm/mempolicy.h"
 #include "mm/oom.h"
@@ -18,9 +20,6 @@
 /* Rounds of reclaim without progress before the OOM step; rounds of compaction without success. */
 #define MAX_RECLAIM_RETRIES 16
 #define MAX_COMPACT_RETRIES 16
-
-/* One process, one abort at a time. */
-static struct mutex oom_lock = MUTEX_INIT(RANK_OOM);
 
 /* One request's way through. */
 struct slowpath {
@@ -216,34 +215,79 @@ static bool oom_exempt(const struct slowpath *s)
 	return !(s->gfp & GFP_FS);
 }
 
-static struct page *alloc_pages_may_oom(struct slowpath *s)
+/* Under the oom lock. A last look, at the high mark: only to notice that an abort elsewhere has just freed a lot. */
+static struct page *look_or_oom(struct slowpath *s)
 {
 	struct oom_control oc = {
 		.zonelist = s->ac->zonelist,
 		.nodemask = s->ac->nodemask,
 		.gfp_mask = s->gfp,
 		.order = s->order,
+		.ac = s->ac,
 	};
-	struct page *page;
+
+	oc.page = get_page_from_freelist((s->gfp | GFP_HARDWALL) & ~GFP_DIRECT_RECLAIM, s->order,
+					 ALLOC_WMARK_HIGH | ALLOC_CPUSET, s->ac);
+	if (!oc.page && !oom_exempt(s))
+		s->did_some_progress = out_of_memory(&oc);
+	return oc.page;
+}
+
+static struct page *alloc_pages_may_oom(struct slowpath *s)
+{
+	struct page *page = NULL;
 
 	s->did_some_progress = 0;
-	/* Somebody else is at it: that is progress, a tick from now. */
-	if (!mutex_trylock(&oom_lock)) {
+	if (oom_step_closed())
+		return NULL;
+	/* A victim waits for nobody; it has had its share of the reserve, or gets it in the next round. */
+	if (tsk_is_oom_victim()) {
+		s->did_some_progress = !(s->alloc_flags & ALLOC_OOM);
+		return NULL;
+	}
+	current->oom_step = true;
+	if (mutex_trylock(&oom_lock)) {
+		page = look_or_oom(s);
+		mutex_unlock(&oom_lock);
+	} else {
+		s->did_some_progress = 1; /* somebody else is at it */
+	}
+	current->oom_step = false;
+	/* Whoever is to end does so a tick from now. */
+	if (!page && s->did_some_progress) {
 		unsigned long stalled;
 
 		psi_memstall_enter(&stalled);
 		os_sleep_ms(1);
 		psi_memstall_leave(&stalled);
-		s->did_some_progress = 1;
-		return NULL;
 	}
-	/* A last look, at the high mark: only to notice that an abort elsewhere has just freed a lot. */
-	page = get_page_from_freelist((s->gfp | GFP_HARDWALL) & ~GFP_DIRECT_RECLAIM, s->order,
-				      ALLOC_WMARK_HIGH | ALLOC_CPUSET, s->ac);
-	if (!page && !oom_exempt(s) && out_of_memory(&oc))
-		s->did_some_progress = 1;
-	mutex_unlock(&oom_lock);
 	return page;
+}
+
+bool alloc_may_oom(gfp_t gfp, unsigned int order, bool *had_reserve)
+{
+	const struct mempolicy *pol = topology.nr_nodes == 1 ? NULL : get_task_policy(gfp);
+	struct alloc_context ac = {
+		.zonelist = NODE_DATA(numa_node_id())->node_zonelists[ZONELIST_FALLBACK],
+		.nodemask = pol ? policy_nodemask(gfp, pol) : NULL,
+		.migratetype = gfp_migratetype(gfp),
+		.highest_zoneidx = gfp_zone(gfp),
+		.lowest_zoneidx = ZONE_NORMAL,
+	};
+	struct slowpath s = { .order = order, .ac = &ac, .alloc_flags = *had_reserve ? ALLOC_OOM : 0 };
+	struct page *page;
+
+	s.gfp = current_gfp_context(gfp & READ_ONCE(gfp_allowed_mask));
+	/* What a test lets fail is no end of memory. */
+	if (!READ_ONCE(limits_in_force) || !(s.gfp & GFP_DIRECT_RECLAIM) || current->flags & PF_MEMALLOC ||
+	    order > PAGE_ALLOC_COSTLY_ORDER || READ_ONCE(fail_page_alloc_enabled))
+		return false;
+	reset_preferred(&ac);
+	*had_reserve = tsk_is_oom_victim();
+	page = alloc_pages_may_oom(&s);
+	if (page)
+		free_pages(page, order);
+	return page || s.did_some_progress;
 }
 
 /* With rights beyond the ordinary: in the cpuset first, then anywhere. */
@@ -370,17 +414,4 @@ retry_cpuset:
 	}
 	warn_alloc(s.gfp, ac->nodemask, "page allocation failure: order:%u", order);
 	return NULL;
-}
-
-void oom_lock_all(void)
-{
-	mutex_lock(&oom_lock);
-}
-void oom_unlock_all(void)
-{
-	mutex_unlock(&oom_lock);
-}
-void oom_reinit_after_fork(void)
-{
-	mutex_reinit_after_fork(&oom_lock);
 }

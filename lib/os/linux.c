@@ -156,7 +156,7 @@ cold void host_abort(void)
 
 	SYSCALL(SYS_rt_sigaction, SIGABRT, &dfl, 0, KERNEL_SIGSET_SIZE);
 	SYSCALL(SYS_rt_sigprocmask, SIG_UNBLOCK, &mask, 0, KERNEL_SIGSET_SIZE);
-	SYSCALL(SYS_tgkill, os_getpid(), os_gettid(), SIGABRT);
+	os_tgkill(os_gettid(), SIGABRT);
 	/* The first process of a container ignores what it sends itself, but not a fault. */
 	__builtin_trap();
 }
@@ -202,6 +202,11 @@ int os_gettid(void)
 int os_getpid(void)
 {
 	return (int)SYSCALL(SYS_getpid);
+}
+
+int os_tgkill(int tid, int sig)
+{
+	return (int)SYSCALL(SYS_tgkill, os_getpid(), tid, sig);
 }
 
 static unsigned int highest_cpu(const unsigned long *mask, size_t words)

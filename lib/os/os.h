@@ -32,6 +32,8 @@ uint64_t os_clock_ms(void); /* coarse monotonic clock */
 uint64_t os_clock_ns(void);
 int os_gettid(void);
 int os_getpid(void);
+/* A signal for one thread of this process; 0 or -errno. */
+int os_tgkill(int tid, int sig);
 /* This CPU's number from glibc's registered rseq area, else getcpu; never above os_nr_cpus() - 1. */
 unsigned int os_cpu_id(void);
 unsigned int os_nr_cpus(void); /* possible CPUs, 1 to MAX_CPUS; read once */

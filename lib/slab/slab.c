@@ -131,15 +131,17 @@ static bool slab_has_room(const struct kmem_cache *cache, const struct page *sla
 	return slab->freelist || (slab->carved + 1UL) * cache->size <= PAGE_SIZE << slab->order;
 }
 
-/* A slab of the preferred order, or the smallest that holds one object when memory is short. */
+/* A slab of the preferred order, or the smallest that holds one object when memory is short. Nobody is ended for it:
+ * malloc sees to that, which knows what was asked for. */
 static struct page *new_slab(const struct kmem_cache *cache)
 {
 	unsigned int least = order_for_pages(size_to_pages(cache->size));
-	struct page *slab = alloc_pages(cache->order > least ? GFP_MALLOC | GFP_NORETRY : GFP_MALLOC, cache->order);
+	struct page *slab = alloc_pages(cache->order > least ? GFP_MALLOC | GFP_NORETRY : GFP_MALLOC | GFP_RETRY_MAYFAIL,
+					cache->order);
 	unsigned long i, pfn;
 
 	if (!slab && least < cache->order)
-		slab = alloc_pages(GFP_MALLOC, least);
+		slab = alloc_pages(GFP_MALLOC | GFP_RETRY_MAYFAIL, least);
 	if (!slab)
 		return NULL;
 	if (charge_pages(slab, 1UL << slab->order, GFP_MALLOC)) {

@@ -20,6 +20,8 @@ static void limit_address_space(void)
 	limit.rlim_cur = (rlim_t)now * KIB + HEADROOM;
 	if (setrlimit(RLIMIT_AS, &limit))
 		skip_all("RLIMIT_AS cannot be set");
+	if (bm_ctl_set("oom", "enomem"))
+		bail_out("oom:enomem cannot be set");
 }
 
 static size_t fill(size_t size)

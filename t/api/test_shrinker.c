@@ -196,7 +196,7 @@ static int live(bool with_shrinker, size_t beyond)
 	if (now < 0 || getrlimit(RLIMIT_AS, &limit))
 		_exit(99);
 	limit.rlim_cur = (rlim_t)now * KIB + beyond;
-	if (setrlimit(RLIMIT_AS, &limit))
+	if (setrlimit(RLIMIT_AS, &limit) || bm_ctl_set("oom", "enomem"))
 		_exit(99);
 	if (with_shrinker && !bm_shrinker_register("cache", &cache_ops, &cache, 2))
 		_exit(98);

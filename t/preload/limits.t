@@ -27,7 +27,7 @@ for limit in -v -d; do
 	alike "ulimit $limit: sort" sort ./limited $limit sort -r -S 8M --parallel=1 lines
 	alike "ulimit $limit: bash" bash ./limited $limit bash -c \
 		'a=(); for i in {1..20000}; do a+=("$i"); done; echo ${#a[*]}'
-	said=$(preloaded ./limited $limit ./fill)
+	said=$(BUDDYMALLOC_CONF=oom:enomem preloaded ./limited $limit ./fill)
 	is "$? $said" "0 done" "ulimit $limit: all of memory, again and again, until ENOMEM"
 	served fill
 	ok $? "ulimit $limit: malloc of fill was ours"

@@ -414,8 +414,26 @@ static void oom_step(void)
 	oom_ends_in(GFP_KERNEL, 0, 6);
 	oom_helps = ~0U;
 	victim = true;
-	oom_ends_in(GFP_KERNEL, 0, 1);
-	oom_ends_in(GFP_KERNEL | GFP_NOMEMALLOC, 0, 1);
+	oom_ends_in(GFP_KERNEL, 0, 0);
+	oom_ends_in(GFP_KERNEL | GFP_NOMEMALLOC, 0, 0);
+}
+
+/* A victim waits for nobody, not even for the lock; nor does who is in the step already, or forks. */
+static void oom_step_left_out(void)
+{
+	start(0, 0);
+	oom_lock_all();
+	victim = true;
+	must(!get(GFP_KERNEL, 0) && !ooms && !sleeps);
+	victim = false;
+	current->oom_step = true;
+	must(!get(GFP_KERNEL, 0) && !ooms && !sleeps);
+	current->oom_step = false;
+	oom_unlock_all();
+	mutex_hold_for_fork(true);
+	must(!get(GFP_KERNEL, 0) && !ooms && !sleeps);
+	mutex_hold_for_fork(false);
+	must(!get(GFP_KERNEL, 0) && ooms == 1);
 }
 
 /* After the last round of reclaim somebody else is ended, and frees a lot: that is seen before another is. */
@@ -726,6 +744,7 @@ int main(void)
 	run_case("NORETRY of a costly order", costly_noretry);
 	run_case("what compaction makes is taken", compaction_helps);
 	run_case("who comes to the OOM step, and who must not", oom_step);
+	run_case("who makes no OOM step, and does not wait for one", oom_step_left_out);
 	run_case("before it, memory that has come free is seen", oom_last_look);
 	run_case("but only a lot of it", oom_high_mark);
 	run_case("one at the OOM step, the others wait a tick and try again", oom_lock_held);

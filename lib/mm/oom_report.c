@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is said before somebody is ended, in the kernel's shape: who asked for what, which limit binds, what the zones
+ * have, and who has how much. Nothing is allocated; a line at a time goes out, through a buffer on the stack.
+ */
+#include <string.h>
+
+#include "base/message.h"
+#include "base/tunables.h"
+#include "mm/budget.h"
+#include "mm/oom.h"
+#include "mm/owner.h"
+#include "mm/vmstat.h"
+#include "os/os.h"
+
+#define STDERR 2
+#define NR_ROWS 32U /* of the table of owners */
+
+extern char *program_invocation_short_name;
+
+long oom_report_fd = -1;
+void (*oom_show_heap)(struct out *o);
+
+struct row {
+	const struct owner *owner;
+	unsigned long pages;
+};
+
+/* The largest owners, and how many others there are; the oom lock's. */
+static struct {
+	struct row rows[NR_ROWS];
+	unsigned int nr, others;
+	unsigned long others_pages;
+} table;
+
+const char *owner_kind(const struct owner *owner)
+{
+	static const char *const names[] = {
+		[OWNER_PROCESS] = "process",
+		[OWNER_THREAD] = "thread",
+		[OWNER_NAMED] = "named",
+	};
+
+	return names[owner->kind];
+}
+
+const char *owner_label(const struct owner *owner, char *buf)
+{
+	struct out o;
+	long len;
+
+	if (owner->kind != OWNER_THREAD)
+		return owner->name;
+	out_init(&o, -1);
+	out_printf(&o, "/proc/self/task/%d/comm", READ_ONCE(owner->tid));
+	len = os_read_file(o.buf, buf, OWNER_LABEL_LEN);
+	if (len <= 1)
+		return "thread";
+	buf[len - (buf[len - 1] == '\n')] = '\0';
+	return buf;
+}
+
+/* Everywhere that the report is to go: one after the other, each as a whole. */
+static void to_all(void (*print)(struct out *o, const void *arg), const void *arg)
+{
+	long fds[] = { STDERR, READ_ONCE(oom_report_fd), -1 };
+	struct out o;
+	unsigned int i;
+
+	if (tunables.oom_report_file[0])
+		fds[2] = os_open_append(tunables.oom_report_file);
+	for (i = 0; i < ARRAY_SIZE(fds); i++) {
+		if (fds[i] < 0 || (i && fds[i] == STDERR))
+			continue;
+		out_init(&o, (int)fds[i]);
+		print(&o, arg);
+		out_flush(&o);
+	}
+	if (fds[2] >= 0)
+		os_close((int)fds[2]);
+}
+
+struct line {
+	const char *fmt;
+	va_list *ap;
+};
+
+static void print_line(struct out *o, const void *arg)
+{
+	const struct line *line = arg;
+	va_list ap;
+
+	out_printf(o, "buddymalloc: ");
+	va_copy(ap, *line->ap);
+	out_vprintf(o, line->fmt, ap);
+	va_end(ap);
+	out_printf(o, "\n");
+}
+
+void oom_say(const char *fmt, ...)
+{
+	struct line line = { .fmt = fmt };
+	va_list ap;
+
+	va_start(ap, fmt);
+	line.ap = &ap;
+	to_all(print_line, &line);
+	va_end(ap);
+}
+
+/* The rows are sorted, the largest first; who has as much as another comes behind him. */
+static void add_row(const struct owner *owner, unsigned long pages)
+{
+	unsigned int at;
+
+	if (table.nr == NR_ROWS && pages <= table.rows[NR_ROWS - 1].pages) {
+		table.others++;
+		table.others_pages += pages;
+		return;
+	}
+	if (table.nr == NR_ROWS) {
+		table.others++;
+		table.others_pages += table.rows[--table.nr].pages;
+	}
+	for (at = table.nr++; at && table.rows[at - 1].pages < pages; at--)
+		table.rows[at] = table.rows[at - 1];
+	table.rows[at] = (struct row){ .owner = owner, .pages = pages };
+}
+
+/* One look for all that are told. */
+static void fill_table(void)
+{
+	const struct owner *owner;
+
+	memset(&table, 0, sizeof(table));
+	for (owner = owner_next(NULL); owner; owner = owner_next(owner))
+		if (!(READ_ONCE(owner->state) & OWNER_EXITED))
+			add_row(owner, oom_pages(owner));
+}
+
+static void print_owners_table(struct out *o)
+{
+	char label[OWNER_LABEL_LEN];
+	unsigned int i;
+
+	out_printf(o, "buddymalloc: Owners state (memory values in pages):\n");
+	out_printf(o, "buddymalloc: [   tid ] kind    inside    usage    limit      min oom_score_adj name\n");
+	for (i = 0; i < table.nr; i++) {
+		const struct owner *owner = table.rows[i].owner;
+
+		out_flush(o);
+		out_printf(o, "buddymalloc: [%7d] %-7s %6u %8lu %8lu %8lu %13d %s\n", READ_ONCE(owner->tid),
+			   owner_kind(owner), READ_ONCE(owner->inside), table.rows[i].pages, READ_ONCE(owner->limit),
+			   owner->min, owner->score_adj, owner_label(owner, label));
+	}
+	if (table.others)
+		out_printf(o, "buddymalloc: and %u others with %lu pages\n", table.others, table.others_pages);
+	out_flush(o);
+}
+
+static void print_budget(struct out *o)
+{
+	struct budget_line line;
+	unsigned int kind;
+
+	for (kind = 0; kind < NR_LIMITS; kind++)
+		if (budget_line((enum limit_kind)kind, &line))
+			out_printf(o, "buddymalloc: limit %s: usage %zukB, limit %zukB%s\n", line.name, line.used >> 10,
+				   line.limit >> 10, (enum limit_kind)kind == budget_binding() ? ", this one binds" : "");
+	out_flush(o);
+}
+
+static void print_decision(struct out *o, const struct oom_control *oc)
+{
+	static const char *const constraints[] = {
+		[CONSTRAINT_NONE] = "CONSTRAINT_NONE",
+		[CONSTRAINT_MEMORY_POLICY] = "CONSTRAINT_MEMORY_POLICY",
+		[CONSTRAINT_MEMCG] = "CONSTRAINT_MEMCG",
+	};
+	struct budget_line line;
+	char label[OWNER_LABEL_LEN];
+
+	out_printf(o, "buddymalloc: oom-kill:constraint=%s,nodemask=", constraints[oc->constraint]);
+	if (oc->nodemask)
+		print_nodemask(o, READ_ONCE(*oc->nodemask));
+	else
+		out_printf(o, "(null)");
+	if (oc->memcg)
+		out_printf(o, ",limit=%s", oc->memcg->name);
+	else if (budget_line(budget_binding(), &line))
+		out_printf(o, ",limit=%s", line.name);
+	if (oc->chosen)
+		out_printf(o, ",kind=%s,owner=%s,tid=%d", owner_kind(oc->chosen),
+			   owner_label(oc->chosen, label), READ_ONCE(oc->chosen->tid));
+	out_printf(o, "\n");
+}
+
+static void print_header(struct out *o, const void *arg)
+{
+	const struct oom_control *oc = arg;
+	const struct owner *owner = current_owner();
+	char label[OWNER_LABEL_LEN];
+
+	out_printf(o, "buddymalloc: %s invoked oom-killer: gfp_mask=0x%x(", program_invocation_short_name,
+		   oc->gfp_mask);
+	print_gfp(o, oc->gfp_mask);
+	out_printf(o, "), order=%u, oom_score_adj=%d\n", oc->order, owner->score_adj);
+	out_printf(o, "buddymalloc: CPU: %u PID: %d TID: %d Owner: %s (%s)\n", os_cpu_id(), os_getpid(), os_gettid(),
+		   owner_label(owner, label), owner_kind(owner));
+	out_flush(o);
+	if (oc->memcg)
+		out_printf(o, "buddymalloc: memory: usage %lukB, limit %lukB, of owner %s\n",
+			   owner_usage(oc->memcg) << (PAGE_SHIFT - 10), oc->memcg->limit << (PAGE_SHIFT - 10),
+			   oc->memcg->name);
+	else
+		print_budget(o);
+	show_zones(o, oc->nodemask);
+	if (oom_show_heap)
+		oom_show_heap(o);
+	if (READ_ONCE(sysctl_oom_dump_tasks))
+		print_owners_table(o);
+	print_decision(o, oc);
+}
+
+void dump_header(const struct oom_control *oc, bool limited)
+{
+	static struct ratelimit_state oom_rs = RATELIMIT_STATE_INIT(5000, 10);
+	unsigned int missed;
+
+	if (limited && !ratelimit(&oom_rs, os_clock_ms(), &missed))
+		return;
+	if (READ_ONCE(sysctl_oom_dump_tasks))
+		fill_table();
+	to_all(print_header, oc);
+}
