@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is done with ranges: allocation with growth at the window's top, freeing, lengthening, moving, and giving back,
- * the oldest first.
+ * What is done with ranges: allocation with growth at the window's top, freeing, lengthening. Moving and giving back are
+ * in files of their own.
  *
  * arena.lock protects everything here, the free ranges (range.h) and the pageblock fields named so in page.h; the
  * flags of pageblocks in use are their user's. Memory is given back with the lock dropped: the range is PB_BUSY then
@@ -21,14 +21,9 @@
 #include "os/os.h"
 #include "os/topology.h"
 
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4
-#endif
-
 #define GROWTH_MIN 2UL
 #define GROWTH_MAX 32UL
 #define GROWTH_TRIES 64
-#define PURGE_BATCH 1024UL
 
 static struct {
 	struct mutex lock;
@@ -316,95 +311,6 @@ bool arena_extend(unsigned long pb, unsigned long nr, unsigned long new_nr)
 	return done;
 }
 
-static void set_unmapped(unsigned long pb, unsigned long nr)
-{
-	unsigned long i;
-
-	for (i = pb; i < pb + nr; i++) {
-		if (block_at(i)->flags & PBF_THP)
-			ADD_ONCE(arena_stats.thp, -1);
-		block_at(i)->flags = 0;
-	}
-	ADD_ONCE(arena_stats.mapped, -nr);
-}
-
-/* Fill a hole of the first bytes of a range in use. If there is no memory, or somebody was faster, then the range has
- * none behind it any more. */
-static void refill(unsigned long pb, unsigned long nr, size_t bytes)
-{
-	unsigned long i;
-
-	if (!sparse_fill_hole(pb, bytes)) {
-		arena_advise_new(block_to_addr(pb), bytes, block_at(pb)->nid);
-		return;
-	}
-	mutex_lock(&arena.lock);
-	set_unmapped(pb, nr);
-	if (sparse_give_up_hole(pb, nr, bytes))
-		for (i = pb; i < pb + nr; i++)
-			block_at(i)->flags = PBF_LOST;
-	mutex_unlock(&arena.lock);
-}
-
-/* After a move that was refused: Linux before 6.17 unmaps the target first, and only then finds out that the source
- * is several mappings, which it does not move. */
-static void refill_target(unsigned long pb, unsigned long nr, size_t bytes)
-{
-	if (os->madvise(block_to_addr(pb), bytes, MADV_NORMAL) < 0) /* not all of it is mapped */
-		refill(pb, nr, bytes);
-}
-
-/* Move the page tables. *hole: the source is unmapped now, because the kernel, older than 5.7, cannot leave a mapping
- * without pages in its place. */
-static long move_pages(unsigned long dst, unsigned long src, size_t bytes, bool *hole)
-{
-	static bool always_hole;
-	long ret;
-
-	*hole = READ_ONCE(always_hole);
-	if (!*hole) {
-		ret = os->mremap(block_to_addr(src), bytes, bytes, block_to_addr(dst), MREMAP_DONTUNMAP);
-		if (ret != -EINVAL) /* which comes before anything is done */
-			return ret;
-		*hole = true;
-		WRITE_ONCE(always_hole, true);
-	}
-	return os->mremap(block_to_addr(src), bytes, bytes, block_to_addr(dst), 0);
-}
-
-/* The advice has moved along with the mapping; what takes its place has the same, or, over a hole, none. */
-static void move_advice(unsigned long dst, unsigned long src, unsigned long nr, bool hole)
-{
-	unsigned long i, before = 0, after = 0;
-
-	for (i = 0; i < nr; i++) {
-		struct pageblock *d = block_at(dst + i), *s = block_at(src + i);
-
-		before += !!(d->flags & PBF_THP) + !!(s->flags & PBF_THP);
-		d->flags = (uint8_t)((d->flags & ~PBF_THP) | (s->flags & PBF_THP));
-		if (hole)
-			s->flags &= (uint8_t)~PBF_THP;
-		after += !!(d->flags & PBF_THP) + !!(s->flags & PBF_THP);
-	}
-	ADD_ONCE(arena_stats.thp, after - before);
-}
-
-bool arena_move(unsigned long dst, unsigned long src, unsigned long nr, size_t bytes)
-{
-	bool hole;
-
-	if (os_is_error(move_pages(dst, src, bytes, &hole))) {
-		refill_target(dst, nr, bytes);
-		return false;
-	}
-	mutex_lock(&arena.lock);
-	move_advice(dst, src, nr, hole);
-	mutex_unlock(&arena.lock);
-	if (hole)
-		refill(src, nr, bytes);
-	return true;
-}
-
 void arena_advise_huge(unsigned long pb, unsigned long nr)
 {
 	size_t mapped = READ_ONCE(arena_stats.mapped) << PAGEBLOCK_SHIFT;
@@ -429,67 +335,6 @@ void arena_advise_huge(unsigned long pb, unsigned long nr)
 		thp_probe(block_to_addr(pb));
 }
 
-int arena_collapse(unsigned long pb)
-{
-	bool have;
-	int err;
-
-	mutex_lock(&arena.lock);
-	have = block_at(pb)->flags & PBF_THP;
-	mutex_unlock(&arena.lock);
-	if (have || !thp_collapse_wanted(READ_ONCE(arena_stats.mapped) << PAGEBLOCK_SHIFT))
-		return -EALREADY;
-	err = thp_collapse(block_to_addr(pb));
-	/* If that alone was granted, the system does the rest at its leisure. */
-	if (tunables.thp == THP_ALWAYS || err == -EINVAL)
-		return err;
-	mutex_lock(&arena.lock);
-	/* By now it may be somebody else's, or nobody's. */
-	if ((block_at(pb)->flags & (PBF_MAPPED | PBF_THP)) == PBF_MAPPED) {
-		ADD_ONCE(arena_stats.thp, 1);
-		WRITE_ONCE(block_at(pb)->flags, (uint8_t)(block_at(pb)->flags | PBF_THP));
-	}
-	mutex_unlock(&arena.lock);
-	return err;
-}
-
-static bool give_back(unsigned long pb, unsigned long nr, bool unmap)
-{
-	if (unmap)
-		return !sparse_decommit(pb, nr);
-	return os->madvise(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, MADV_DONTNEED) >= 0;
-}
-
-unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
-{
-	uint32_t now = (uint32_t)os_clock_ms();
-	unsigned long done = 0, pb, nr, i;
-	bool ok = true;
-
-	mutex_lock(&arena.lock);
-	while (ok && range_oldest()) {
-		unsigned long excess = arena_stats.dirty > keep ? arena_stats.dirty - keep : 0;
-
-		if (!excess && (age_ms == ~0U || now - block_at(range_oldest())->stamp <= age_ms))
-			break;
-		pb = range_take_oldest(excess ? excess : PURGE_BATCH, &nr);
-		mutex_unlock(&arena.lock);
-		ok = give_back(pb, nr, unmap);
-		mutex_lock(&arena.lock);
-		for (i = pb; ok && i < pb + nr; i++) {
-			block_at(i)->flags = (uint8_t)((block_at(i)->flags & ~PBF_DIRTY) | PBF_GIVEN);
-			block_at(i)->stamp = now;
-		}
-		if (ok && unmap)
-			set_unmapped(pb, nr);
-		range_insert(pb, nr);
-		done += ok ? nr : 0;
-	}
-	ADD_ONCE(arena_stats.given_back, done);
-	mutex_unlock(&arena.lock);
-	return done;
-}
-
 void arena_init(void)
 {
 	mutex_init(&arena.lock, RANK_ARENA);
@@ -508,33 +353,4 @@ void arena_unlock_all(void)
 void arena_reinit_after_fork(void)
 {
 	mutex_reinit_after_fork(&arena.lock);
-}
-
-void check_arena(void)
-{
-	unsigned long pb, i, nr, dirty = 0, used = 0, mapped = 0;
-
-	mutex_lock(&arena.lock);
-	for (pb = FIRST_BLOCK; pb < range_top(); pb += nr) {
-		const struct pageblock *b = block_at(pb);
-
-		bool is_free = READ_ONCE(b->state) == PB_FREE;
-
-		nr = is_free ? b->nr : 1;
-		if (!nr || pb + nr > range_top() || (is_free && block_at(pb + nr - 1)->nr != nr))
-			bm_fatal("check_arena: free range at pageblock %lu has length %lu", pb, nr);
-		for (i = pb; i < pb + nr; i++) {
-			if (is_free && !same_kind(block_at(i), b))
-				bm_fatal("check_arena: pageblock %lu does not belong to its free range", i);
-			unsigned int state = READ_ONCE(block_at(i)->state);
-
-			dirty += state == PB_FREE && (block_at(i)->flags & PBF_DIRTY);
-			used += state == PB_ZONE || state == PB_OFFLINE || state == PB_HUGE;
-			mapped += !!(block_at(i)->flags & PBF_MAPPED);
-		}
-	}
-	if (dirty != arena_stats.dirty || used != arena_stats.used || mapped != arena_stats.mapped)
-		bm_fatal("check_arena: dirty %lu used %lu mapped %lu, counted %lu %lu %lu", dirty, used, mapped,
-			 arena_stats.dirty, arena_stats.used, arena_stats.mapped);
-	mutex_unlock(&arena.lock);
 }

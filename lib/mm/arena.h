@@ -53,7 +53,7 @@ unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap);
 unsigned long arena_dirty_limit(void);
 
 void arena_init(void);
-/* Fork handlers. */
+/* The lock of all of it: for fork, and for the parts of the arenas that are in files of their own. */
 void arena_lock_all(void);
 void arena_unlock_all(void);
 void arena_reinit_after_fork(void);

@@ -136,13 +136,9 @@ static long missing_reserve(void)
 	return bytes > 0 ? bytes : 0;
 }
 
-bool budget_may_grow(size_t bytes, bool mapped, bool reserve)
+bool budget_may_grow_slow(size_t bytes, bool mapped, bool reserve)
 {
-	long keep;
-
-	if (likely(!READ_ONCE(limits_in_force)))
-		return true;
-	keep = reserve ? 0 : missing_reserve();
+	long keep = reserve ? 0 : missing_reserve();
 	if (bytes > (size_t)INT64_MAX / 2 || rest(LIMIT_CONF) < (long)bytes + keep)
 		return false;
 	/* What a cgroup counts is touched memory: only that there is some left can be asked. */
@@ -151,12 +147,10 @@ bool budget_may_grow(size_t bytes, bool mapped, bool reserve)
 	return mapped || rest_mapped() >= (long)bytes + keep;
 }
 
-unsigned long budget_growable_pages(bool reserve)
+unsigned long budget_growable_pages_slow(bool reserve)
 {
 	long mapped, touched, dirty, clean, bytes;
 
-	if (likely(!READ_ONCE(limits_in_force)))
-		return 0;
 	dirty = (long)(READ_ONCE(arena_stats.dirty) << PAGEBLOCK_SHIFT);
 	clean = (long)((READ_ONCE(arena_stats.mapped) - READ_ONCE(arena_stats.used)) << PAGEBLOCK_SHIFT) - dirty;
 	mapped = rest_mapped();
@@ -287,12 +281,10 @@ void budget_refused(void)
 	read_limits(READ_ONCE(limits_in_force), false);
 }
 
-void budget_poll(void)
+void budget_poll_slow(void)
 {
 	long moved, step;
 
-	if (likely(!READ_ONCE(limits_in_force)))
-		return;
 	moved = own_mapped() + own_used() - READ_ONCE(budget.polled);
 	step = READ_ONCE(budget.step);
 	if (moved >= step || moved <= -step ||

@@ -9,6 +9,7 @@
 #ifndef MM_BUDGET_H
 #define MM_BUDGET_H
 
+#include "base/atomic.h"
 #include "base/compiler.h"
 
 enum limit_kind {
@@ -27,7 +28,12 @@ void budget_init(void);
 /* Read the limits, and what is used, again. No lock of rank RANK_BUDGET or above may be held. */
 void budget_refresh(void);
 /* The same, if so much happened since the last time that it may say something new. */
-void budget_poll(void);
+void budget_poll_slow(void);
+static always_inline void budget_poll(void)
+{
+	if (unlikely(READ_ONCE(limits_in_force)))
+		budget_poll_slow();
+}
 /* The system refused memory: is it because of a limit that was not known yet? */
 void budget_refused(void);
 /* After `limit:` was set. */
@@ -37,9 +43,17 @@ void budget_limit_changed(void);
  * May the heap take so many bytes more? mapped: AS and DATA count them already. reserve: for a request that has a right
  * to what lies below the min mark. Any lock may be held.
  */
-bool budget_may_grow(size_t bytes, bool mapped, bool reserve);
+bool budget_may_grow_slow(size_t bytes, bool mapped, bool reserve);
+static always_inline bool budget_may_grow(size_t bytes, bool mapped, bool reserve)
+{
+	return likely(!READ_ONCE(limits_in_force)) || budget_may_grow_slow(bytes, mapped, reserve);
+}
 /* Pages that the zones could yet grow by; with no limit in force none are counted on. */
-unsigned long budget_growable_pages(bool reserve);
+unsigned long budget_growable_pages_slow(bool reserve);
+static always_inline unsigned long budget_growable_pages(bool reserve)
+{
+	return likely(!READ_ONCE(limits_in_force)) ? 0 : budget_growable_pages_slow(reserve);
+}
 /* Bytes that the zones' min marks keep from ordinary requests. */
 size_t budget_reserve(void);
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_zone: the invariants of a zone, proved by walking its lists.
+ * check_zone and check_arena: the invariants of a zone, proved by walking its lists, and those of the free ranges.
  */
+#include "mm/arena.h"
 #include "mm/buddy.h"
+#include "mm/range.h"
 
 struct tally {
 	unsigned long pages, dirty, blocks, cma, isolated;
@@ -108,4 +110,33 @@ void check_zone(struct zone *zone)
 	if (zone->nr_free_pages > zone->managed_pages)
 		bm_fatal("check_zone: %lu pages free of %lu", zone->nr_free_pages, zone->managed_pages);
 	mutex_unlock(&zone->lock);
+}
+
+void check_arena(void)
+{
+	unsigned long pb, i, nr, dirty = 0, used = 0, mapped = 0;
+
+	arena_lock_all();
+	for (pb = FIRST_BLOCK; pb < range_top(); pb += nr) {
+		const struct pageblock *b = block_at(pb);
+
+		bool is_free = READ_ONCE(b->state) == PB_FREE;
+
+		nr = is_free ? b->nr : 1;
+		if (!nr || pb + nr > range_top() || (is_free && block_at(pb + nr - 1)->nr != nr))
+			bm_fatal("check_arena: free range at pageblock %lu has length %lu", pb, nr);
+		for (i = pb; i < pb + nr; i++) {
+			if (is_free && !same_kind(block_at(i), b))
+				bm_fatal("check_arena: pageblock %lu does not belong to its free range", i);
+			unsigned int state = READ_ONCE(block_at(i)->state);
+
+			dirty += state == PB_FREE && (block_at(i)->flags & PBF_DIRTY);
+			used += state == PB_ZONE || state == PB_OFFLINE || state == PB_HUGE;
+			mapped += !!(block_at(i)->flags & PBF_MAPPED);
+		}
+	}
+	if (dirty != arena_stats.dirty || used != arena_stats.used || mapped != arena_stats.mapped)
+		bm_fatal("check_arena: dirty %lu used %lu mapped %lu, counted %lu %lu %lu", dirty, used, mapped,
+			 arena_stats.dirty, arena_stats.used, arena_stats.mapped);
+	arena_unlock_all();
 }

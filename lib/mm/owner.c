@@ -20,11 +20,13 @@ bool owner_accounting;
 
 static struct owner process = { .kind = OWNER_PROCESS, .name = "process" };
 
+/* Under the table's lock, but not in it: what is not 0 takes room in the library's file. */
+static struct owner *sections[NR_OWNER_SECTIONS];
+
 static struct {
 	struct mutex lock; /* which places are used; who is inside of named owners */
 	uint32_t nr;	   /* places that were ever used, numbered from 1; grows only */
 	uint32_t free;	   /* the first unused of them, 0: none */
-	struct owner *sections[NR_OWNER_SECTIONS];
 } table = { .lock = MUTEX_INIT(RANK_OWNERS) };
 
 void owner_accounting_enable(void)
@@ -37,7 +39,7 @@ struct owner *owner_by_id(uint32_t id)
 {
 	if (!id)
 		return &process;
-	return &smp_load_acquire(&table.sections[(id - 1) / SECTION_OWNERS])[(id - 1) % SECTION_OWNERS];
+	return &smp_load_acquire(&sections[(id - 1) / SECTION_OWNERS])[(id - 1) % SECTION_OWNERS];
 }
 
 /* A place that was never used; NULL: no memory for it. The lock is held. */
@@ -49,13 +51,13 @@ static struct owner *new_place(void)
 
 	if (section == NR_OWNER_SECTIONS)
 		return NULL;
-	if (!table.sections[section]) {
+	if (!sections[section]) {
 		ret = os->mmap(NULL, align_up(SECTION_OWNERS * sizeof(*o), os_page_size()), PROT_READ | PROT_WRITE, 0);
 		if (os_is_error(ret))
 			return NULL;
-		smp_store_release(&table.sections[section], (struct owner *)ret);
+		smp_store_release(&sections[section], (struct owner *)ret);
 	}
-	o = &table.sections[section][nr % SECTION_OWNERS];
+	o = &sections[section][nr % SECTION_OWNERS];
 	o->id = nr + 1;
 	smp_store_release(&table.nr, nr + 1);
 	return o;

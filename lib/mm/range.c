@@ -101,6 +101,18 @@ static void dirty_del(unsigned long pb)
 	ADD_ONCE(arena_stats.dirty, -1);
 }
 
+void range_set_unmapped(unsigned long pb, unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = pb; i < pb + nr; i++) {
+		if (block_at(i)->flags & PBF_THP)
+			ADD_ONCE(arena_stats.thp, -1);
+		block_at(i)->flags = 0;
+	}
+	ADD_ONCE(arena_stats.mapped, -nr);
+}
+
 void range_insert(unsigned long pb, unsigned long nr)
 {
 	unsigned long i;

@@ -29,6 +29,8 @@ unsigned long range_top(void);
 /* The window's next nr pageblocks are taken; the caller inserts them, or leaves them holes. */
 void range_raise_top(unsigned long nr);
 
+/* Pageblocks that are in no range have no memory behind them any more. */
+void range_set_unmapped(unsigned long pb, unsigned long nr);
 /* Pageblocks that are in no range, and whose nid, flags and stamp are set, become a free range, joined with its
  * neighbours. All are of one kind. */
 void range_insert(unsigned long pb, unsigned long nr);

@@ -53,7 +53,8 @@ static bool has_block(const struct zone *zone, unsigned int order, unsigned int 
 bool zone_watermark_ok_pages(const struct zone *zone, unsigned int order, unsigned long mark,
 			     enum zone_type highest_zoneidx, unsigned int alloc_flags, unsigned long free_pages)
 {
-	unsigned long unusable = unusable_free_pages(zone, order, alloc_flags), min = mark, growable = 0;
+	unsigned long unusable = unusable_free_pages(zone, order, alloc_flags), min = mark;
+	unsigned long growable = budget_growable_pages(true);
 
 	if (alloc_flags & ALLOC_HIGH)
 		min -= min / 2;
@@ -62,8 +63,6 @@ bool zone_watermark_ok_pages(const struct zone *zone, unsigned int order, unsign
 		min -= min / 2;
 	else if (alloc_flags & ALLOC_HARDER)
 		min -= min / 4;
-	if (unlikely(READ_ONCE(limits_in_force)))
-		growable = budget_growable_pages(true);
 	if (free_pages + growable <= unusable + min + READ_ONCE(zone->lowmem_reserve[highest_zoneidx]))
 		return false;
 	return !order || growable >= max_ul(1UL << order, PAGEBLOCK_PAGES) || has_block(zone, order, alloc_flags);

@@ -9,40 +9,18 @@
 #include "base/bits.h"
 #include "base/span.h"
 #include "os/os.h"
+#include "os/path.h"
 #include "os/topology.h"
-
-#define PATH_MAX_LEN 512
 
 /* cgroup v1 writes "none" as the largest long, rounded down to pages. */
 #define V1_UNLIMITED (1UL << 60)
-
-struct path {
-	size_t len;
-	char text[PATH_MAX_LEN];
-};
-
-/* Cut where there is no more room: then it names nothing. */
-static void path_add(struct path *path, const char *text)
-{
-	size_t len = min_ul(strlen(text), PATH_MAX_LEN - 1 - path->len);
-
-	memcpy(path->text + path->len, text, len);
-	path->len += len;
-	path->text[path->len] = '\0';
-}
-
-static void path_cut(struct path *path, size_t len)
-{
-	path->len = len;
-	path->text[len] = '\0';
-}
 
 /* A file of one number, below the directory; "max" is NO_LIMIT. False if it cannot be read, or is something else. */
 static bool read_number(struct path *dir, const char *name, unsigned long *n)
 {
 	size_t len = dir->len;
 	char text[64];
-	struct span s = { .p = text };
+	const char *p = text;
 	long ret;
 
 	path_add(dir, name);
@@ -50,12 +28,13 @@ static bool read_number(struct path *dir, const char *name, unsigned long *n)
 	path_cut(dir, len);
 	if (ret <= 0)
 		return false;
-	s.len = (size_t)ret;
-	if (s.len >= 3 && !memcmp(text, "max", 3)) {
+	for (*n = 0; *p >= '0' && *p <= '9'; p++)
+		*n = *n * 10 + (unsigned long)(*p - '0');
+	if (p == text && *p == 'm') {
 		*n = NO_LIMIT;
 		return true;
 	}
-	return span_number(&s, n);
+	return p > text && p < text + 20; /* more digits are more than there are numbers */
 }
 
 bool os_process_size(unsigned long *as, unsigned long *data)
@@ -168,7 +147,7 @@ static bool read_own_cgroup(struct cgroup_line *line)
 	if (!os_read_chunks(path.text, take_chunk, line) || !line->found)
 		return false;
 	/* "/" adds nothing to a directory, and what was cut names another. */
-	if (!strncmp(line->best.text, "/..", 3) || line->best.len == 1 || line->best.len == PATH_MAX_LEN - 1)
+	if (!strncmp(line->best.text, "/..", 3) || line->best.len == 1 || line->best.len == PATH_LEN - 1)
 		path_cut(&line->best, 0);
 	return true;
 }

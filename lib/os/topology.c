@@ -7,6 +7,7 @@
 #include "base/bits.h"
 #include "base/message.h"
 #include "os/os.h"
+#include "os/path.h"
 #include "os/topology.h"
 
 #define LOCAL_DISTANCE 10
@@ -56,12 +57,13 @@ bool parse_cpulist(const char *text, unsigned long *bitmap, unsigned int nr_bits
 /* A file of the node directory; false if it cannot be read or may have been cut. */
 static bool read_node_file(const char *root, const char *name, char *buf, size_t len)
 {
-	struct out path;
+	struct path path = { .len = 0 };
 	long ret;
 
-	out_init(&path, -1);
-	out_printf(&path, "%s/devices/system/node/%s", root, name);
-	ret = os_read_file(path.buf, buf, len);
+	path_add(&path, root);
+	path_add(&path, "/devices/system/node/");
+	path_add(&path, name);
+	ret = os_read_file(path.text, buf, len);
 	return ret > 0 && (size_t)ret < len - 1;
 }
 
@@ -194,11 +196,11 @@ static bool take_chunk(void *arg, const char *chunk, size_t len)
 bool os_read_mems_allowed(uint64_t *nodes)
 {
 	struct mems_line line = { 0 };
-	struct out path;
+	struct path path = { .len = 0 };
 
-	out_init(&path, -1);
-	out_printf(&path, "%s/self/status", proc_root);
-	if (!os_read_chunks(path.buf, take_chunk, &line) || !line.ended)
+	path_add(&path, proc_root);
+	path_add(&path, "/self/status");
+	if (!os_read_chunks(path.text, take_chunk, &line) || !line.ended)
 		return false;
 	*nodes = line.nodes;
 	return true;
