@@ -7,6 +7,7 @@
 #include "base/tunables.h"
 #include "malloc/heap.h"
 #include "mm/debug.h"
+#include "blocks.h"
 #include "model.h"
 
 static struct zone *zone;
@@ -21,20 +22,7 @@ static void start(void)
 
 static void *take(unsigned int order)
 {
-	struct page *page = alloc_pages(GFP_KERNEL, order);
-
-	must(page, "order %u", order);
-	return page_to_addr(page);
-}
-
-static struct page *page_of(const void *addr)
-{
-	return pfn_to_page(addr_to_pfn(addr));
-}
-
-static void give(void *addr, unsigned int order)
-{
-	free_pages(page_of(addr), order);
+	return take_block(GFP_KERNEL, order);
 }
 
 static bool all_bytes(const void *addr, size_t len, int byte)

@@ -10,17 +10,13 @@
 #include "malloc/heap.h"
 #include "malloc/huge.h"
 #include "slab/run.h"
+#include "blocks.h"
 #include "model.h"
 
 static void start(void)
 {
 	must(heap_init());
 	model_native();
-}
-
-static struct page *page_of(const void *p)
-{
-	return pfn_to_page(addr_to_pfn(p));
 }
 
 static void sizes(void)

@@ -10,6 +10,7 @@
 #include "mm/migrate.h"
 #include "mm/page_owner.h"
 #include "mm/stackdepot.h"
+#include "blocks.h"
 #include "model.h"
 
 static char said[65536];
@@ -24,20 +25,7 @@ static void start(void)
 
 static void *take(unsigned int order)
 {
-	struct page *page = alloc_pages(GFP_USER, order);
-
-	must(page, "order %u", order);
-	return page_to_addr(page);
-}
-
-static struct page *page_of(const void *addr)
-{
-	return pfn_to_page(addr_to_pfn(addr));
-}
-
-static void give(void *addr, unsigned int order)
-{
-	free_pages(page_of(addr), order);
+	return take_block(GFP_USER, order);
 }
 
 static int count(const char *text, const char *words)
