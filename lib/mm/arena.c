@@ -45,19 +45,12 @@ void arena_advise_new(void *addr, size_t bytes, int nid)
 static int range_commit(unsigned long pb, unsigned long nr, int nid)
 {
 	int err = sparse_commit(pb, nr);
-	unsigned long i;
 
 	if (err)
 		return err;
 	arena_advise_new(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, nid);
-	for (i = pb; i < pb + nr; i++) {
-		block_at(i)->flags = PBF_MAPPED;
-		WRITE_ONCE(block_at(i)->nid, (uint8_t)nid);
-	}
+	range_set_mapped(pb, nr, nid);
 	ADD_ONCE(arena_stats.grown, 1);
-	ADD_ONCE(arena_stats.mapped, nr);
-	if (arena_stats.mapped > arena_stats.mapped_peak)
-		WRITE_ONCE(arena_stats.mapped_peak, arena_stats.mapped);
 	return 0;
 }
 
@@ -155,7 +148,7 @@ static void regret(unsigned long pb, unsigned long nr)
 }
 
 /* But never so much that the process would hold more than it once used. */
-static unsigned long slack_now(void)
+unsigned long arena_slack(void)
 {
 	unsigned long peak = READ_ONCE(arena_stats.used_peak), used = READ_ONCE(arena_stats.used);
 
@@ -214,10 +207,45 @@ static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pa
 	return start;
 }
 
+static bool is_clean(unsigned long pb, unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = pb; i < pb + nr; i++)
+		if (block_at(i)->flags & PBF_DIRTY)
+			return false;
+	return true;
+}
+
+/* There was nothing to be had: give back what is free elsewhere, and try again. Under a limit no more than is asked for
+ * may do, and the limit may have been raised meanwhile. */
+static cold unsigned long alloc_again(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
+				      bool reserve, bool *clean)
+{
+	unsigned long pb = 0, free;
+	bool all, grown;
+
+	budget_refused();
+	all = !READ_ONCE(limits_in_force);
+	for (;;) {
+		free = all ? 0 : READ_ONCE(arena_stats.mapped) - READ_ONCE(arena_stats.used);
+		if (!arena_purge(free > nr ? free - nr : 0, ~0U, true) && all)
+			return 0;
+		grown = false;
+		mutex_lock(&arena.lock);
+		pb = alloc_locked(nr, align, state, nid, reserve, &grown);
+		*clean = pb && is_clean(pb, nr);
+		mutex_unlock(&arena.lock);
+		if (pb || all)
+			return pb;
+		all = true;
+	}
+}
+
 static unsigned long alloc_range(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
 				 bool reserve, bool *clean)
 {
-	unsigned long pb, i, dirty, slack;
+	unsigned long pb, dirty, slack;
 	bool grown = false;
 
 	if (nr > sparse_end_block())
@@ -225,26 +253,19 @@ static unsigned long alloc_range(unsigned long nr, unsigned long align, enum pag
 	budget_poll();
 	mutex_lock(&arena.lock);
 	pb = alloc_locked(nr, align, state, nid, reserve, &grown);
-	*clean = true;
-	for (i = pb; pb && i < pb + nr; i++)
-		if (block_at(i)->flags & PBF_DIRTY)
-			*clean = false;
+	*clean = pb && is_clean(pb, nr);
 	dirty = arena_stats.dirty;
-	slack = slack_now();
+	slack = arena_slack();
 	mutex_unlock(&arena.lock);
 
+	if (unlikely(!pb))
+		return alloc_again(nr, align, state, nid, reserve, clean);
 	/* Dirty memory that did not fit makes room for what will be resident instead. */
-	if (grown && dirty > slack)
+	if (unlikely(READ_ONCE(limits_in_force))) {
+		if (grown)
+			arena_balance();
+	} else if (grown && dirty > slack) {
 		arena_purge(max_ul(dirty > nr ? dirty - nr : 0, slack), ~0U, false);
-	if (unlikely(!pb)) {
-		budget_refused();
-		if (!arena_purge(0, 0, true) && likely(!READ_ONCE(limits_in_force)))
-			return 0;
-		grown = false;
-		mutex_lock(&arena.lock);
-		pb = alloc_locked(nr, align, state, nid, reserve, &grown);
-		mutex_unlock(&arena.lock);
-		*clean = false;
 	}
 	return pb;
 }
@@ -261,7 +282,7 @@ unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid
 
 unsigned long arena_dirty_limit(void)
 {
-	return (READ_ONCE(tunables.dirty_max) >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8 + slack_now();
+	return (READ_ONCE(tunables.dirty_max) >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8 + arena_slack();
 }
 
 void arena_free(unsigned long pb, unsigned long nr, bool dirty)
@@ -287,6 +308,8 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 	oldest = range_oldest();
 	over = arena_stats.dirty > limit || (oldest && decay && now - block_at(oldest)->stamp > decay);
 	mutex_unlock(&arena.lock);
+	if (unlikely(READ_ONCE(limits_in_force)))
+		arena_balance();
 	if (over)
 		arena_purge(limit, decay ? decay : ~0U, false);
 }

@@ -21,6 +21,7 @@ struct arena_stats {
 	unsigned long thp;	  /* advised to be a hugepage */
 	unsigned long grown;	  /* times memory was mapped */
 	unsigned long given_back; /* pageblocks given back to the system, ever */
+	unsigned long pieces;	  /* that the mapped ones lie in: each is a mapping, or more */
 };
 extern struct arena_stats arena_stats;
 
@@ -47,10 +48,14 @@ void arena_advise_huge(unsigned long pb, unsigned long nr);
  * not, or it was asked for before. No lock may be held. */
 int arena_collapse(unsigned long pb);
 /* Give back dirty ranges: until at most keep pageblocks are dirty, and all that are older than age_ms (~0: any age
- * stays). With unmap, address space too. Returns pageblocks given back. */
+ * stays). With unmap, address space too. Where a limit counts address space that is always so, and keep is of all free
+ * pageblocks that are mapped. Returns pageblocks given back. */
 unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap);
-/* Dirty pageblocks that may stay. */
+/* Under a limit: give back what is free beyond what may stay. */
+void arena_balance(void);
+/* Dirty pageblocks that may stay; and how many of those only because more were missed soon after they had gone. */
 unsigned long arena_dirty_limit(void);
+unsigned long arena_slack(void);
 
 void arena_init(void);
 /* The lock of all of it: for fork, and for the parts of the arenas that are in files of their own. */

@@ -1,49 +1,93 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Giving back free ranges, the oldest first.
+ * Giving back free ranges, the oldest first: by what the limit counts that binds. Where that is address space, or data,
+ * they are unmapped, clean ones too, and those first, which cost no page fault when they are wanted again.
  */
 #include <sys/mman.h>
 
+#include "base/tunables.h"
 #include "mm/arena.h"
+#include "mm/budget.h"
 #include "mm/range.h"
 #include "mm/sparse.h"
 #include "os/os.h"
 
 #define PURGE_BATCH 1024UL
 
-static bool give_back(unsigned long pb, unsigned long nr, bool unmap)
+/* More mappings than these are not made by unmapping: an eighth of what the system usually allows a process. */
+#define PIECES_MAX 8192UL
+
+static unsigned long busy; /* pageblocks that somebody is giving back; the arena lock's */
+
+/* Returns false if nothing was given back. *unmap: the range is unmapped now; else its pages are gone. */
+static bool give_back(unsigned long pb, unsigned long nr, bool dirty, bool *unmap)
 {
-	if (unmap)
-		return !sparse_decommit(pb, nr);
-	return os->madvise(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, MADV_DONTNEED) >= 0;
+	if (*unmap && !sparse_decommit(pb, nr))
+		return true;
+	/* The system has no room for one more mapping. */
+	*unmap = false;
+	return dirty && os->madvise(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, MADV_DONTNEED) >= 0;
+}
+
+static unsigned long excess(unsigned long keep, bool clean_too)
+{
+	unsigned long nr = clean_too ? arena_stats.mapped - arena_stats.used - busy : arena_stats.dirty;
+
+	return nr > keep ? nr - keep : 0;
+}
+
+/* What goes next, as PB_BUSY; 0: nothing. */
+static unsigned long take_next(unsigned long too_many, uint32_t now, uint32_t age_ms, bool clean_too, unsigned long *nr)
+{
+	unsigned long pb = 0, oldest = range_oldest();
+
+	if (too_many && clean_too && arena_stats.mapped - arena_stats.used - busy > arena_stats.dirty)
+		pb = range_take_clean(too_many, nr);
+	if (pb || !oldest)
+		return pb;
+	if (too_many || (age_ms != ~0U && now - block_at(oldest)->stamp > age_ms))
+		pb = range_take_oldest(too_many ? too_many : PURGE_BATCH, nr);
+	return pb;
 }
 
 unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
 {
+	bool clean_too = budget_counts_mapped(), ok = true;
 	uint32_t now = (uint32_t)os_clock_ms();
 	unsigned long done = 0, pb, nr, i;
-	bool ok = true;
 
 	arena_lock_all();
-	while (ok && range_oldest()) {
-		unsigned long excess = arena_stats.dirty > keep ? arena_stats.dirty - keep : 0;
+	while (ok && (pb = take_next(excess(keep, clean_too), now, age_ms, clean_too, &nr))) {
+		bool dirty = block_at(pb)->flags & PBF_DIRTY;
+		bool unmapped = (unmap || clean_too) && (arena_stats.pieces < PIECES_MAX || !range_splits(pb, nr));
 
-		if (!excess && (age_ms == ~0U || now - block_at(range_oldest())->stamp <= age_ms))
-			break;
-		pb = range_take_oldest(excess ? excess : PURGE_BATCH, &nr);
+		busy += nr;
 		arena_unlock_all();
-		ok = give_back(pb, nr, unmap);
+		ok = give_back(pb, nr, dirty, &unmapped);
 		arena_lock_all();
+		busy -= nr;
 		for (i = pb; ok && i < pb + nr; i++) {
 			block_at(i)->flags = (uint8_t)((block_at(i)->flags & ~PBF_DIRTY) | PBF_GIVEN);
 			block_at(i)->stamp = now;
 		}
-		if (ok && unmap)
+		if (ok && unmapped)
 			range_set_unmapped(pb, nr);
+		else
+			clean_too = false; /* it would be found again and again */
 		range_insert(pb, nr);
 		done += ok ? nr : 0;
 	}
 	ADD_ONCE(arena_stats.given_back, done);
 	arena_unlock_all();
 	return done;
+}
+
+void arena_balance(void)
+{
+	uint32_t decay = (uint32_t)READ_ONCE(tunables.dirty_decay);
+	unsigned long keep;
+
+	budget_poll();
+	keep = budget_keep(arena_dirty_limit() << PAGEBLOCK_SHIFT, arena_slack() << PAGEBLOCK_SHIFT) >> PAGEBLOCK_SHIFT;
+	arena_purge(keep, decay ? decay : ~0U, false);
 }

@@ -22,6 +22,10 @@
 #define KEEP_SHARE 16
 #define KEEP_MAX (64UL << 20)
 
+/* There is plenty while this share of a limit is left, or so much. */
+#define PLENTY_SHARE 8
+#define PLENTY_MAX (128L << 20)
+
 /* What is more is no limit, and no sum of a few limits overflows. */
 #define LIMIT_MAX (1UL << 60)
 
@@ -50,6 +54,11 @@ static const char *const limit_names[NR_LIMITS] = { "limit", "RLIMIT_AS", "RLIMI
 static long min_long(long a, long b)
 {
 	return a < b ? a : b;
+}
+
+static long max_long(long a, long b)
+{
+	return a > b ? a : b;
 }
 
 /* What the heap has of what a limit counts. */
@@ -161,6 +170,64 @@ unsigned long budget_growable_pages_slow(bool reserve)
 	bytes = bytes > INT64_MAX / 2 ? INT64_MAX : bytes * 2;
 	bytes -= reserve ? 0 : missing_reserve();
 	return bytes > 0 ? (unsigned long)bytes >> PAGE_SHIFT : 0;
+}
+
+bool budget_counts_mapped(void)
+{
+	return (is_limited(LIMIT_AS) && !sparse_is_reserved()) || is_limited(LIMIT_DATA);
+}
+
+static long high_marks(void)
+{
+	struct zone *zone;
+	long pages = 0;
+	int i;
+
+	for_each_zone (zone, i)
+		pages += (long)READ_ONCE(zone->watermark[WMARK_HIGH]);
+	return pages << PAGE_SHIFT;
+}
+
+/*
+ * Of a limit, and so much of what it counts free: as long as that leaves plenty to others, it is the heap's own affair
+ * how much it keeps. Then only the high mark stays; and what is missed again and again, for a steady state shall not
+ * make system calls, but no more than is left to the others.
+ */
+static long keep_of(enum limit_kind kind, long free, long usual, long slack)
+{
+	long limit = (long)READ_ONCE(budget.limit[kind]), all = limit - used(kind) + free, keep;
+
+	/* It counts nothing but the heap: what is free is in nobody's way. */
+	if (kind == LIMIT_CONF)
+		return min_long(usual, all);
+	keep = all - min_long(limit / PLENTY_SHARE, PLENTY_MAX);
+	keep = max_long(keep, high_marks() + min_long(slack, all / 2));
+	return min_long(usual, keep);
+}
+
+size_t budget_keep(size_t usual, size_t slack)
+{
+	long mapped = (long)((READ_ONCE(arena_stats.mapped) - READ_ONCE(arena_stats.used)) << PAGEBLOCK_SHIFT);
+	long dirty = (long)(READ_ONCE(arena_stats.dirty) << PAGEBLOCK_SHIFT), keep = (long)usual;
+	unsigned int kind;
+
+	for (kind = 0; kind < NR_LIMITS; kind++) {
+		bool counts_mapped = kind == LIMIT_AS || kind == LIMIT_DATA;
+
+		if (!is_limited(kind) || (kind == LIMIT_AS && sparse_is_reserved()))
+			continue;
+		keep = min_long(keep, keep_of(kind, counts_mapped ? mapped : dirty, (long)usual, (long)slack));
+	}
+	return keep > 0 ? (size_t)keep : 0;
+}
+
+size_t budget_keep_resident(size_t usual, size_t dirty)
+{
+	long keep = (long)usual;
+
+	if (is_limited(LIMIT_CGROUP))
+		keep = keep_of(LIMIT_CGROUP, (long)dirty, (long)usual, 0);
+	return keep > 0 ? (size_t)keep : 0;
 }
 
 size_t budget_total(void)

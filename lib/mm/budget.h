@@ -57,6 +57,14 @@ static always_inline unsigned long budget_growable_pages(bool reserve)
 /* Bytes that the zones' min marks keep from ordinary requests. */
 size_t budget_reserve(void);
 
+/* Does a limit count what is mapped, so that giving back means to unmap? */
+bool budget_counts_mapped(void);
+/* Of free memory that could be used again, how many bytes may stay, of the usual ones: less when little is left of a
+ * limit, down to the high mark. slack is the part of them that was missed before. */
+size_t budget_keep(size_t usual, size_t slack);
+/* The same for pages that lie in the zones: only a cgroup counts those. dirty: how many bytes there are. */
+size_t budget_keep_resident(size_t usual, size_t dirty);
+
 /* The smallest limit in force, in bytes; 0: none is. */
 size_t budget_total(void);
 /* Where least is left. */

@@ -7,6 +7,7 @@
 
 #include "base/tunables.h"
 #include "mm/arena.h"
+#include "mm/budget.h"
 #include "mm/internal.h"
 #include "mm/lowmem.h"
 #include "mm/page_alloc.h"
@@ -25,7 +26,8 @@ static bool can_offline(const struct zone *zone, unsigned int order)
 {
 	unsigned long high = READ_ONCE(zone->watermark[WMARK_HIGH]);
 
-	return !high || zone->nr_free_pages >= high + (1UL << order);
+	/* Under a limit what it could grow by counts as much as what it has. */
+	return !high || READ_ONCE(limits_in_force) || zone->nr_free_pages >= high + (1UL << order);
 }
 
 /* A wholly free block comes off the lists: the largest, or no more than one pageblock if the high mark forbids that.
@@ -144,8 +146,12 @@ unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned lon
 /* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, and a share of what is in use. */
 static unsigned long zone_dirty_limit(const struct zone *zone)
 {
-	return (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) +
-	       (READ_ONCE(zone->managed_pages) - READ_ONCE(zone->nr_free_pages)) / ZONE_DIRTY_SHARE;
+	unsigned long limit = (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) +
+			      (READ_ONCE(zone->managed_pages) - READ_ONCE(zone->nr_free_pages)) / ZONE_DIRTY_SHARE;
+
+	if (unlikely(READ_ONCE(limits_in_force)))
+		limit = budget_keep_resident(limit << PAGE_SHIFT, READ_ONCE(zone->nr_dirty) << PAGE_SHIFT) >> PAGE_SHIFT;
+	return limit;
 }
 
 /* After a free: pageblocks that are wholly free beyond need go to the arenas, dirty pages beyond the limit back to

@@ -101,6 +101,30 @@ static void dirty_del(unsigned long pb)
 	ADD_ONCE(arena_stats.dirty, -1);
 }
 
+static bool is_mapped(unsigned long pb)
+{
+	return pb >= FIRST_BLOCK && pb < ranges.top && READ_ONCE(block_at(pb)->flags) & PBF_MAPPED;
+}
+
+bool range_splits(unsigned long pb, unsigned long nr)
+{
+	return is_mapped(pb - 1) && is_mapped(pb + nr);
+}
+
+void range_set_mapped(unsigned long pb, unsigned long nr, int nid)
+{
+	unsigned long i;
+
+	for (i = pb; i < pb + nr; i++) {
+		block_at(i)->flags = PBF_MAPPED | (block_at(i)->flags & PBF_GIVEN);
+		WRITE_ONCE(block_at(i)->nid, (uint8_t)nid);
+	}
+	ADD_ONCE(arena_stats.mapped, nr);
+	ADD_ONCE(arena_stats.pieces, 1UL - is_mapped(pb - 1) - is_mapped(pb + nr));
+	if (arena_stats.mapped > arena_stats.mapped_peak)
+		WRITE_ONCE(arena_stats.mapped_peak, arena_stats.mapped);
+}
+
 void range_set_unmapped(unsigned long pb, unsigned long nr)
 {
 	unsigned long i;
@@ -108,9 +132,10 @@ void range_set_unmapped(unsigned long pb, unsigned long nr)
 	for (i = pb; i < pb + nr; i++) {
 		if (block_at(i)->flags & PBF_THP)
 			ADD_ONCE(arena_stats.thp, -1);
-		block_at(i)->flags = 0;
+		block_at(i)->flags &= PBF_GIVEN;
 	}
 	ADD_ONCE(arena_stats.mapped, -nr);
+	ADD_ONCE(arena_stats.pieces, 0UL + is_mapped(pb - 1) + is_mapped(pb + nr) - 1);
 }
 
 void range_insert(unsigned long pb, unsigned long nr)
@@ -229,17 +254,55 @@ unsigned long range_oldest(void)
 	return ranges.oldest;
 }
 
-unsigned long range_take_oldest(unsigned long max, unsigned long *nr)
+/* Cut nr pageblocks from pb on, wherever they lie in a free range, out of it as PB_BUSY. */
+static void take_busy(unsigned long pb, unsigned long nr)
 {
-	unsigned long pb = ranges.oldest, start = pb, end = pb + 1;
+	unsigned long start = pb;
 
-	while (end - start < max && end < ranges.top && same_kind(block_at(end), block_at(pb)) &&
-	       (block_at(end)->flags & PBF_DIRTY))
-		end++;
 	/* The range's first pageblock is where its length is known. */
 	while (start > FIRST_BLOCK && same_kind(block_at(start - 1), block_at(pb)))
 		start--;
+	range_take(start, pb, nr, PB_BUSY);
+}
+
+unsigned long range_take_oldest(unsigned long max, unsigned long *nr)
+{
+	unsigned long pb = ranges.oldest, end = pb + 1;
+
+	while (end - pb < max && end < ranges.top && same_kind(block_at(end), block_at(pb)) &&
+	       (block_at(end)->flags & PBF_DIRTY))
+		end++;
 	*nr = end - pb;
-	range_take(start, pb, *nr, PB_BUSY);
+	take_busy(pb, *nr);
 	return pb;
+}
+
+static unsigned long next_range(unsigned int *bin, unsigned long pb)
+{
+	pb = pb ? block_at(pb)->next : 0;
+	while (!pb && *bin > 0)
+		pb = ranges.bins[--*bin];
+	return pb;
+}
+
+unsigned long range_take_clean(unsigned long max, unsigned long *nr)
+{
+	unsigned int bin = NR_BINS;
+	unsigned long pb, i, end;
+
+	/* The largest first: that takes the fewest calls, and makes the fewest holes. */
+	for (pb = next_range(&bin, 0); pb; pb = next_range(&bin, pb)) {
+		if (!(block_at(pb)->flags & PBF_MAPPED))
+			continue;
+		end = pb + block_at(pb)->nr;
+		for (i = pb; i < end && block_at(i)->flags & PBF_DIRTY; i++)
+			;
+		if (i == end)
+			continue;
+		for (*nr = 1; *nr < max && i + *nr < end && !(block_at(i + *nr)->flags & PBF_DIRTY); ++*nr)
+			;
+		range_take(pb, i, *nr, PB_BUSY);
+		return i;
+	}
+	return 0;
 }

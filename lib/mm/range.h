@@ -29,8 +29,11 @@ unsigned long range_top(void);
 /* The window's next nr pageblocks are taken; the caller inserts them, or leaves them holes. */
 void range_raise_top(unsigned long nr);
 
-/* Pageblocks that are in no range have no memory behind them any more. */
+/* Pageblocks that are in no range have memory behind them now, of node nid; or none any more. All are alike before. */
+void range_set_mapped(unsigned long pb, unsigned long nr, int nid);
 void range_set_unmapped(unsigned long pb, unsigned long nr);
+/* Would unmapping them make a hole in a larger piece? */
+bool range_splits(unsigned long pb, unsigned long nr);
 /* Pageblocks that are in no range, and whose nid, flags and stamp are set, become a free range, joined with its
  * neighbours. All are of one kind. */
 void range_insert(unsigned long pb, unsigned long nr);
@@ -53,5 +56,7 @@ void range_take(unsigned long pb, unsigned long start, unsigned long nr, enum pa
 unsigned long range_oldest(void);
 /* Take that, and dirty neighbours behind it, at most max and *nr of them, out of the free ranges as PB_BUSY. */
 unsigned long range_take_oldest(unsigned long max, unsigned long *nr);
+/* The same for memory that is free and not dirty; 0: there is none. Looks at every free pageblock. */
+unsigned long range_take_clean(unsigned long max, unsigned long *nr);
 
 #endif
