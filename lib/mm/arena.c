@@ -222,11 +222,10 @@ static bool is_clean(unsigned long pb, unsigned long nr)
 static cold unsigned long alloc_again(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
 				      bool reserve, bool *clean)
 {
-	unsigned long pb = 0, free;
-	bool all, grown;
+	bool all = !READ_ONCE(limits_in_force), grown;
+	unsigned long pb, free;
 
 	budget_refused();
-	all = !READ_ONCE(limits_in_force);
 	for (;;) {
 		free = all ? 0 : READ_ONCE(arena_stats.mapped) - READ_ONCE(arena_stats.used);
 		if (!arena_purge(free > nr ? free - nr : 0, ~0U, true) && all)

@@ -34,7 +34,8 @@ static bool read_number(struct path *dir, const char *name, unsigned long *n)
 		*n = NO_LIMIT;
 		return true;
 	}
-	return p > text && p < text + 20; /* more digits are more than there are numbers */
+	/* More digits are more than there are numbers. */
+	return p > text && p < text + 20 && (!*p || *p == '\n');
 }
 
 bool os_process_size(unsigned long *as, unsigned long *data)
