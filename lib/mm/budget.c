@@ -340,6 +340,8 @@ void budget_refresh(void)
 void budget_limit_changed(void)
 {
 	read_limits(READ_ONCE(limits_in_force), true);
+	if (READ_ONCE(limits_in_force))
+		arena_balance();
 }
 
 /* A cgroup does not make the system refuse anything: it is not looked for. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When memory really ends, by RLIMIT_AS: NULL and ENOMEM, every block intact, and all of it serves again once freed.
+ * When memory really ends, by RLIMIT_AS, or by the key limit: NULL and ENOMEM, every block intact, and all of it serves
+ * again once freed. The key changes while the program runs, to below what is in use, too.
  */
 #include "api.h"
 #include "pattern.h"
@@ -16,12 +17,21 @@ static void limit_address_space(void)
 	struct rlimit limit;
 
 	if (now < 0 || getrlimit(RLIMIT_AS, &limit))
-		skip_all("the size of the address space cannot be read");
+		bail_out("the size of the address space cannot be read");
 	limit.rlim_cur = (rlim_t)now * KIB + HEADROOM;
 	if (setrlimit(RLIMIT_AS, &limit))
-		skip_all("RLIMIT_AS cannot be set");
-	if (bm_ctl_set("oom", "enomem"))
-		bail_out("oom:enomem cannot be set");
+		bail_out("RLIMIT_AS cannot be set");
+}
+
+static void lift_address_space(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_AS, &limit))
+		bail_out("RLIMIT_AS cannot be read");
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_AS, &limit))
+		bail_out("RLIMIT_AS cannot be lifted");
 }
 
 static size_t fill(size_t size)
@@ -66,6 +76,52 @@ static void test_size(size_t size)
 	free(p);
 }
 
+static const char *get(const char *name)
+{
+	static char buf[64];
+
+	return bm_ctl_get(name, buf, sizeof(buf)) < 0 ? "" : buf;
+}
+
+static void set_limit(const char *value)
+{
+	want(!bm_ctl_set("limit", value), "limit cannot be set to %s", value);
+}
+
+static void test_key(void)
+{
+	size_t nr, i, more;
+
+	want(!strcmp(get("limit"), "0") && bm_ctl_set("limit", "much") == -EINVAL, "limit is '%s'", get("limit"));
+	want(bm_ctl_set("budget.total", "1") == -EPERM && bm_ctl_set("budget.binding", "1") == -EPERM, "read only");
+	set_limit("64m");
+	want(!strcmp(get("limit"), "67108864") && !strcmp(get("budget.total"), "67108864"), "limit is '%s'", get("limit"));
+	want(!strcmp(get("budget.binding"), "limit"), "%s binds", get("budget.binding"));
+	want(strtoul(get("budget.available"), NULL, 10) <= 64 * MIB, "%s available", get("budget.available"));
+	errno = 0;
+	want_refused(malloc(128 * MIB), "malloc");
+	nr = fill(4096);
+	want(nr > 32 * MIB / 4096 && nr <= 64 * MIB / 4096, "%zu blocks of 4096 in 64 MiB", nr);
+	set_limit("16m");
+	want_refused(malloc(4096), "malloc below what is in use");
+	want_refused(malloc(3 * MIB), "malloc below what is in use");
+	set_limit("128m");
+	for (more = nr; more < nr + 16 * MIB / 4096 && (block[more] = malloc(4096)); more++)
+		pattern_fill(block[more], 4096);
+	want(more == nr + 16 * MIB / 4096, "only %zu blocks after the limit was raised", more - nr);
+	set_limit("16m");
+	for (i = 0; i < more; i++) {
+		want(pattern_intact(block[i], 4096), "block %zu", i);
+		free(block[i]);
+	}
+	free(malloc(8 * MIB));
+	want(strtoul(get("budget.available"), NULL, 10) >= 4 * MIB, "%s available", get("budget.available"));
+	set_limit("0");
+	want(!strcmp(get("budget.total"), "0") || strcmp(get("budget.binding"), "limit"), "the limit is lifted");
+	free(malloc(256 * MIB));
+	verdict("limit: set, lowered below what is in use, raised and lifted");
+}
+
 int main(void)
 {
 	static const size_t sizes[] = { 1000000, 2000, 5 * MIB, 30000, 100000, 4096 };
@@ -73,10 +129,14 @@ int main(void)
 
 	if (api_sanitized() || api_under_valgrind())
 		skip_all("a sanitizer or valgrind cannot live under RLIMIT_AS");
-	plan(2 * API_ARRAY_SIZE(sizes));
+	plan(1 + 2 * API_ARRAY_SIZE(sizes));
 	api_prove_served();
+	if (bm_ctl_set("oom", "enomem"))
+		bail_out("oom:enomem cannot be set");
 	limit_address_space();
 	for (i = 0; i < API_ARRAY_SIZE(sizes); i++)
 		test_size(sizes[i]);
+	lift_address_space();
+	test_key();
 	return tap_exit();
 }
