@@ -153,8 +153,56 @@ BM_API bm_shrinker_t *bm_shrinker_register(const char *name, const struct bm_shr
  */
 BM_API void bm_shrinker_unregister(bm_shrinker_t *s);
 
-/* Owners: who is charged for pages. */
+/*
+ * Owners: who is charged for memory. Every thread is one, for what it allocates; a program names further ones, say one
+ * for each request that it serves. What a thread allocates while it is inside of a named owner, by malloc and its kin,
+ * operator new or as pages, is that owner's, whoever frees it; realloc keeps a block's owner, also where it moves it.
+ * Owners share no page, so that destroying one frees all it has at once, at a cost that goes by its pages and large
+ * blocks, not by the objects in them.
+ *
+ * What libc allocates stays: a request that comes from libc itself, the dynamic loader or a module of the name service
+ * is the thread's own, whatever the thread is inside of, since libc may keep such blocks for later (the buffer of
+ * stdout, a thread's stack and what belongs to it, a loaded object, a locale, the resolver's state). So is what a libc
+ * function allocates for its caller (strdup, getline, asprintf, fopen, ...): it outlives the owner, and is to be freed
+ * one by one, as ever. Other libraries' blocks are the owner's: what such a library keeps must not be allocated inside.
+ * It is the address that malloc returns to which decides: a function that libc calls, and whose last act is to return
+ * what malloc gives, may be left out by the compiler.
+ *
+ * attr and its name (of which 31 bytes are kept) are copied. limit and min are bytes, counted in whole pages, 0 for
+ * none. At its limit an owner first frees what it can spare, then the application's shrinkers are called, then the
+ * owner is the victim of an OOM step of its own: its abort callback, and if that does not help, NULL with ENOMEM. When
+ * the whole process has reached its limit, the largest owner is the victim, by its usage plus score_adj thousandths
+ * of the limit; never one with a usage up to min, or with score_adj -1000.
+ *
+ * abort runs on the thread that asks for memory, with any of the application's locks held, but none of the library's,
+ * and does not block: it sets a flag, cancels a request, drops what it can. 0: the owner is being emptied; until its
+ * usage falls, or oom_wait_ms pass, it is the only victim and may use the reserve. Else: not this one, the next is
+ * chosen. NULL: SIGABRT to a thread that is inside. [mem_cgroup]
+ */
 typedef struct bm_owner bm_owner_t;
+struct bm_owner_attr {
+	const char *name;
+	size_t limit, min;
+	int score_adj; /* -1000 to 1000 */
+	int (*abort)(bm_owner_t *owner, void *arg);
+	void *arg;
+};
+/* NULL with EINVAL: no name, or score_adj out of range; or with ENOMEM. From the first one on, all pages are charged. */
+BM_API bm_owner_t *bm_owner_create(const struct bm_owner_attr *attr);
+/*
+ * Free every block of the owner, and the owner: references (bm_get_page) are dropped, operations of movable blocks are
+ * not called. 0; -EBUSY: a thread is inside, nothing has happened; -EINVAL: there is no such owner (any more). No other
+ * thread may be using or freeing its blocks meanwhile. A destroyed owner's handle is never that of another.
+ */
+BM_API int bm_owner_destroy(bm_owner_t *owner);
+/*
+ * This thread is inside of owner from now on; NULL: of none. Returns the one that it was inside of before. They do not
+ * nest: to go back, enter that one. errno is set only when there is no such owner (EINVAL), and then nothing changes. A
+ * thread that ends leaves. In the child of a fork the thread that forked is where it was, and nobody else is inside.
+ */
+BM_API bm_owner_t *bm_owner_enter(bm_owner_t *owner);
+/* Bytes in pages that the owner has; 0 if there is no such owner. */
+BM_API size_t bm_owner_usage(const bm_owner_t *owner);
 
 /*
  * Scopes: until restored, every allocation of this thread is without those rights, whoever asks. Returns what to give

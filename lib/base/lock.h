@@ -23,6 +23,7 @@ enum lock_rank {
 	RANK_MOVABLE,  /* movable blocks and their operations */
 	RANK_SHRINKER, /* the list of the application's shrinkers */
 	RANK_PRESSURE, /* what threads are stalled for */
+	RANK_OWNER,    /* a named owner: its slabs and blocks, who is inside */
 	RANK_OWNERS,   /* the table of owners */
 	NR_LOCK_RANKS
 };

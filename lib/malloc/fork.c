@@ -40,6 +40,7 @@ void fork_prepare(void)
 	movable_lock_all();
 	shrinkers_lock_all();
 	pressure_lock_all();
+	owner_locks_lock_all();
 	owners_lock_all();
 	mutex_hold_for_fork(true);
 }
@@ -48,6 +49,7 @@ void fork_parent(void)
 {
 	mutex_hold_for_fork(false);
 	owners_unlock_all();
+	owner_locks_unlock_all();
 	pressure_unlock_all();
 	shrinkers_unlock_all();
 	movable_unlock_all();
@@ -66,6 +68,7 @@ void fork_child(void)
 {
 	mutex_hold_for_fork(false);
 	owners_reinit_after_fork();
+	owner_locks_reinit_after_fork();
 	pressure_reinit_after_fork();
 	shrinkers_reinit_after_fork();
 	movable_reinit_after_fork();

@@ -12,6 +12,7 @@
 #include "malloc/block.h"
 #include "malloc/huge.h"
 #include "malloc/memcheck.h"
+#include "malloc/owned.h"
 #include "mm/fault_inject.h"
 #include "mm/oom.h"
 #include "mm/page_alloc.h"
@@ -123,6 +124,45 @@ static cold void *alloc_memcheck(size_t size, size_t align, bool zero, unsigned 
 	return p;
 }
 
+bool heap_watched;
+
+/* For a named owner, or, o NULL, for the thread, whatever it is inside of. */
+static void *alloc_for(struct owner *o, size_t size, size_t align, bool *zeroed, gfp_t gfp, unsigned long caller)
+{
+	struct effort effort = { 0 };
+	void *p;
+
+	if (unlikely(size > HEAP_SIZE_MAX))
+		return NULL;
+	p = owned_alloc(o, size, align, zeroed);
+	/* What others have does not help an owner at its limit. */
+	while (unlikely(!p) && !owner_was_at_limit() && reclaim(size, 0, &effort))
+		p = owned_alloc(o, size, align, zeroed);
+	if (likely(p))
+		trace_kmalloc(caller, p, size, block_of(p).size, gfp);
+	return p;
+}
+
+/* heap_watched: the blocks of this thread, or all, are to be looked at. */
+static always_inline bool alloc_is_watched(void)
+{
+	return unlikely(READ_ONCE(heap_watched)) && (annotate_listening || current->inside);
+}
+
+static cold void *alloc_watched(size_t size, size_t align, bool zero, unsigned long caller)
+{
+	gfp_t gfp = GFP_MALLOC | (zero ? GFP_ZERO : 0);
+	bool zeroed;
+	void *p;
+
+	if (annotate_listening)
+		return alloc_memcheck(size, align, zero, caller);
+	p = alloc_for(owner_of_request(caller), size, align, &zeroed, gfp, caller);
+	if (unlikely(!p))
+		return no_memory();
+	return zero && !zeroed ? memset(p, 0, size) : p;
+}
+
 void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller)
 {
 	void *p;
@@ -131,8 +171,8 @@ void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller)
 		return heap_forward->malloc(size);
 	if (unlikely(!heap_init()) || fault_injected(size))
 		return no_memory();
-	if (unlikely(annotate_listening))
-		return alloc_memcheck(size, 0, false, caller);
+	if (alloc_is_watched())
+		return alloc_watched(size, 0, false, caller);
 	p = alloc_class((unsigned int)class, size, GFP_MALLOC, caller);
 	return likely(p) ? p : no_memory();
 }
@@ -146,8 +186,8 @@ static noinline void *heap_malloc_huge(size_t size, unsigned long caller)
 		return heap_forward->malloc(size);
 	if (unlikely(!heap_init()) || fault_injected(size))
 		return no_memory();
-	if (unlikely(annotate_listening))
-		return alloc_memcheck(size, 0, false, caller);
+	if (alloc_is_watched())
+		return alloc_watched(size, 0, false, caller);
 	p = alloc_huge(size, 0, &zeroed, GFP_MALLOC, caller);
 	return likely(p) ? p : no_memory();
 }
@@ -211,7 +251,7 @@ void heap_free_slow(void *addr, unsigned long class)
 	b = block_of(addr);
 	if (likely(b.kind == BLOCK_HUGE))
 		huge_free(b.page);
-	else
+	else if (!owned_free(&b))
 		block_report_foreign("free", addr);
 }
 
@@ -229,8 +269,8 @@ void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller)
 	}
 	if (unlikely(!heap_init()) || fault_injected(bytes))
 		return no_memory();
-	if (unlikely(annotate_listening))
-		return alloc_memcheck(bytes, 0, true, caller);
+	if (alloc_is_watched())
+		return alloc_watched(bytes, 0, true, caller);
 	if (bytes <= SLAB_SIZE_MAX) {
 		p = alloc_class(size_to_class(bytes), bytes, GFP_MALLOC | GFP_ZERO, caller);
 	} else if (bytes <= RUN_SIZE_MAX) {
@@ -265,8 +305,8 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 		return no_memory();
 	if (fault_injected(size))
 		return no_memory();
-	if (unlikely(annotate_listening))
-		return alloc_memcheck(size, align, false, caller);
+	if (alloc_is_watched())
+		return alloc_watched(size, align, false, caller);
 	size = max_ul(size, 1);
 	if (max_ul(size, align) > RUN_SIZE_MAX) {
 		p = alloc_huge(size, align, &zeroed, GFP_MALLOC, caller);
@@ -339,19 +379,37 @@ static void *alloc_any(size_t size, unsigned long caller)
 	return likely(p) ? p : no_memory();
 }
 
+/* Where pages are charged a block stays whose it was. */
+static cold void *alloc_like(const struct block *b, size_t size, unsigned long caller)
+{
+	bool zeroed;
+	void *p = alloc_for(page_named_owner(b->page), size, 0, &zeroed, GFP_MALLOC, caller);
+
+	return likely(p) ? p : no_memory();
+}
+
+static void *move_huge(const struct block *b, size_t size)
+{
+	struct owner *saved = owner_assume(page_named_owner(b->page));
+	void *p = huge_move(b->page, size);
+
+	owner_assume(saved);
+	return p;
+}
+
 static void *realloc_move(const struct block *b, size_t size, unsigned long caller)
 {
 	int saved = errno;
 	void *p = NULL;
 
 	if (b->kind == BLOCK_HUGE && size > RUN_SIZE_MAX)
-		p = huge_move(b->page, size);
+		p = move_huge(b, size);
 	if (p) {
 		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), GFP_MALLOC);
 		trace_kfree(caller, b->start);
 		return p;
 	}
-	p = alloc_any(size, caller);
+	p = unlikely(READ_ONCE(heap_watched)) ? alloc_like(b, size, caller) : alloc_any(size, caller);
 	if (unlikely(!p)) {
 		if (size > b->size)
 			return NULL;

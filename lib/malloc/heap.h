@@ -97,6 +97,9 @@ struct heap_forward {
 };
 extern const struct heap_forward *heap_forward;
 
+/* There are, or were, named owners, or memcheck listens: more is asked on every slow path. */
+extern hidden_var bool heap_watched;
+
 /* Before anything else on every slow path: the heap is made by whatever comes first, and the thread made known. False:
  * the system gives us nothing at all. */
 bool heap_init(void);

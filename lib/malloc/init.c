@@ -42,6 +42,7 @@ static cold bool heap_init_slow(void)
 	ok = READ_ONCE(ready);
 	if (!ok) {
 		annotate_init();
+		heap_watched = annotate_listening;
 		ok = !mm_init();
 	}
 	if (ok && !ready) {

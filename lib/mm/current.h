@@ -38,6 +38,9 @@ struct task {
 	bool oom_step;			/* this thread is in the OOM step */
 	struct owner *oom_callback;	/* whose abort callback this thread is in */
 	uint64_t oom_victim_until;	/* ms: it is to end, and may use the reserve until then */
+	struct owner *inside;	 /* the named one it has entered; NULL: none */
+	struct owner *charged;	 /* that, but for requests that are another's: mm/owner.h */
+	bool at_limit;		 /* its owner could not pay for the last request */
 	struct mempolicy policy; /* this thread's own; nobody else looks */
 };
 extern thread_local_var struct task current_task;

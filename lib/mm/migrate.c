@@ -144,15 +144,26 @@ void clear_page_movable(struct page *page)
 	mutex_unlock(&movable.lock);
 }
 
-/* The reference, and the mapping, of one who could not go on. */
+bool movable_drop_references(struct page *page)
+{
+	if (page->mapping->isolated)
+		return false;
+	WRITE_ONCE(page->refcount, 0);
+	return true;
+}
+
+/* The reference, and the mapping, of one who could not go on. Both at once: what is not isolated has its user's alone. */
 static void release_isolated(struct page *page)
 {
 	unsigned int order = page->order;
+	bool last;
 
 	mutex_lock(&movable.lock);
 	page->mapping->isolated = false;
+	last = put_page_testzero(page);
 	mutex_unlock(&movable.lock);
-	free_pages(page, order);
+	if (last)
+		free_the_page(page, order);
 }
 
 bool isolate_movable_page(struct page *page)
@@ -217,14 +228,18 @@ static void give_up_dst(struct page *dst)
  * address is left all the same, then so is the block. */
 static void finish_move(struct page *dst, struct page *src, unsigned int order)
 {
+	bool freed;
+
 	if (unlikely(page_debug & DEBUG_PAGE_OWNER))
 		copy_page_owner(page_to_pfn(dst), page_to_pfn(src), order);
 	if (READ_ONCE(src->flags) & PG_CHARGED)
 		owner_move_block(dst, src);
 	mutex_lock(&movable.lock);
 	detach(src)->isolated = false;
+	freed = put_page_testzero(dst);
 	mutex_unlock(&movable.lock);
-	free_pages(dst, order);
+	if (freed)
+		free_the_page(dst, order);
 	if (!put_page_testzero(src))
 		free_pages(src, order);
 	else

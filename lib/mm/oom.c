@@ -34,7 +34,7 @@ unsigned long oom_pages(const struct owner *owner)
 	return pages;
 }
 
-static bool victim_in_time(const struct owner *owner)
+bool oom_victim_in_time(const struct owner *owner)
 {
 	return READ_ONCE(owner->state) & OWNER_VICTIM &&
 	       os_clock_ms() - READ_ONCE(owner->oom.since) < READ_ONCE(tunables.oom_wait_ms);
@@ -44,7 +44,7 @@ bool tsk_is_oom_victim(void)
 {
 	if (!READ_ONCE(owner_accounting))
 		return false;
-	return os_clock_ms() < current->oom_victim_until || victim_in_time(current_owner());
+	return os_clock_ms() < current->oom_victim_until || oom_victim_in_time(current_owner());
 }
 
 bool oom_step_closed(void)
@@ -95,7 +95,7 @@ static bool victim_in_flight(struct owner *owner)
 		owner->oom.lowest = pages;
 		WRITE_ONCE(owner->oom.since, os_clock_ms());
 	}
-	if (victim_in_time(owner))
+	if (oom_victim_in_time(owner))
 		return true;
 	if (owner->oom.lowest < owner->oom.pages) {
 		unmark_oom_victim(owner);
@@ -118,7 +118,7 @@ static long oom_badness(struct owner *owner, unsigned long totalpages)
 {
 	unsigned long pages;
 
-	if (READ_ONCE(owner->state) & OWNER_EXITED)
+	if (READ_ONCE(owner->state) & (OWNER_EXITED | OWNER_DYING))
 		return LONG_MIN;
 	pages = oom_pages(owner);
 	if (!pages || owner->score_adj <= OOM_SCORE_ADJ_MIN || pages <= owner->min)
@@ -203,7 +203,7 @@ static bool call_abort(struct owner *victim)
 	mutex_unlock(&oom_lock);
 	/* It may allocate: from the reserve. */
 	scopes = memalloc_flags_save(PF_MEMALLOC);
-	ret = victim->abort((bm_owner_t *)victim, victim->arg);
+	ret = victim->abort(owner_handle(victim), victim->arg);
 	memalloc_flags_restore(scopes);
 	mutex_lock(&oom_lock);
 	current->oom_callback = NULL;

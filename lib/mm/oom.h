@@ -43,6 +43,8 @@ bool mem_cgroup_out_of_memory(struct owner *owner, gfp_t gfp, unsigned int order
  * first. No lock held. */
 bool alloc_may_oom(gfp_t gfp, unsigned int order, bool *had_reserve);
 
+/* Is it a victim that still has time? */
+bool oom_victim_in_time(const struct owner *owner);
 /* Is this thread to end? Then a part of the reserve is its, and it does not wait for anybody. */
 bool tsk_is_oom_victim(void);
 /* This thread makes no OOM step: it is in one, or forks. */

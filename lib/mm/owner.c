@@ -10,7 +10,9 @@
 #include <sys/mman.h>
 
 #include "base/lock.h"
+#include "mm/oom.h"
 #include "mm/page_alloc.h"
+#include "mm/vmscan.h"
 #include "os/os.h"
 
 #define SECTION_OWNERS 128U
@@ -33,6 +35,11 @@ void owner_accounting_enable(void)
 {
 	WRITE_ONCE(owner_accounting, true);
 	api_fast_close();
+}
+
+bool owner_id_known(uint32_t id)
+{
+	return id <= smp_load_acquire(&table.nr);
 }
 
 struct owner *owner_by_id(uint32_t id)
@@ -63,20 +70,37 @@ static struct owner *new_place(void)
 	return o;
 }
 
-static struct owner *thread_owner_create(void)
+struct owner *owner_place_get(void)
 {
 	struct owner *o;
 
 	mutex_lock(&table.lock);
 	o = table.free ? owner_by_id(table.free) : new_place();
-	if (o) {
+	if (o && table.free)
 		table.free = o->next_free;
-		WRITE_ONCE(o->state, 0);
-		WRITE_ONCE(o->tid, os_gettid());
-		WRITE_ONCE(o->kind, OWNER_THREAD);
-	}
 	mutex_unlock(&table.lock);
+	if (!o)
+		return NULL;
+	o->limit = o->min = 0;
+	o->score_adj = 0;
+	o->abort = NULL;
+	memset(o->name, 0, sizeof(o->name));
+	memset(&o->oom, 0, sizeof(o->oom));
 	return o;
+}
+
+void owner_place_put(struct owner *o)
+{
+	mutex_lock(&table.lock);
+	o->next_free = table.free;
+	table.free = o->id;
+	mutex_unlock(&table.lock);
+}
+
+void owner_place_publish(struct owner *o, enum owner_kind kind)
+{
+	WRITE_ONCE(o->state, 0);
+	smp_store_release(&o->kind, (uint8_t)kind);
 }
 
 /* A place whose owner is gone, and has nothing any more, is free. */
@@ -91,67 +115,160 @@ static cold void release_unused(struct owner *o)
 	mutex_unlock(&table.lock);
 }
 
-static cold struct owner *own_owner_slow(void)
+struct owner *own_owner(void)
 {
-	struct owner *o = thread_owner_create();
+	struct owner *o = current->owner;
 
+	if (likely(o))
+		return o;
+	o = owner_place_get();
 	if (!o)
 		return &process;
+	WRITE_ONCE(o->tid, os_gettid());
+	owner_place_publish(o, OWNER_THREAD);
 	current->owner = o;
 	return o;
 }
 
 struct owner *current_owner(void)
 {
-	return likely(current->owner) ? current->owner : own_owner_slow();
+	return unlikely(current->charged) ? current->charged : own_owner();
+}
+
+void owner_exit(struct owner *o)
+{
+	__atomic_or_fetch(&o->state, OWNER_EXITED, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&o->usage, __ATOMIC_SEQ_CST))
+		release_unused(o);
 }
 
 void owner_exit_thread(void)
 {
 	struct owner *o = current->owner;
 
+	if (current->inside)
+		owner_leave(current->inside);
+	current->inside = current->charged = NULL;
 	/* What later destructors allocate is the process's. */
 	current->owner = &process;
-	if (!o || o == &process)
-		return;
-	__atomic_or_fetch(&o->state, OWNER_EXITED, __ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&o->usage, __ATOMIC_SEQ_CST))
-		release_unused(o);
+	if (o && o != &process)
+		owner_exit(o);
+}
+
+unsigned long (*owner_reclaim)(struct owner *o);
+
+/* Pages that a victim may have beyond its limit, to get out of what it is doing. */
+static unsigned long victim_reserve(const struct owner *o)
+{
+	return oom_victim_in_time(o) ? o->limit / 16 + 16 : 0;
+}
+
+static bool charge_once(struct owner *o, unsigned long nr_pages, unsigned long limit)
+{
+	if (likely(atomic_add_return(&o->usage, nr_pages) <= limit))
+		return true;
+	atomic_sub_return(&o->usage, nr_pages);
+	return false;
+}
+
+/* Objects that the application's shrinkers are asked for: at least, and when it is given up. */
+#define EFFORT_MIN 32UL
+#define EFFORT_MAX (1UL << 30)
+
+/* The owner is at its limit: what it can spare first, then the application's caches, for more each time. */
+static bool charge_after_reclaim(struct owner *o, unsigned long nr_pages, gfp_t gfp)
+{
+	unsigned long effort = max_ul(nr_pages, EFFORT_MIN);
+
+	if (owner_reclaim && owner_reclaim(o) && charge_once(o, nr_pages, o->limit))
+		return true;
+	if (!(gfp & GFP_DIRECT_RECLAIM) || !(gfp & GFP_FS) || current->flags & PF_MEMALLOC)
+		return false;
+	for (; effort < EFFORT_MAX && shrink_application(gfp, effort); effort *= 2) {
+		if (owner_reclaim)
+			owner_reclaim(o);
+		if (charge_once(o, nr_pages, o->limit))
+			return true;
+		if (gfp & GFP_NORETRY)
+			break;
+	}
+	return false;
+}
+
+static bool may_oom_owner(gfp_t gfp)
+{
+	return (gfp & (GFP_DIRECT_RECLAIM | GFP_FS)) == (GFP_DIRECT_RECLAIM | GFP_FS) &&
+	       !(gfp & (GFP_NORETRY | GFP_RETRY_MAYFAIL)) && !(current->flags & PF_MEMALLOC);
+}
+
+static cold int charge_slow(struct owner *o, unsigned long nr_pages, gfp_t gfp)
+{
+	gfp = current_gfp_context(gfp & READ_ONCE(gfp_allowed_mask));
+	if (nr_pages <= o->limit) {
+		if (charge_after_reclaim(o, nr_pages, gfp))
+			return 0;
+		/* A victim does not wait for itself. */
+		while (may_oom_owner(gfp) && !oom_victim_in_time(o) &&
+		       mem_cgroup_out_of_memory(o, gfp, order_for_pages(nr_pages)))
+			if (charge_once(o, nr_pages, o->limit))
+				return 0;
+		if (charge_once(o, nr_pages, o->limit + victim_reserve(o)))
+			return 0;
+	}
+	if (gfp & GFP_NOFAIL) {
+		atomic_add_return(&o->usage, nr_pages);
+		return 0;
+	}
+	current->at_limit = true;
+	return -ENOMEM;
 }
 
 /* The process is not charged: it has the rest. */
-static int charge(struct owner *o, unsigned long nr_pages, gfp_t gfp)
+int owner_charge(struct owner *o, unsigned long nr_pages, gfp_t gfp)
 {
-	(void)gfp;
-	if (o != &process)
-		atomic_add_return(&o->usage, nr_pages);
-	return 0;
+	if (unlikely(o == &process))
+		return 0;
+	if (likely(charge_once(o, nr_pages, o->limit ? o->limit : ~0UL)))
+		return 0;
+	return charge_slow(o, nr_pages, gfp);
 }
 
-static void uncharge(struct owner *o, unsigned long nr_pages)
+void owner_give_back(struct owner *o, unsigned long nr_pages)
 {
 	if (!__atomic_sub_fetch(&o->usage, nr_pages, __ATOMIC_SEQ_CST) &&
 	    unlikely(__atomic_load_n(&o->state, __ATOMIC_SEQ_CST) & OWNER_EXITED))
 		release_unused(o);
 }
 
+static always_inline bool is_named(const struct owner *o)
+{
+	return READ_ONCE(o->kind) == OWNER_NAMED;
+}
+
 int owner_try_charge(struct page *page, unsigned long nr_pages, gfp_t gfp)
 {
 	struct owner *o = current_owner();
-	int err = charge(o, nr_pages, gfp);
+	int err = owner_charge(o, nr_pages, gfp);
 
-	if (!err)
-		page->owner = o->id;
-	return err;
+	if (err)
+		return err;
+	page->owner = o->id;
+	if (unlikely(is_named(o)))
+		owner_add_block(o, page);
+	return 0;
 }
 
 void owner_uncharge(struct page *page, unsigned long nr_pages)
 {
 	uint32_t id = page->owner;
+	struct owner *o = owner_by_id(id);
 
+	if (!id)
+		return;
+	if (unlikely(is_named(o)))
+		owner_del_block(o, page);
 	page->owner = 0;
-	if (id)
-		uncharge(owner_by_id(id), nr_pages);
+	owner_give_back(o, nr_pages);
 }
 
 bool owner_resize(const struct page *page, unsigned long nr_pages, unsigned long new_nr, gfp_t gfp)
@@ -159,23 +276,25 @@ bool owner_resize(const struct page *page, unsigned long nr_pages, unsigned long
 	struct owner *o = owner_by_id(page->owner);
 
 	if (new_nr > nr_pages)
-		return !charge(o, new_nr - nr_pages, gfp);
+		return !owner_charge(o, new_nr - nr_pages, gfp);
 	if (new_nr < nr_pages)
-		uncharge(o, nr_pages - new_nr);
+		owner_give_back(o, nr_pages - new_nr);
 	return true;
 }
 
-static void mark_block(struct page *page, const struct owner *o)
+static void mark_block(struct page *page, struct owner *o)
 {
 	page->owner = o->id;
 	__atomic_or_fetch(&page->flags, PG_CHARGED, __ATOMIC_RELAXED);
+	if (is_named(o))
+		owner_add_block(o, page);
 }
 
 int owner_charge_blocks(struct page *page, unsigned long nr, unsigned int order, gfp_t gfp)
 {
 	struct owner *o = current_owner();
 	unsigned long i;
-	int err = charge(o, nr << order, gfp);
+	int err = owner_charge(o, nr << order, gfp);
 
 	for (i = 0; !err && o != &process && i < nr; i++)
 		mark_block(page + (i << order), o);
@@ -190,7 +309,7 @@ void owner_uncharge_block(struct page *page, unsigned int order)
 
 void owner_split_block(struct page *page, unsigned int order)
 {
-	const struct owner *o = owner_by_id(page->owner);
+	struct owner *o = owner_by_id(page->owner);
 	unsigned long i;
 
 	for (i = 1; i < 1UL << order; i++)
@@ -199,7 +318,11 @@ void owner_split_block(struct page *page, unsigned int order)
 
 void owner_move_block(struct page *dst, struct page *src)
 {
-	mark_block(dst, owner_by_id(src->owner));
+	struct owner *o = owner_by_id(src->owner);
+
+	if (is_named(o))
+		owner_del_block(o, src);
+	mark_block(dst, o);
 	__atomic_and_fetch(&src->flags, (uint8_t)~PG_CHARGED, __ATOMIC_RELAXED);
 	src->owner = 0;
 }
@@ -244,12 +367,13 @@ void owners_reinit_after_fork(void)
 
 	mutex_reinit_after_fork(&table.lock);
 	for (o = owner_next(&process); o; o = owner_next(o)) {
-		if (o == current->owner) {
+		if (o->kind == OWNER_NAMED) {
+			o->inside = o == current->inside;
+			o->tid = o->inside ? os_gettid() : 0;
+		} else if (o == current->owner) {
 			o->tid = os_gettid();
-		} else if (o->kind == OWNER_THREAD) {
-			o->state |= OWNER_EXITED;
-			if (!o->usage)
-				release_unused(o);
+		} else {
+			owner_exit(o);
 		}
 	}
 }

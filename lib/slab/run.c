@@ -50,11 +50,20 @@ static always_inline void forget_run(struct page *page)
 	atomic_sub_return(&nr_runs[page->cache - FIRST_RUN_CLASS], 1);
 }
 
+/* free() must look at every block of a named owner: it is of no class that a thread's list would take. */
+static void hide_named_run(const struct page *page)
+{
+	if (page_named_owner(page))
+		WRITE_ONCE(vmemmap.class[page_to_pfn(page)], NO_CLASS);
+}
+
 /* A new run; NULL, and no run, if its owner cannot pay. */
 static cold void *charge_run(struct page *page)
 {
-	if (likely(!owner_try_charge(page, page->nr_pages, GFP_MALLOC)))
+	if (likely(!owner_try_charge(page, page->nr_pages, GFP_MALLOC))) {
+		hide_named_run(page);
 		return page_to_window_addr(page);
+	}
 	forget_run(page);
 	free_pages_exact(page, page->nr_pages);
 	return NULL;
@@ -111,5 +120,6 @@ bool run_resize(void *addr, unsigned int class)
 	atomic_sub_return(&nr_runs[page->cache - FIRST_RUN_CLASS], 1);
 	atomic_add_return(&nr_runs[class - FIRST_RUN_CLASS], 1);
 	set_class(page, class);
+	hide_named_run(page);
 	return true;
 }

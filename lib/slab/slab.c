@@ -12,6 +12,7 @@
 #include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/vmscan.h"
+#include "slab/owner_cache.h"
 
 #define SLAB_MIN_OBJECTS 16
 #define SLAB_MAX_ORDER 6
@@ -42,7 +43,7 @@ static unsigned long count_slabs(int nid)
 		nr += (unsigned long)READ_ONCE(cache->nr_empty) << cache->order;
 		nr += size_to_pages(READ_ONCE(cache->nr_magazine_objects) * (size_t)cache->size);
 	}
-	return nr;
+	return nr + READ_ONCE(owner_slabs.empty_pages);
 }
 
 static unsigned long slab_pages(void)
@@ -52,7 +53,7 @@ static unsigned long slab_pages(void)
 
 	for (class = 1; class < FIRST_RUN_CLASS; class++)
 		nr += READ_ONCE(kmem_caches[class].nr_pages);
-	return nr;
+	return nr + READ_ONCE(owner_slabs.pages);
 }
 
 static unsigned long scan_slabs(int nid, unsigned long nr_pages)
@@ -131,6 +132,22 @@ static bool slab_has_room(const struct kmem_cache *cache, const struct page *sla
 	return slab->freelist || (slab->carved + 1UL) * cache->size <= PAGE_SIZE << slab->order;
 }
 
+void slab_prepare(struct page *slab, unsigned int class)
+{
+	unsigned long i, pfn = page_to_pfn(slab);
+
+	set_page_type(slab, PAGE_SLAB);
+	slab->flags = 0;
+	slab->cache = (uint8_t) class;
+	slab->refcount = 0;
+	slab->carved = 0;
+	slab->freelist = NULL;
+	for (i = 1; i < 1UL << slab->order; i++) {
+		set_page_type(&slab[i], PAGE_TAIL);
+		slab[i].head = pfn;
+	}
+}
+
 /* A slab of the preferred order, or the smallest that holds one object when memory is short. Nobody is ended for it:
  * malloc sees to that, which knows what was asked for. */
 static struct page *new_slab(const struct kmem_cache *cache)
@@ -138,7 +155,6 @@ static struct page *new_slab(const struct kmem_cache *cache)
 	unsigned int least = order_for_pages(size_to_pages(cache->size));
 	struct page *slab = alloc_pages(cache->order > least ? GFP_MALLOC | GFP_NORETRY : GFP_MALLOC | GFP_RETRY_MAYFAIL,
 					cache->order);
-	unsigned long i, pfn;
 
 	if (!slab && least < cache->order)
 		slab = alloc_pages(GFP_MALLOC | GFP_RETRY_MAYFAIL, least);
@@ -148,21 +164,11 @@ static struct page *new_slab(const struct kmem_cache *cache)
 		free_the_page(slab, slab->order);
 		return NULL;
 	}
-	pfn = page_to_pfn(slab);
-	set_page_type(slab, PAGE_SLAB);
-	slab->flags = 0;
-	slab->cache = cache->class;
-	slab->refcount = 0;
-	slab->carved = 0;
-	slab->freelist = NULL;
-	for (i = 1; i < 1UL << slab->order; i++) {
-		set_page_type(&slab[i], PAGE_TAIL);
-		slab[i].head = pfn;
-	}
+	slab_prepare(slab, cache->class);
 	if (annotate_listening) /* free() must look at every block, to tell memcheck */
 		annotate_noaccess(page_to_window_addr(slab), PAGE_SIZE << slab->order);
 	else
-		memset(&vmemmap.class[pfn], cache -> class, 1UL << slab -> order);
+		memset(&vmemmap.class[page_to_pfn(slab)], cache -> class, 1UL << slab -> order);
 	return slab;
 }
 
@@ -388,6 +394,8 @@ void slab_reclaim(void)
 		if (READ_ONCE(kmem_caches[class].nr_empty))
 			shrink_cache(&kmem_caches[class]);
 	}
+	if (unlikely(READ_ONCE(owner_slabs.empty_pages)))
+		owner_slabs_reclaim();
 }
 
 struct page *slab_of(const void *addr, unsigned long *index, size_t *offset)

@@ -75,6 +75,9 @@ void magazines_age(void);
 /* Bring all magazines of all classes home, and free empty slabs. */
 void slab_reclaim(void);
 
+/* Make an allocated block a slab, all of whose objects are untouched. */
+void slab_prepare(struct page *slab, unsigned int class);
+
 /* The first page of the slab that holds the address, NULL when it is in none; *index: which object it points into,
  * *offset: how far. Reads descriptors only. */
 struct page *slab_of(const void *addr, unsigned long *index, size_t *offset);

@@ -5,6 +5,7 @@
 #include "slab/slabinfo.h"
 
 #include "base/message.h"
+#include "slab/owner_cache.h"
 #include "slab/run.h"
 #include "slab/slab.h"
 #include "slab/tcache.h"
@@ -80,5 +81,5 @@ unsigned long nr_slab_pages(void)
 
 	for (class = 1; class < FIRST_RUN_CLASS; class++)
 		nr += READ_ONCE(kmem_caches[class].nr_pages);
-	return nr;
+	return nr + READ_ONCE(owner_slabs.pages);
 }

@@ -11,6 +11,7 @@
 #include "slab/tcache.h"
 
 #include <pthread.h>
+#include <string.h>
 
 #include "base/annotate.h"
 #include "base/tunables.h"
@@ -41,7 +42,8 @@ static struct {
 	struct mutex lock;
 	struct tcache *threads;	 /* nr_heap_threads of them */
 	unsigned long seen;	 /* threads that ever came */
-	void (*on_second)(void); /* called when a second one does */
+	void (*on_second)(void); /* called when a second one does, or is expected; NULL: it has been */
+	struct tcache_aside *asides;
 	pthread_key_t key;
 	bool have_key;
 } registry = { .lock = MUTEX_INIT(RANK_THREADS) };
@@ -94,15 +96,18 @@ static void flush_class(struct tcache *tc, unsigned int class)
 
 void tcache_flush(void)
 {
+	bool borrowed = tcache_borrow_lists(&tcache);
 	unsigned int class;
 
 	if (tcache.state == TCACHE_ACTIVE)
 		for (class = 1; class < NR_CLASSES; class++)
 			flush_class(&tcache, class);
+	if (borrowed)
+		tcache_return_lists(&tcache);
 }
 
 /* Room for nothing: with empty lists, every call comes to the slow functions. */
-static void close_lists(struct tcache *tc)
+void tcache_close_lists(struct tcache *tc)
 {
 	__builtin_memset(tc->room, 0, sizeof(tc->room));
 	__builtin_memset(tc->cap, 0, sizeof(tc->cap));
@@ -142,6 +147,13 @@ static void thread_destructor(void *arg)
 	tcache_exit();
 }
 
+/* The lock is held. */
+static void make_key(void)
+{
+	if (!registry.have_key)
+		registry.have_key = !pthread_key_create(&registry.key, thread_destructor);
+}
+
 /* Put the cache on the list; from the second thread on there is a key whose destructor takes it off again. */
 static void register_thread(struct tcache *tc, bool threaded)
 {
@@ -152,11 +164,11 @@ static void register_thread(struct tcache *tc, bool threaded)
 		tc->next->prev = tc;
 	registry.threads = tc;
 	ADD_ONCE(nr_heap_threads, 1);
-	if (threaded && !registry.have_key)
-		registry.have_key = !pthread_key_create(&registry.key, thread_destructor);
+	if (threaded)
+		make_key();
 	mutex_unlock(&registry.lock);
 	if (threaded && registry.have_key)
-		pthread_setspecific(registry.key, tc);
+		tc->exit_known = !pthread_setspecific(registry.key, tc);
 }
 
 /* Caches that are left. */
@@ -173,6 +185,11 @@ static unsigned long unregister_thread(struct tcache *tc)
 		tc->next->prev = tc->prev;
 	ADD_ONCE(nr_heap_threads, -1);
 	left = nr_heap_threads;
+	if (tc->aside) {
+		tc->aside->next = registry.asides;
+		registry.asides = tc->aside;
+		tc->aside = NULL;
+	}
 	mutex_unlock(&registry.lock);
 	return left;
 }
@@ -190,15 +207,34 @@ static void quiesce(void)
 
 void tcache_exit(void)
 {
-	if (tcache.state != TCACHE_ACTIVE && tcache.state != TCACHE_CLOSED)
+	tcache.exit_known = false;
+	owner_exit_thread();
+	if (tcache.state < TCACHE_ACTIVE || tcache.state == TCACHE_OFF)
 		return;
+	tcache_follow_owner();
 	tcache_flush();
 	/* What later destructors allocate and free passes by. */
 	tcache.state = TCACHE_OFF;
-	close_lists(&tcache);
-	owner_exit_thread();
+	tcache_close_lists(&tcache);
 	if (unregister_thread(&tcache) <= 1)
 		quiesce();
+}
+
+struct tcache_aside *tcache_left_aside(void)
+{
+	struct tcache_aside *aside;
+
+	mutex_lock(&registry.lock);
+	aside = registry.asides;
+	if (aside)
+		registry.asides = aside->next;
+	mutex_unlock(&registry.lock);
+	return aside;
+}
+
+static always_inline int list_room(const struct tcache *tc, unsigned int class)
+{
+	return READ_ONCE(tc->state) == TCACHE_ASIDE ? READ_ONCE(tc->aside->room[class]) : READ_ONCE(tc->room[class]);
 }
 
 /* Pages' worth in this thread's lists; how many of them come free is seen when they are brought home. */
@@ -208,10 +244,10 @@ static unsigned long count_lists(int nid)
 	unsigned int class;
 
 	(void)nid;
-	if (tcache.state != TCACHE_ACTIVE)
+	if (tcache.state != TCACHE_ACTIVE && tcache.state != TCACHE_ASIDE)
 		return 0;
 	for (class = 1; class < NR_CLASSES; class++) {
-		int nr = (int)tcache.cap[class] - tcache.room[class];
+		int nr = (int)tcache.cap[class] - list_room(&tcache, class);
 
 		if (class < FIRST_RUN_CLASS && tcache.spare[class])
 			nr += (int)tcache.spare_nr[class];
@@ -240,19 +276,28 @@ void tcache_init(void (*on_second_thread)(void))
 }
 
 /* Close or open this thread's lists, as failslab wants it; true if they are open. */
-static cold bool follow_failslab(struct tcache *tc)
+cold bool tcache_follow_failslab(struct tcache *tc)
 {
 	bool close = READ_ONCE(failslab_enabled);
 
-	if (close && tc->state == TCACHE_ACTIVE) {
+	if (close && (tc->state == TCACHE_ACTIVE || tc->state == TCACHE_ASIDE) && !tc->aside_in_use) {
 		tcache_flush();
 		tc->state = TCACHE_CLOSED;
-		close_lists(tc);
-	} else if (!close && tc->state == TCACHE_CLOSED) {
+		tcache_close_lists(tc);
+	} else if (!close && tc->state == TCACHE_CLOSED && !current->inside) {
 		tc->state = TCACHE_ACTIVE;
 		open_lists(tc);
 	}
 	return tc->state == TCACHE_ACTIVE;
+}
+
+/* Once. */
+static void tell_of_second(void)
+{
+	void (*tell)(void) = READ_ONCE(registry.on_second);
+
+	if (tell && try_cmpxchg(&registry.on_second, tell, NULL))
+		tell();
 }
 
 /*
@@ -263,8 +308,21 @@ cold void tcache_note_slow(void)
 {
 	tcache.state = TCACHE_FREED;
 	/* Before this thread takes a lock: it is about forks. */
-	if (atomic_add_return(&registry.seen, 1) == 2 && registry.on_second)
-		registry.on_second();
+	if (atomic_add_return(&registry.seen, 1) >= 2)
+		tell_of_second();
+}
+
+cold void tcache_expect_threads(void)
+{
+	struct tcache *tc = &tcache;
+
+	tell_of_second();
+	if (tc->exit_known)
+		return;
+	mutex_lock(&registry.lock);
+	make_key();
+	mutex_unlock(&registry.lock);
+	tc->exit_known = registry.have_key && !pthread_setspecific(registry.key, tc);
 }
 
 cold void tcache_enter_slow(void)
@@ -280,7 +338,7 @@ cold void tcache_enter_slow(void)
 	open_lists(tc);
 	register_thread(tc, READ_ONCE(registry.seen) >= 2);
 	if (unlikely(READ_ONCE(failslab_enabled)))
-		follow_failslab(tc);
+		tcache_follow_failslab(tc);
 }
 
 /* Less than any thread can count up: it keeps free() on the slow path until the thread sets its room anew. */
@@ -293,7 +351,7 @@ __attribute__((__no_sanitize_thread__)) void tcache_close_all(void)
 	struct tcache *tc;
 	unsigned int class;
 
-	follow_failslab(&tcache);
+	tcache_follow_failslab(&tcache);
 	mutex_lock(&registry.lock);
 	for (tc = registry.threads; tc; tc = tc->next)
 		for (class = 1; tc != &tcache && class < NR_CLASSES; class++)
@@ -306,7 +364,7 @@ static bool tcache_ready(struct tcache *tc)
 {
 	tcache_enter();
 	if (unlikely(tc->state != TCACHE_ACTIVE || READ_ONCE(failslab_enabled)))
-		return follow_failslab(tc);
+		return tcache_follow_failslab(tc);
 	return true;
 }
 
@@ -364,7 +422,9 @@ cold void *tcache_alloc_slow(unsigned int class)
 	struct object *chain;
 	unsigned int nr;
 
-	if (!tcache_ready(tc) || class >= FIRST_RUN_CLASS)
+	if (!tcache_ready(tc))
+		return tc->state == TCACHE_ASIDE ? tcache_alloc_aside(tc, class) : alloc_uncached(class);
+	if (class >= FIRST_RUN_CLASS)
 		return alloc_uncached(class);
 	tick(tc);
 	cache = &kmem_caches[class];
@@ -445,6 +505,10 @@ cold void tcache_free_slow(void *addr, unsigned int class)
 
 	tcache_note();
 	if ((tc->state == TCACHE_FREED && ++tc->ticks < FREES_UNLISTED) || !tcache_ready(tc)) {
+		if (tc->state == TCACHE_ASIDE) {
+			tcache_free_aside(tc, obj, class);
+			return;
+		}
 		obj->next = NULL;
 		free_chain(obj, class);
 		return;
@@ -475,7 +539,7 @@ __attribute__((__no_sanitize_thread__)) unsigned long tcache_cached(unsigned int
 	if (!mutex_trylock(&registry.lock)) /* a report may be asked for in a signal handler */
 		return 0;
 	for (tc = registry.threads; tc; tc = tc->next) {
-		int in_list = (int)READ_ONCE(tc->cap[class]) - READ_ONCE(tc->room[class]);
+		int in_list = (int)READ_ONCE(tc->cap[class]) - list_room(tc, class);
 
 		nr += in_list > 0 ? (unsigned long)in_list : 0;
 		if (class < FIRST_RUN_CLASS && READ_ONCE(tc->spare[class]))
@@ -502,7 +566,7 @@ void tcache_unlock_all(void)
 
 void tcache_reinit_after_fork(void)
 {
-	registry.threads = tcache.state == TCACHE_ACTIVE || tcache.state == TCACHE_CLOSED ? &tcache : NULL;
+	registry.threads = tcache.state >= TCACHE_ACTIVE && tcache.state != TCACHE_OFF ? &tcache : NULL;
 	nr_heap_threads = registry.threads ? 1 : 0;
 	tcache.next = tcache.prev = NULL;
 	mutex_reinit_after_fork(&registry.lock);

@@ -16,6 +16,7 @@ enum tcache_state {
 	TCACHE_NEW,   /* not yet used: all zero */
 	TCACHE_FREED, /* has freed, but not allocated: lists stay empty for a while */
 	TCACHE_ACTIVE,
+	TCACHE_ASIDE,  /* this thread is inside of a named owner: its lists are put aside, and those here stay empty */
 	TCACHE_CLOSED, /* every call is to be seen, as some are to fail: lists stay empty until that ends */
 	TCACHE_OFF, /* this thread is exiting, or memcheck wants to see every block: lists stay empty */
 };
@@ -32,6 +33,9 @@ struct tcache {
 	uint32_t seen[NR_CLASSES];	       /* what head was when last looked at: unchanged means idle */
 	uint32_t ticks;			       /* slow calls since; TCACHE_FREED: frees */
 	uint8_t state;			       /* enum tcache_state */
+	bool aside_in_use;		       /* TCACHE_ACTIVE: the lists are there for the call that is running */
+	bool exit_known;		       /* tcache_exit will be called when the thread ends */
+	struct tcache_aside *aside;	       /* where lists are put aside; NULL: not yet needed */
 	struct tcache *next, *prev;	       /* registry; registry lock */
 };
 BUILD_BUG_ON(sizeof(struct tcache) > 4096);
@@ -76,6 +80,30 @@ static always_inline void tcache_undo_free(unsigned long class)
 {
 	tcache.room[class]++;
 }
+
+/* Lists of a thread that is inside of a named owner. */
+struct tcache_aside {
+	struct object *head[NR_CLASSES];
+	int32_t room[NR_CLASSES];
+	struct tcache_aside *next; /* of those whose thread has ended; registry lock */
+};
+
+/* current->inside has changed. The thread is known; see tcache_enter. */
+void tcache_follow_owner(void);
+/* For tcache.c. The lists in their place for a call; false: they are there, and need not be returned. */
+bool tcache_borrow_lists(struct tcache *tc);
+void tcache_return_lists(struct tcache *tc);
+/* TCACHE_ASIDE: what the slow functions do. */
+void *tcache_alloc_aside(struct tcache *tc, unsigned int class);
+void tcache_free_aside(struct tcache *tc, struct object *obj, unsigned int class);
+/* For tcache_aside.c. The place of a thread that has ended, or NULL. */
+struct tcache_aside *tcache_left_aside(void);
+/* Room for nothing in the lists, which are empty. */
+void tcache_close_lists(struct tcache *tc);
+/* Close or open this thread's lists, as failslab wants it; true if they are open. */
+bool tcache_follow_failslab(struct tcache *tc);
+/* The process may come to have threads, and this one to end inside of an owner: be told of both. No lock held. */
+void tcache_expect_threads(void);
 
 /* The heap is ready: on_second_thread, which may be NULL, is called when a second thread comes to use it. */
 void tcache_init(void (*on_second_thread)(void));

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Objects are told by their file's name. Those that are there when a named owner is made are remembered; others are
+ * asked for by _dl_find_object, which takes no lock. Where libc has no such function (before glibc 2.35) they are looked
+ * for whenever a named owner is made.
+ */
+#include "malloc/libc_caller.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/lock.h"
+
+#define NR_RUNTIME_RANGES 32
+
+struct address_range libc_range, program_range;
+
+/* What belongs to libc, but is not libc.so. Filled while nobody reads, or by one thread at a time: an entry that is there
+ * stays. */
+static struct address_range runtime[NR_RUNTIME_RANGES];
+static unsigned int nr_runtime;
+
+extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
+
+/* Its name, without what stands before the last slash, begins with one of these. */
+static bool is_runtime(const char *name)
+{
+	static const char *const prefixes[] = { "libc.so.",	"ld-linux",	"ld64.so.", "ld.so.", "libc-2.", "ld-2.",
+						"libpthread.so", "libpthread-", "libdl.so", "libdl-", "libresolv", "libnss_",
+						"librt.so",	"libanl.so",	"libnsl.so" };
+	const char *base = strrchr(name, '/');
+	unsigned int i;
+
+	base = base ? base + 1 : name;
+	for (i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (!strncmp(base, prefixes[i], strlen(prefixes[i])))
+			return true;
+	return false;
+}
+
+static struct address_range object_range(const struct dl_phdr_info *info)
+{
+	uintptr_t start = UINTPTR_MAX, end = 0;
+	unsigned int i;
+
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+
+		if (ph->p_type != PT_LOAD)
+			continue;
+		start = min_ul(start, info->dlpi_addr + ph->p_vaddr);
+		end = max_ul(end, info->dlpi_addr + ph->p_vaddr + ph->p_memsz);
+	}
+	return (struct address_range){ start, end > start ? end - start : 0 };
+}
+
+static void add_runtime(struct address_range range)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_runtime; i++)
+		if (runtime[i].start == range.start && runtime[i].len == range.len)
+			return;
+	if (nr_runtime == NR_RUNTIME_RANGES)
+		return;
+	runtime[nr_runtime] = range;
+	smp_store_release(&nr_runtime, nr_runtime + 1);
+}
+
+/* The program comes first, and has no name. The loader's lock is held. */
+static int look_at_object(struct dl_phdr_info *info, size_t size, void *first)
+{
+	struct address_range range = object_range(info);
+
+	(void)size;
+	if (*(bool *)first) {
+		program_range.start = range.start;
+		WRITE_ONCE(program_range.len, range.len);
+		*(bool *)first = false;
+	} else if (!strncmp(info->dlpi_name + strlen(info->dlpi_name) - min_ul(strlen(info->dlpi_name), 9), "libc.so.6", 9)) {
+		libc_range.start = range.start;
+		WRITE_ONCE(libc_range.len, range.len);
+	} else if (is_runtime(info->dlpi_name)) {
+		add_runtime(range);
+	}
+	return 0;
+}
+
+void libc_caller_init(void)
+{
+	static bool known;
+	bool first = true;
+
+	if (READ_ONCE(known) && _dl_find_object)
+		return;
+	dl_iterate_phdr(look_at_object, &first);
+	WRITE_ONCE(known, true);
+}
+
+noinline bool caller_in_libc_slow(uintptr_t caller)
+{
+	unsigned int i, nr = smp_load_acquire(&nr_runtime);
+	struct dl_find_object found;
+
+	for (i = 0; i < nr; i++)
+		if (caller - runtime[i].start < runtime[i].len)
+			return true;
+	return _dl_find_object && !_dl_find_object((void *)caller, &found) && found.dlfo_link_map->l_name &&
+	       is_runtime(found.dlfo_link_map->l_name);
+}
