@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+# queryserver.py PORT: several clients of examples/queryserver.c at once, one of which asks for too much. What came of it
+# is on stdout, a line each.
+import socket
+import sys
+import threading
+
+port = int(sys.argv[1])
+
+
+class Client:
+    def __init__(self):
+        self.stream = socket.create_connection(("127.0.0.1", port)).makefile("rw")
+
+    # The first line of the answer; nothing if the server is gone.
+    def ask(self, query):
+        try:
+            self.stream.write(query + "\n")
+            self.stream.flush()
+            return self.stream.readline().rstrip("\n")
+        except OSError:
+            return ""
+
+    def stats(self):
+        lines = [self.ask("STATS")]
+        while lines[-1] not in ("end", ""):
+            lines.append(self.stream.readline().rstrip("\n"))
+        return lines
+
+
+client = Client()
+seven = client.ask("GREP seven")
+good = {
+    "SUM 200000": "ok 20000100000",
+    "SORT 3000": "ok word000000000000 word000000002999",
+    "GREP seven": seven,
+}
+wrong = []
+rounds = [0] * 5
+over = threading.Event()
+
+
+def work(n):
+    client = Client()
+    while rounds[n] < 3 or not over.is_set():
+        for query, wanted in good.items():
+            got = client.ask(query)
+            if got != wanted:
+                wrong.append(f"{query}: {got}")
+        rounds[n] += 1
+
+
+workers = [threading.Thread(target=work, args=(n,)) for n in range(len(rounds))]
+for worker in workers:
+    worker.start()
+print("too many small ones:", client.ask("SUM 1000000000"))
+print("then:", client.stats()[0])
+print("one too large:", client.ask("SORT 10000000000"))
+over.set()
+for worker in workers:
+    worker.join()
+print("wrong answers of the others:", len(wrong), *wrong[:3])
+print("and afterwards:", *(client.ask(query) == wanted for query, wanted in good.items()))
+print(*client.stats(), sep="\n")
