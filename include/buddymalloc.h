@@ -128,7 +128,8 @@ BM_API int bm_compact_memory(int nid);
  * at once; with no lock of the library held, but maybe any of the application's: so a shrinker takes its own by
  * trylock, and returns BM_SHRINK_STOP from scan, 0 from count, where that fails. What was not scanned is put off, not forgotten.
  * They may free; they may allocate, but get only what is left of the reserve, often NULL, and no shrinker is called for
- * that. They return: no longjmp, no exception, no end of the thread. [struct shrinker]
+ * that. They return: no longjmp, no exception, no end of the thread. With kswapd (doc/configuration.md) they run on a
+ * thread of the library's too, which has 64 KiB of stack and all signals blocked. [struct shrinker]
  */
 struct bm_shrink_control {
 	bm_gfp_t gfp; /* of the request that wants memory */

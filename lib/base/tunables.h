@@ -18,6 +18,9 @@ enum tunable_choice {
 	OOM_ABORT = 0,
 	OOM_ENOMEM,
 	OOM_REPORT,
+	KSWAPD_AUTO = 0,
+	KSWAPD_ON,
+	KSWAPD_OFF,
 };
 
 /* Faults to inject, "interval/probability/space/times": every so many calls fails with so many percent, after space

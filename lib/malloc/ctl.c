@@ -191,7 +191,7 @@ static const struct {
 	void (*changed)(void);
 } settable[] = {
 	{ "dirty_max", NULL }, { "dirty_decay", NULL }, { "thp", NULL }, { "foreign_free", NULL },
-	{ "limit", budget_limit_changed }, { "oom", NULL }, { "oom_wait_ms", NULL },
+	{ "limit", budget_limit_changed }, { "kswapd", NULL }, { "oom", NULL }, { "oom_wait_ms", NULL },
 };
 
 static const struct ctl *find_ctl(const char *name)

@@ -23,7 +23,10 @@
 
 void fork_handlers_register(void)
 {
-	pthread_atfork(fork_prepare, fork_parent, fork_child);
+	static bool registered;
+
+	if (!xchg(&registered, true))
+		pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
 void fork_prepare(void)

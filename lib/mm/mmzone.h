@@ -115,7 +115,17 @@ typedef struct pglist_data {
 	struct zone node_zones[MAX_NR_ZONES];
 	struct zonelist *node_zonelists[MAX_ZONELISTS];
 	int node_id;
-	unsigned int reclaiming; /* threads in node_reclaim; atomic */
+	/* All atomic. */
+	unsigned int reclaiming;  /* threads in node_reclaim */
+	unsigned int reclaimers;  /* threads in direct reclaim, and how many wait for their turn */
+	unsigned int throttled;
+	uint32_t unthrottled;	  /* changes when one of those may go on; they sleep on it */
+	/* kswapd.c */
+	uint32_t kswapd;	  /* is there one */
+	uint32_t kswapd_wakeups;  /* it sleeps until this changes */
+	uint32_t kswapd_failures; /* runs in a row that freed nothing; direct reclaim that frees something sets it to 0 */
+	uint32_t kswapd_retry;	  /* until then, in ms, none is made; 0: whenever one is needed */
+	unsigned int kswapd_order, kswapd_zones; /* what it was woken for: highest order, a bit for each highest zone */
 } pg_data_t;
 
 extern pg_data_t *node_data[MAX_NUMNODES];

@@ -18,6 +18,7 @@
 #include "mm/debug.h"
 #include "mm/fault_inject.h"
 #include "mm/internal.h"
+#include "mm/kswapd.h"
 #include "mm/lowmem.h"
 #include "mm/mempolicy.h"
 #include "mm/migrate.h"

@@ -245,18 +245,29 @@ static unsigned long do_shrink_slab(struct bm_shrinker *s, gfp_t gfp, int nid, i
 	return freed;
 }
 
-static unsigned long call_shrinkers(gfp_t gfp, int nid, unsigned long enough)
+unsigned long shrink_slab_app_at(gfp_t gfp, int nid, int priority)
 {
 	unsigned int scopes = memalloc_flags_save(PF_MEMALLOC);
 	unsigned long freed = 0;
 	struct bm_shrinker *s;
-	int err = errno, priority;
+	int err = errno;
 
-	for (priority = DEF_PRIORITY; priority >= 0 && freed < enough; priority--)
+	if (have_shrinkers())
 		for (s = next_shrinker(NULL); s; s = next_shrinker(s))
 			freed += do_shrink_slab(s, gfp, nid, priority);
 	memalloc_flags_restore(scopes);
 	errno = err;
+	return freed;
+}
+
+static unsigned long call_shrinkers(gfp_t gfp, int nid, unsigned long enough)
+{
+	unsigned long freed = 0;
+	int priority;
+
+	for (priority = DEF_PRIORITY; priority >= 0 && freed < enough; priority--)
+		freed += shrink_slab_app_at(gfp, nid, priority);
+	count_vm_events(PGINODESTEAL, freed);
 	return freed;
 }
 

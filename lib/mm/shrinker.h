@@ -26,6 +26,8 @@ bool unregister_shrinker_app(struct bm_shrinker *s);
  * already, is in such a scope, or forks.
  */
 unsigned long shrink_slab_app(gfp_t gfp, int nid, unsigned long enough);
+/* kswapd's: one round at a priority, on a thread that is at none. */
+unsigned long shrink_slab_app_at(gfp_t gfp, int nid, int priority);
 /* Objects that they had on the node when they were asked last. */
 unsigned long shrinkers_freeable(int nid);
 /* Has the application any? */

@@ -9,6 +9,7 @@
 #include "mm/compaction.h"
 #include "mm/fault_inject.h"
 #include "mm/internal.h"
+#include "mm/kswapd.h"
 #include "mm/mempolicy.h"
 #include "mm/oom.h"
 #include "mm/page_alloc.h"
@@ -17,8 +18,7 @@
 #include "mm/vmstat.h"
 #include "os/os.h"
 
-/* Rounds of reclaim without progress before the OOM step; rounds of compaction without success. */
-#define MAX_RECLAIM_RETRIES 16
+/* Rounds of compaction without success. */
 #define MAX_COMPACT_RETRIES 16
 
 /* One request's way through. */

@@ -5,16 +5,22 @@
  */
 #include "mm/vmscan.h"
 
+#include "base/host.h"
 #include "mm/arena.h"
 #include "mm/current.h"
+#include "mm/kswapd.h"
 #include "mm/mempolicy.h"
 #include "mm/page_alloc.h"
 #include "mm/pressure.h"
 #include "mm/shrinker.h"
 #include "mm/vmstat.h"
+#include "os/os.h"
 
 #define SWAP_CLUSTER_MAX 32UL	  /* pages that end a round */
 #define RECLAIM_DISTANCE 30	  /* farther nodes are not worth reclaiming here for */
+#define RECLAIMERS_MAX 4U	  /* threads at once on a node: more are in each other's way */
+#define THROTTLE_MS 10		  /* the others wait so long, */
+#define THROTTLES_MAX 16	  /* and so often, before they go on as well: somebody may be stalled there */
 
 unsigned long node_reclaim_mode;
 
@@ -28,7 +34,7 @@ static struct shrinker *const shrinkers = &pcp;
 struct shrinker **shrinkers_last = &blocks.next;
 
 /* The share of what a shrinker has that is scanned at a priority: all of it at 0. */
-static unsigned long shrink_slab(gfp_t gfp, int nid, int priority, unsigned long *scanned)
+unsigned long shrink_slab(gfp_t gfp, int nid, int priority, unsigned long *scanned)
 {
 	unsigned long freed = 0;
 	struct shrinker *s;
@@ -62,18 +68,50 @@ static unsigned long do_shrink(gfp_t gfp, int nid, unsigned long enough, unsigne
 	return freed;
 }
 
-unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int order, gfp_t gfp,
-				const nodemask_t *nodemask)
+void reclaim_unthrottle(pg_data_t *pgdat)
+{
+	if (!__atomic_load_n(&pgdat->throttled, __ATOMIC_SEQ_CST))
+		return;
+	__atomic_add_fetch(&pgdat->unthrottled, 1, __ATOMIC_SEQ_CST);
+	host_futex_wake(&pgdat->unthrottled, INT32_MAX);
+}
+
+/* False if it waited instead, for those who are at it. */
+static bool throttle_direct_reclaim(pg_data_t *pgdat)
+{
+	uint32_t seen = __atomic_load_n(&pgdat->unthrottled, __ATOMIC_SEQ_CST);
+
+	if (__atomic_add_fetch(&pgdat->reclaimers, 1, __ATOMIC_SEQ_CST) <= RECLAIMERS_MAX ||
+	    current->nr_throttled >= THROTTLES_MAX) {
+		current->nr_throttled = 0;
+		current->reclaimer_of = (uint8_t)(pgdat->node_id + 1);
+		return true;
+	}
+	__atomic_sub_fetch(&pgdat->reclaimers, 1, __ATOMIC_SEQ_CST);
+	current->nr_throttled++;
+	count_vm_event(PGSCAN_DIRECT_THROTTLE);
+	atomic_add_return(&pgdat->throttled, 1);
+	os_futex_wait_ms(&pgdat->unthrottled, seen, THROTTLE_MS);
+	atomic_sub_return(&pgdat->throttled, 1);
+	return false;
+}
+
+static void leave_direct_reclaim(pg_data_t *pgdat)
+{
+	current->reclaimer_of = 0;
+	__atomic_sub_fetch(&pgdat->reclaimers, 1, __ATOMIC_SEQ_CST);
+	reclaim_unthrottle(pgdat);
+}
+
+/* On each node that the request may use; the application's shrinkers if that was not enough. */
+static unsigned long do_try_to_free_pages(const struct zonelist *zonelist, unsigned int order, gfp_t gfp,
+					  const nodemask_t *nodemask)
 {
 	unsigned long freed = 0, scanned = 0, enough = max_ul(SWAP_CLUSTER_MAX, 1UL << order);
-	unsigned long stalled;
 	nodemask_t done = 0;
 	unsigned int i;
 	int nid;
 
-	count_vm_event(ALLOCSTALL);
-	pressure_signal();
-	psi_memstall_enter(&stalled);
 	for (i = 0; i < zonelist->nr; i++) {
 		const struct zone *zone = zonelist->zones[i];
 
@@ -88,9 +126,29 @@ unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int or
 	count_vm_events(SLABS_SCANNED, scanned);
 	count_vm_events(PGSCAN_DIRECT, scanned);
 	count_vm_events(PGSTEAL_DIRECT, freed);
-	for_each_online_node (nid)
+	for_each_online_node (nid) {
 		if (freed < enough && node_isset(nid, done))
 			freed += shrink_slab_app(gfp, nid, enough - freed);
+		/* There is something to be had after all. */
+		if (freed && node_isset(nid, done))
+			WRITE_ONCE(NODE_DATA(nid)->kswapd_failures, 0);
+	}
+	return freed;
+}
+
+unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int order, gfp_t gfp,
+				const nodemask_t *nodemask)
+{
+	pg_data_t *pgdat = NODE_DATA(zonelist->zones[0]->nid);
+	unsigned long freed = 1, stalled;
+
+	count_vm_event(ALLOCSTALL);
+	pressure_signal();
+	psi_memstall_enter(&stalled);
+	if (throttle_direct_reclaim(pgdat)) {
+		freed = do_try_to_free_pages(zonelist, order, gfp, nodemask);
+		leave_direct_reclaim(pgdat);
+	}
 	psi_memstall_leave(&stalled);
 	return freed;
 }
@@ -152,8 +210,12 @@ void vmscan_reinit_after_fork(void)
 {
 	int nid;
 
-	for_each_online_node (nid)
+	for_each_online_node (nid) {
 		NODE_DATA(nid)->reclaiming = current->reclaims_node == nid + 1;
+		NODE_DATA(nid)->reclaimers = current->reclaimer_of == nid + 1;
+		NODE_DATA(nid)->throttled = 0;
+	}
+	kswapd_reinit_after_fork();
 }
 
 /* The application's first: what they free goes to ours. */
@@ -174,15 +236,6 @@ unsigned long drop_caches(unsigned int what)
 		bytes = mm_trim(0);
 	}
 	return bytes;
-}
-
-void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_type highest_zoneidx)
-{
-	unsigned long high = READ_ONCE(zone->watermark[WMARK_HIGH]) + READ_ONCE(zone->watermark_boost);
-
-	/* gfp 0: the boost is new, and who allocates now makes the zone grow. Else that is over. */
-	if (gfp || zone_watermark_ok(zone, order, high, highest_zoneidx, 0))
-		WRITE_ONCE(zone->watermark_boost, 0);
 }
 
 /* What lies in per-CPU lists. */

@@ -24,9 +24,17 @@ static inline void register_shrinker(struct shrinker *shrinker)
 	shrinkers_last = &shrinker->next;
 }
 
-/* Direct reclaim for a request; pages freed, 0 if none. Not called recursively: PF_MEMALLOC is set meanwhile. */
+/* What the built-in shrinkers free at a priority, 12 to 0. The caller has PF_MEMALLOC. *scanned: what they looked at. */
+unsigned long shrink_slab(gfp_t gfp, int nid, int priority, unsigned long *scanned);
+
+/*
+ * Direct reclaim for a request; pages freed, 0 if none. Not called recursively: PF_MEMALLOC is set meanwhile. Where
+ * enough threads are at it already it waits a while instead, and says that something was freed.
+ */
 unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int order, gfp_t gfp,
 				const nodemask_t *nodemask);
+/* Something was freed: who waits for others to reclaim on the node may go on. */
+void reclaim_unthrottle(pg_data_t *pgdat);
 /* Pages that reclaim may yet free on this zone's node. */
 unsigned long zone_reclaimable_pages(const struct zone *zone);
 
@@ -44,9 +52,5 @@ void vmscan_reinit_after_fork(void);
 
 /* vm.drop_caches: 1 pages, 2 slabs and the application's shrinkers, 3 both. Bytes given back. */
 unsigned long drop_caches(unsigned int what);
-
-/* The zone is near its low mark, or (gfp 0) was boosted. No thread reclaims in the background yet: a boost makes zones
- * grow, and is taken back when there is enough, or when they could not. */
-void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_type highest_zoneidx);
 
 #endif

@@ -18,6 +18,10 @@ struct out;
 	X(PGSTEAL_DIRECT, "pgsteal_direct")      \
 	X(PGSCAN_KSWAPD, "pgscan_kswapd")        \
 	X(PGSTEAL_KSWAPD, "pgsteal_kswapd")      \
+	X(PGSCAN_DIRECT_THROTTLE, "pgscan_direct_throttle") \
+	X(PGINODESTEAL, "pginodesteal")          \
+	X(KSWAPD_INODESTEAL, "kswapd_inodesteal") \
+	X(KSWAPD_LOW_WMARK_HIT_QUICKLY, "kswapd_low_wmark_hit_quickly") \
 	X(PAGEOUTRUN, "pageoutrun")              \
 	X(ZONE_RECLAIM_SUCCESS, "zone_reclaim_success") \
 	X(ZONE_RECLAIM_FAILED, "zone_reclaim_failed") \

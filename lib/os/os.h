@@ -62,6 +62,12 @@ static always_inline unsigned long os_cpu_id_fast(void)
 #endif
 	return cpu;
 }
+/* Sleep while *word is value, for so long at most. False: it took that long. */
+bool os_futex_wait_ms(uint32_t *word, uint32_t value, unsigned int ms);
+/* A detached thread of libc's with every signal blocked but libc's own, and so much stack beyond what libc needs; 0 or
+ * -errno. It may allocate. errno is untouched. */
+int os_thread_start(void *(*fn)(void *), void *arg, size_t stack);
+void os_thread_name(const char *name); /* this one's, up to 15 bytes */
 size_t os_page_size(void);     /* the machine's page size, from the auxiliary vector */
 bool os_secure(void);	       /* AT_SECURE: take no configuration from the environment */
 uint64_t os_random(void);      /* from AT_RANDOM, another value on each call */

@@ -16,7 +16,9 @@
 #include "base/annotate.h"
 #include "base/tunables.h"
 #include "mm/arena.h"
+#include "mm/current.h"
 #include "mm/fault_inject.h"
+#include "mm/kswapd.h"
 #include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/pressure.h"
@@ -47,6 +49,8 @@ static struct {
 	pthread_key_t key;
 	bool have_key;
 } registry = { .lock = MUTEX_INIT(RANK_THREADS) };
+
+static void age_if_due(void);
 
 static unsigned int first_cap(unsigned int class)
 {
@@ -273,6 +277,7 @@ void tcache_init(void (*on_second_thread)(void))
 	register_shrinker(&shrinker);
 	registry.on_second = on_second_thread;
 	failslab_hook = tcache_close_all;
+	kswapd_idle_work = age_if_due;
 }
 
 /* Close or open this thread's lists, as failslab wants it; true if they are open. */
@@ -332,7 +337,8 @@ cold void tcache_enter_slow(void)
 	tcache_note();
 	if (tc->state != TCACHE_FREED) /* what that allocated has brought us here already */
 		return;
-	tc->state = annotate_listening ? TCACHE_OFF : TCACHE_ACTIVE; /* before anything that might allocate */
+	/* Before anything that might allocate. What shrinkers free on kswapd is for others. */
+	tc->state = annotate_listening || current->flags & PF_KSWAPD ? TCACHE_OFF : TCACHE_ACTIVE;
 	if (tc->state == TCACHE_OFF)
 		return;
 	open_lists(tc);

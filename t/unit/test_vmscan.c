@@ -3,6 +3,10 @@
  * Reclaim: which shrinkers are asked, for how much, on which nodes, and what is counted; reclaim of one node; what
  * drop_caches does; and what waking kswapd means while there is none.
  */
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "mm/kswapd.h"
 #include "mm/vmscan.h"
 #include "walk.h"
 
@@ -157,6 +161,72 @@ static void on_one_node(void)
 	must(zone_reclaimable_pages(zone_of(2)) == caches[0].nr[2] && zone_reclaimable_pages(zone_of(3)) == 0);
 }
 
+/* So many threads are in the scan at once; who comes then waits a while, and is told that there was progress. */
+static sem_t inside, go;
+static unsigned int at_once, most_at_once;
+
+static unsigned long count_slow(int nid)
+{
+	(void)nid;
+	return 100;
+}
+static unsigned long scan_slow(int nid, unsigned long nr)
+{
+	unsigned int now = atomic_add_return(&at_once, 1);
+
+	(void)nid;
+	if (now > READ_ONCE(most_at_once))
+		WRITE_ONCE(most_at_once, now);
+	sem_post(&inside);
+	while (now <= 4 && sem_wait(&go))
+		;
+	atomic_sub_return(&at_once, 1);
+	return nr;
+}
+
+static void *reclaimer(void *arg)
+{
+	*(unsigned long *)arg = try_to_free_pages(NODE_DATA(0)->node_zonelists[ZONELIST_FALLBACK], 0, GFP_KERNEL, NULL);
+	return NULL;
+}
+
+static void throttled(void)
+{
+	static struct shrinker slow = { .name = "slow", .count = count_slow, .scan = scan_slow };
+	unsigned long got[5], waited;
+	pthread_t t[4];
+	int i, status;
+
+	start(1);
+	register_shrinker(&slow);
+	sem_init(&inside, 0, 0);
+	sem_init(&go, 0, 0);
+	for (i = 0; i < 4; i++)
+		must(!pthread_create(&t[i], NULL, reclaimer, &got[i]));
+	for (i = 0; i < 4; i++)
+		while (sem_wait(&inside))
+			;
+	must(try(GFP_KERNEL, 0, NULL) == 1 && vm_events[PGSCAN_DIRECT_THROTTLE] == 1 && vm_events[ALLOCSTALL] == 1);
+	must(READ_ONCE(most_at_once) == 4 && NODE_DATA(0)->reclaimers == 4);
+	if (!fork()) {
+		vmscan_reinit_after_fork();
+		_exit(NODE_DATA(0)->reclaimers != 0);
+	}
+	must(wait(&status) > 0 && status == 0, "the child waits for nobody");
+	/* They may be stalled for good: then they are too many after all. */
+	for (waited = 1; READ_ONCE(most_at_once) == 4; waited++) {
+		must(waited < 100);
+		reclaimer(&got[4]);
+	}
+	must(waited == 17, "%lu", waited);
+	for (i = 0; i < 4; i++)
+		sem_post(&go);
+	for (i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	must(got[1] >= 32 && NODE_DATA(0)->reclaimers == 0 && NODE_DATA(0)->throttled == 0);
+	must(!current->reclaimer_of && !current->nr_throttled);
+}
+
 /* vm.zone_reclaim_mode: the near node is reclaimed before a far one serves. */
 static void before_going_far(void)
 {
@@ -291,6 +361,7 @@ int main(void)
 	run_case("shrinkers are asked as the request's rights allow", rights);
 	run_case("more and more of them, until it is enough", effort);
 	run_case("on the nodes that the request may use", nodes);
+	run_case("so many threads at once, the others wait their turn", throttled);
 	run_case("reclaim of one node", on_one_node);
 	run_case("reclaim near by before going far", before_going_far);
 	run_case("what the page allocator has itself", built_in);

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kswapd, one for each node that has memory.
+ *
+ * The thread is made when a zone first falls below its low mark, and ends when it was not needed for a while, or was
+ * forked away. It is nobody's child: no signal of the program's is delivered to it, it has no lists of free blocks, and
+ * what it allocates comes from the reserve. It calls the application's shrinkers with no lock held, as everybody does.
+ *
+ * pgdat->kswapd says whether there is one; who wakes it changes kswapd_wakeups first and looks at that then, and it
+ * looks at kswapd_wakeups again after it has said that it is gone: so no waking is lost.
+ */
+#include "mm/kswapd.h"
+
+#include "base/host.h"
+#include "base/message.h"
+#include "base/tunables.h"
+#include "mm/arena.h"
+#include "mm/budget.h"
+#include "mm/compaction.h"
+#include "mm/current.h"
+#include "mm/internal.h"
+#include "mm/pressure.h"
+#include "mm/shrinker.h"
+#include "mm/vmscan.h"
+#include "mm/vmstat.h"
+#include "os/os.h"
+
+#define KSWAPD_STACK (64 * KiB) /* beyond what libc needs */
+#define PAUSE_MS 1000U		/* after it could not be made */
+#define RETRY_MS 10U		/* after a run that freed nothing */
+#define NAP_MS 100U		/* woken within: that was too early to sleep */
+#define IDLE_MS 10000U		/* then it ends */
+
+enum { KSWAPD_NONE, KSWAPD_STARTING, KSWAPD_RUNNING };
+
+void (*kswapd_before_start)(void);
+void (*kswapd_idle_work)(void);
+
+/* The process that its threads belong to, since there was the first; 0: there was none. */
+static int kswapd_pid;
+
+bool pgdat_balanced(pg_data_t *pgdat, unsigned int order, enum zone_type highest_zoneidx)
+{
+	/* What lies below 4 GiB is no help to malloc. */
+	enum zone_type z = highest_zoneidx < ZONE_NORMAL ? highest_zoneidx : ZONE_NORMAL;
+	bool any = false;
+
+	for (; z <= highest_zoneidx; z++) {
+		const struct zone *zone = &pgdat->node_zones[z];
+
+		if (!populated_zone(zone))
+			continue;
+		any = true;
+		if (zone_watermark_ok(zone, order, READ_ONCE(zone->watermark[WMARK_HIGH]), highest_zoneidx, 0))
+			return true;
+	}
+	return !any;
+}
+
+/* The same for each highest zone in the mask, a bit each. */
+static bool balanced_for(pg_data_t *pgdat, unsigned int order, unsigned int zones)
+{
+	int z;
+
+	for (z = 0; z < MAX_NR_ZONES; z++)
+		if (zones >> z & 1 && !pgdat_balanced(pgdat, order, (enum zone_type)z))
+			return false;
+	return true;
+}
+
+/* Pages by which the marks were raised. */
+static unsigned long pgdat_watermark_boost(const pg_data_t *pgdat)
+{
+	unsigned long boost = 0;
+	int z;
+
+	for (z = 0; z < MAX_NR_ZONES; z++)
+		boost += READ_ONCE(pgdat->node_zones[z].watermark_boost);
+	return boost;
+}
+
+/* Is there, or could there be, a thread that takes care of the zone? Nobody has marks while no limit is in force. */
+static bool kswapd_allowed(const pg_data_t *pgdat, const struct zone *zone)
+{
+	uint32_t retry = READ_ONCE(pgdat->kswapd_retry);
+	unsigned int mode = READ_ONCE(tunables.kswapd);
+
+	if (mode == KSWAPD_OFF || !READ_ONCE(zone->watermark[WMARK_LOW]))
+		return false;
+	if (READ_ONCE(pgdat->kswapd) != KSWAPD_NONE)
+		return true;
+	if (retry && (int32_t)((uint32_t)os_clock_ms() - retry) < 0)
+		return false;
+	return mode == KSWAPD_ON || (READ_ONCE(limits_in_force) && READ_ONCE(nr_heap_threads) >= 2);
+}
+
+/* What the node has, and could grow by. */
+static unsigned long pgdat_free_pages(const pg_data_t *pgdat)
+{
+	unsigned long nr = budget_growable_pages(true);
+	int z;
+
+	for (z = 0; z < MAX_NR_ZONES; z++)
+		nr += READ_ONCE(pgdat->node_zones[z].nr_free_pages);
+	return nr;
+}
+
+/* A round at a priority: our own caches, and if that is not enough the application's. Pages freed. */
+static unsigned long kswapd_shrink_node(pg_data_t *pgdat, unsigned int order, unsigned int zones, int priority)
+{
+	unsigned long scanned = 0, freed, before, after;
+
+	freed = shrink_slab(GFP_KERNEL, pgdat->node_id, priority, &scanned);
+	count_vm_events(SLABS_SCANNED, scanned);
+	count_vm_events(PGSCAN_KSWAPD, scanned);
+	count_vm_events(PGSTEAL_KSWAPD, freed);
+	if (balanced_for(pgdat, order, zones))
+		return freed;
+	/* What they say they freed are objects: what counts is whether that made pages free. */
+	before = pgdat_free_pages(pgdat);
+	count_vm_events(KSWAPD_INODESTEAL, shrink_slab_app_at(GFP_KERNEL, pgdat->node_id, priority));
+	after = pgdat_free_pages(pgdat);
+	return freed + (after > before ? after - before : 0);
+}
+
+/* Take back what the marks were raised by when the run began. */
+static void unboost(pg_data_t *pgdat, const unsigned long *boosts)
+{
+	int z;
+
+	for (z = 0; z < MAX_NR_ZONES; z++) {
+		struct zone *zone = &pgdat->node_zones[z];
+
+		if (!boosts[z])
+			continue;
+		mutex_lock(&zone->lock);
+		WRITE_ONCE(zone->watermark_boost, zone->watermark_boost - min_ul(zone->watermark_boost, boosts[z]));
+		mutex_unlock(&zone->lock);
+	}
+}
+
+/* In the child of a fork, which a shrinker may have made, this is a thread like others. */
+static bool is_kswapd(void)
+{
+	return current->flags & PF_KSWAPD;
+}
+
+/* Reclaim until a zone is at its high mark; for the sake of a boost alone as much as that is. True: it is. */
+static bool balance_pgdat(pg_data_t *pgdat, unsigned int order, unsigned int zones)
+{
+	unsigned long boosts[MAX_NR_ZONES], reclaimed = 0, boost = pgdat_watermark_boost(pgdat);
+	int z, priority;
+	bool balanced;
+
+	count_vm_event(PAGEOUTRUN);
+	pressure_signal();
+	for (z = 0; z < MAX_NR_ZONES; z++)
+		boosts[z] = READ_ONCE(pgdat->node_zones[z].watermark_boost);
+	for (priority = DEF_PRIORITY; priority >= 0 && is_kswapd(); priority--) {
+		unsigned long freed;
+
+		balanced = balanced_for(pgdat, order, zones);
+		if (balanced && reclaimed >= boost)
+			break;
+		/* Other things come first than the mixing of pageblocks. */
+		if (!balanced)
+			boost = 0;
+		freed = kswapd_shrink_node(pgdat, order, zones, priority);
+		reclaimed += freed;
+		if (boost && !freed)
+			break;
+		/* What compaction needs is there: the rest is its business. */
+		if (order && reclaimed >= compact_gap(order))
+			order = 0;
+	}
+	unboost(pgdat, boosts);
+	balanced = balanced_for(pgdat, order, zones);
+	if (reclaimed || balanced)
+		WRITE_ONCE(pgdat->kswapd_failures, 0);
+	else
+		WRITE_ONCE(pgdat->kswapd_failures, READ_ONCE(pgdat->kswapd_failures) + 1);
+	reclaim_unthrottle(pgdat);
+	return balanced;
+}
+
+/* Sleep until it is woken, for so long at most. *seen: of kswapd_wakeups. */
+static bool kswapd_sleep(pg_data_t *pgdat, uint32_t seen, unsigned int ms)
+{
+	return os_futex_wait_ms(&pgdat->kswapd_wakeups, seen, ms) || READ_ONCE(pgdat->kswapd_wakeups) != seen;
+}
+
+/* There is nothing to reclaim: what lies idle for longer than dirty_decay goes back to the system. False: it was not
+ * needed for so long that it may end. */
+static bool kswapd_idle(pg_data_t *pgdat, uint32_t seen)
+{
+	unsigned long decay = READ_ONCE(tunables.dirty_decay);
+	unsigned int slept = NAP_MS;
+
+	if (kswapd_sleep(pgdat, seen, NAP_MS)) {
+		count_vm_event(KSWAPD_LOW_WMARK_HIT_QUICKLY);
+		return true;
+	}
+	for (;;) {
+		bool dirty = decay && READ_ONCE(arena_stats.dirty);
+		unsigned int ms = dirty ? (unsigned int)max_ul(min_ul(decay, IDLE_MS), NAP_MS) : IDLE_MS - NAP_MS;
+
+		if (kswapd_sleep(pgdat, seen, ms))
+			return true;
+		slept += ms;
+		if (dirty && kswapd_idle_work)
+			kswapd_idle_work();
+		if (slept >= IDLE_MS && !(decay && READ_ONCE(arena_stats.dirty)))
+			return false;
+	}
+}
+
+/* False if somebody has just woken it: then it stays. */
+static bool kswapd_end(pg_data_t *pgdat, uint32_t seen)
+{
+	xchg(&pgdat->kswapd, KSWAPD_NONE);
+	if (__atomic_load_n(&pgdat->kswapd_wakeups, __ATOMIC_SEQ_CST) == seen)
+		return true;
+	return !try_cmpxchg(&pgdat->kswapd, KSWAPD_NONE, KSWAPD_RUNNING);
+}
+
+static void *kswapd(void *arg)
+{
+	pg_data_t *pgdat = arg;
+	unsigned int zones = 0;
+	struct out name;
+
+	out_init(&name, -1);
+	out_printf(&name, "kswapd%d", pgdat->node_id);
+	os_thread_name(name.buf);
+	current->flags |= PF_MEMALLOC | PF_KSWAPD;
+	while (is_kswapd()) {
+		uint32_t seen = __atomic_load_n(&pgdat->kswapd_wakeups, __ATOMIC_SEQ_CST);
+		unsigned int order = xchg(&pgdat->kswapd_order, 0U);
+
+		zones |= xchg(&pgdat->kswapd_zones, 0U);
+		if (READ_ONCE(tunables.kswapd) == KSWAPD_OFF && kswapd_end(pgdat, seen))
+			break;
+		if (READ_ONCE(pgdat->kswapd_failures) >= MAX_RECLAIM_RETRIES ||
+		    (balanced_for(pgdat, order, zones) && !pgdat_watermark_boost(pgdat))) {
+			zones = 0;
+			if (!kswapd_idle(pgdat, seen) && kswapd_end(pgdat, seen))
+				break;
+		} else if (balance_pgdat(pgdat, order, zones)) {
+			zones = 0;
+		} else if (is_kswapd()) {
+			kswapd_sleep(pgdat, seen, READ_ONCE(pgdat->kswapd_failures) ? RETRY_MS : 0);
+		}
+	}
+	return NULL;
+}
+
+/* Make the thread. What libc allocates for that must not end up here again. */
+static void kswapd_run(pg_data_t *pgdat)
+{
+	unsigned int scopes;
+	int pid = os_getpid();
+
+	/* A child of vfork shares our memory, but not our threads. */
+	if (READ_ONCE(kswapd_pid) && READ_ONCE(kswapd_pid) != pid)
+		return;
+	if (!try_cmpxchg(&pgdat->kswapd, KSWAPD_NONE, KSWAPD_STARTING))
+		return;
+	WRITE_ONCE(kswapd_pid, pid);
+	scopes = memalloc_flags_save(PF_MEMALLOC);
+	if (kswapd_before_start)
+		kswapd_before_start();
+	smp_store_release(&pgdat->kswapd, KSWAPD_RUNNING);
+	WRITE_ONCE(pgdat->kswapd_retry, 0);
+	if (os_thread_start(kswapd, pgdat, KSWAPD_STACK)) {
+		WRITE_ONCE(pgdat->kswapd_retry, ((uint32_t)os_clock_ms() + PAUSE_MS) | 1);
+		smp_store_release(&pgdat->kswapd, KSWAPD_NONE);
+	}
+	memalloc_flags_restore(scopes);
+}
+
+void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_type highest_zoneidx)
+{
+	pg_data_t *pgdat = NODE_DATA(zone->nid);
+	unsigned long high = READ_ONCE(zone->watermark[WMARK_HIGH]) + READ_ONCE(zone->watermark_boost);
+
+	if (!kswapd_allowed(pgdat, zone)) {
+		/* gfp 0: the boost is new, and who allocates now makes the zone grow. Else that is over. */
+		if (gfp || zone_watermark_ok(zone, order, high, highest_zoneidx, 0))
+			WRITE_ONCE(zone->watermark_boost, 0);
+		return;
+	}
+	if (READ_ONCE(pgdat->kswapd_failures) >= MAX_RECLAIM_RETRIES ||
+	    (pgdat_balanced(pgdat, order, highest_zoneidx) && !pgdat_watermark_boost(pgdat)))
+		return;
+	__atomic_fetch_or(&pgdat->kswapd_zones, 1U << highest_zoneidx, __ATOMIC_RELAXED);
+	if (READ_ONCE(pgdat->kswapd_order) < order)
+		WRITE_ONCE(pgdat->kswapd_order, order);
+	__atomic_add_fetch(&pgdat->kswapd_wakeups, 1, __ATOMIC_SEQ_CST);
+	if (smp_load_acquire(&pgdat->kswapd) == KSWAPD_RUNNING)
+		host_futex_wake(&pgdat->kswapd_wakeups, 1);
+	else if (gfp & GFP_DIRECT_RECLAIM && !(current->flags & PF_MEMALLOC) && !mutex_held_for_fork())
+		kswapd_run(pgdat);
+}
+
+void kswapd_reinit_after_fork(void)
+{
+	int nid;
+
+	if (kswapd_pid)
+		kswapd_pid = os_getpid();
+	current->flags &= ~PF_KSWAPD;
+	for_each_online_node (nid) {
+		NODE_DATA(nid)->kswapd = KSWAPD_NONE;
+		NODE_DATA(nid)->kswapd_failures = 0;
+		NODE_DATA(nid)->kswapd_retry = 0;
+		NODE_DATA(nid)->kswapd_order = 0;
+		NODE_DATA(nid)->kswapd_zones = 0;
+	}
+}
