@@ -178,15 +178,16 @@ static bool charge_once(struct owner *o, unsigned long nr_pages, unsigned long l
 /* The owner is at its limit: what it can spare first, then the application's caches, for more each time. */
 static bool charge_after_reclaim(struct owner *o, unsigned long nr_pages, gfp_t gfp)
 {
+	unsigned long (*reclaim)(struct owner *o) = READ_ONCE(owner_reclaim);
 	unsigned long effort = max_ul(nr_pages, EFFORT_MIN);
 
-	if (owner_reclaim && owner_reclaim(o) && charge_once(o, nr_pages, o->limit))
+	if (reclaim && reclaim(o) && charge_once(o, nr_pages, o->limit))
 		return true;
 	if (!(gfp & GFP_DIRECT_RECLAIM) || !(gfp & GFP_FS) || current->flags & PF_MEMALLOC)
 		return false;
 	for (; effort < EFFORT_MAX && shrink_application(gfp, effort); effort *= 2) {
-		if (owner_reclaim)
-			owner_reclaim(o);
+		if (reclaim)
+			reclaim(o);
 		if (charge_once(o, nr_pages, o->limit))
 			return true;
 		if (gfp & GFP_NORETRY)

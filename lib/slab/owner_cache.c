@@ -38,7 +38,7 @@ static uintptr_t free_mark(const struct object *obj)
 
 bool owner_cache_init(struct owner *o)
 {
-	owner_reclaim = owner_cache_shrink;
+	WRITE_ONCE(owner_reclaim, owner_cache_shrink);
 	if (!o->cache)
 		o->cache = memblock_alloc(sizeof(*o->cache));
 	return o->cache;

@@ -179,6 +179,7 @@ static void after_fork(void)
 	int status;
 
 	start();
+	slab_init();
 	must(run_alloc(size_to_class(200 * KiB), 0, &zeroed));
 	must(!pthread_create(&t, NULL, allocate_and_end, NULL) && !pthread_join(t, NULL));
 	other = owner_by_id(its_id);
