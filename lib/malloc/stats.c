@@ -16,11 +16,13 @@
 #include "mm/budget.h"
 #include "mm/lowmem.h"
 #include "mm/page_alloc.h"
+#include "mm/owner.h"
 #include "mm/page_owner.h"
 #include "mm/pressure.h"
 #include "mm/shrinker.h"
 #include "mm/vmstat.h"
 #include "os/os.h"
+#include "slab/owner_cache.h"
 #include "slab/run.h"
 #include "slab/slab.h"
 #include "slab/slabinfo.h"
@@ -60,6 +62,8 @@ static void read_classes(struct heap_stats *s)
 	}
 	s->cached += memcheck_quarantined();
 	s->in_use += run_stats_read().pages << PAGE_SHIFT;
+	/* What is free in them is nobody else's. */
+	s->in_use += (READ_ONCE(owner_slabs.pages) - READ_ONCE(owner_slabs.empty_pages)) << PAGE_SHIFT;
 	s->in_use += s->huge_blocks;
 	s->in_use -= s->in_use > s->cached ? s->cached : s->in_use;
 }
@@ -127,6 +131,7 @@ static void print_summary(struct out *o)
 		   s.huge_blocks >> 10);
 	out_printf(o, "caches     %10zu KiB in %lu threads' lists and magazines\n", s.cached >> 10, s.nr_threads);
 	out_printf(o, "dirty      %10zu KiB free, but not given back\n", s.dirty >> 10);
+	print_owners_summary(o);
 	print_budget(o);
 	print_buddyinfo(o);
 }
@@ -163,6 +168,7 @@ static const struct {
 	{ "slabinfo", print_slabinfo },
 	{ "shrinkers", print_shrinkers },
 	{ "pressure", print_pressure },
+	{ "owners", print_owners },
 };
 
 int bm_stats_print(int fd, const char *what)

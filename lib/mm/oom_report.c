@@ -36,6 +36,7 @@ static struct {
 const char *owner_kind(const struct owner *owner)
 {
 	static const char *const names[] = {
+		[OWNER_UNUSED] = "unused",
 		[OWNER_PROCESS] = "process",
 		[OWNER_THREAD] = "thread",
 		[OWNER_NAMED] = "named",

@@ -171,6 +171,11 @@ void owner_place_publish(struct owner *o, enum owner_kind kind);
 /* It is gone, and its place is free with its last page. */
 void owner_exit(struct owner *o);
 
+/* owner_report.c. "owners", and its line of "summary". */
+struct out;
+void print_owners(struct out *o);
+void print_owners_summary(struct out *o);
+
 /* This thread ends: it leaves what it is inside of. */
 void owner_exit_thread(void);
 

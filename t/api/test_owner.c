@@ -580,6 +580,42 @@ static void threads(void)
 	verdict("four threads, each with owners, and one that they share");
 }
 
+static void reports(void)
+{
+	struct bm_owner_attr attr = { .name = "reported", .limit = 9 * MIB, .min = 40 * KIB, .score_adj = -17 };
+	bm_owner_t *owner = bm_owner_create(&attr);
+	char name[40], kind[20], state[20], *text, *line, *p;
+	unsigned long usage, limit, min;
+	unsigned int inside;
+	int tid, score;
+	size_t before;
+
+	bm_owner_enter(owner);
+	p = malloc(300000);
+	before = bm_owner_usage(owner);
+	text = api_report("owners");
+	line = strstr(text, "\nreported ");
+	want(line && sscanf(line, "%39s %19s %d %lu %lu %lu %d %u %19s", name, kind, &tid, &usage, &limit, &min, &score,
+			    &inside, state) == 9,
+	     "a line of it");
+	want(!strcmp(kind, "named") && tid == gettid() && limit == 9216 && min == 40 && score == -17 && inside == 1 &&
+		     !strcmp(state, "-"),
+	     "what it says: %.90s", line);
+	want(usage == before / KIB && usage >= 296, "usage %lu", usage);
+	want(strstr(text, "process") && strstr(text, " thread "), "the others");
+	free(text);
+	text = api_report("summary");
+	want(strstr(text, "\nowners ") && strstr(text, " named with "), "a line of the summary");
+	free(text);
+	free(p);
+	bm_owner_enter(NULL);
+	want(bm_owner_destroy(owner) == 0, "destroy");
+	text = api_report("owners");
+	want(!strstr(text, "reported"), "gone");
+	free(text);
+	verdict("the report");
+}
+
 /* What ends the process, in a child. */
 static bool aborts(void (*fn)(void))
 {
@@ -668,6 +704,7 @@ int main(void)
 	limited();
 	limited_with_cache();
 	threads();
+	reports();
 	misuse();
 	return done_testing();
 }
