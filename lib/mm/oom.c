@@ -60,7 +60,8 @@ static bool has_callback(const struct owner *owner)
 
 static void mark_oom_victim(struct owner *owner)
 {
-	owner->oom.pages = owner->oom.lowest = oom_pages(owner);
+	owner->oom.lowest = oom_pages(owner);
+	WRITE_ONCE(owner->oom.pages, owner->oom.lowest);
 	WRITE_ONCE(owner->oom.since, os_clock_ms());
 	__atomic_or_fetch(&owner->state, OWNER_VICTIM, __ATOMIC_RELAXED);
 }
@@ -68,6 +69,12 @@ static void mark_oom_victim(struct owner *owner)
 static void unmark_oom_victim(struct owner *owner)
 {
 	__atomic_and_fetch(&owner->state, (uint8_t)~OWNER_VICTIM, __ATOMIC_RELAXED);
+}
+
+void oom_victim_gave(struct owner *owner)
+{
+	if (oom_pages(owner) <= READ_ONCE(owner->oom.pages) / 2)
+		unmark_oom_victim(owner);
 }
 
 /* It is not asked again before it has less than now. */
@@ -87,10 +94,9 @@ static bool victim_in_flight(struct owner *owner)
 
 	if (!(READ_ONCE(owner->state) & OWNER_VICTIM))
 		return false;
-	if (pages <= owner->oom.pages / 2) {
-		unmark_oom_victim(owner);
+	oom_victim_gave(owner);
+	if (!(READ_ONCE(owner->state) & OWNER_VICTIM))
 		return false;
-	}
 	if (pages < owner->oom.lowest) {
 		owner->oom.lowest = pages;
 		WRITE_ONCE(owner->oom.since, os_clock_ms());
@@ -181,8 +187,8 @@ static void abort_this_thread(struct oom_control *oc, struct owner *victim)
 	current->oom_step = false;
 	mutex_unlock(&oom_lock);
 	os_tgkill(os_gettid(), SIGABRT);
-	while (os_clock_ms() < until && READ_ONCE(victim->state) & OWNER_VICTIM &&
-	       oom_pages(victim) > victim->oom.pages / 2)
+	oom_victim_gave(victim);
+	for (; os_clock_ms() < until && READ_ONCE(victim->state) & OWNER_VICTIM; oom_victim_gave(victim))
 		os_sleep_ms(1);
 	current->oom_victim_until = 0;
 	mutex_lock(&oom_lock);
@@ -192,7 +198,17 @@ static void abort_this_thread(struct oom_control *oc, struct owner *victim)
 		victim_in_flight(victim);
 }
 
-/* False: it does not want to end. */
+/* This thread is not in the owner's callback any more; false: it was not. */
+static bool end_callback(struct owner *owner)
+{
+	if (current->oom_callback != owner)
+		return false;
+	current->oom_callback = NULL;
+	owner->oom.running--;
+	return true;
+}
+
+/* False: it does not want to end. It may be destroyed meanwhile, by the callback itself: its place is another's then. */
 static bool call_abort(struct owner *victim)
 {
 	unsigned int scopes;
@@ -206,9 +222,9 @@ static bool call_abort(struct owner *victim)
 	ret = victim->abort(owner_handle(victim), victim->arg);
 	memalloc_flags_restore(scopes);
 	mutex_lock(&oom_lock);
-	current->oom_callback = NULL;
-	if (!--victim->oom.running)
-		host_futex_wake(&victim->oom.running, INT_MAX);
+	if (!end_callback(victim))
+		return true;
+	host_futex_wake(&victim->oom.running, INT_MAX);
 	return !ret;
 }
 
@@ -222,6 +238,7 @@ static bool oom_kill_process(struct oom_control *oc)
 	if (victim->kind == OWNER_PROCESS || !tid)
 		tid = os_gettid();
 	dump_header(oc, true);
+	dump_decision(oc);
 	oom_say("Out of memory%s: aborting owner %s (thread %d) usage:%lukB score:%ld oom_score_adj:%d",
 		oc->memcg ? " of an owner" : "", owner_label(victim, label), tid, oom_pages(victim) << (PAGE_SHIFT - 10),
 		oc->chosen_points, victim->score_adj);
@@ -279,35 +296,33 @@ static bool oom_kill_someone(struct oom_control *oc)
 	}
 }
 
-static bool oom_handle(struct oom_control *oc)
+static bool only_report(struct oom_control *oc)
 {
-	pressure_signal();
-	if (oc->memcg)
-		oc->totalpages = READ_ONCE(oc->memcg->limit);
-	else
-		oc->totalpages = budget_total() >> PAGE_SHIFT;
+	select_bad_process(oc);
+	dump_header(oc, true);
+	oom_say("Out of memory: the request fails, as oom:report wants it");
+	return false;
+}
+
+static void set_constraint(struct oom_control *oc)
+{
 	oc->constraint = oc->memcg      ? CONSTRAINT_MEMCG
 			 : oc->nodemask ? CONSTRAINT_MEMORY_POLICY
 					: CONSTRAINT_NONE;
-	if (READ_ONCE(tunables.oom) == OOM_REPORT) {
-		select_bad_process(oc);
-		dump_header(oc, true);
-		oom_say("Out of memory: the request fails, as oom:report wants it");
-		return false;
-	}
-	check_panic_on_oom(oc);
-	return oom_kill_someone(oc);
+	oc->totalpages = oc->memcg ? READ_ONCE(oc->memcg->limit) : budget_total() >> PAGE_SHIFT;
 }
 
 bool out_of_memory(struct oom_control *oc)
 {
-	bool ret;
-
 	ADD_ONCE(oom_calls, 1); /* under the oom lock */
 	if ((!oc->memcg && !READ_ONCE(limits_in_force)) || READ_ONCE(tunables.oom) == OOM_ENOMEM)
 		return false;
-	ret = oom_handle(oc);
-	return ret;
+	pressure_signal();
+	set_constraint(oc);
+	if (READ_ONCE(tunables.oom) == OOM_REPORT)
+		return only_report(oc);
+	check_panic_on_oom(oc);
+	return oom_kill_someone(oc);
 }
 
 bool mem_cgroup_out_of_memory(struct owner *owner, gfp_t gfp, unsigned int order)
@@ -333,10 +348,11 @@ bool mem_cgroup_out_of_memory(struct owner *owner, gfp_t gfp, unsigned int order
 
 void oom_forget_owner(struct owner *owner)
 {
-	uint32_t own = current->oom_callback == owner, running;
+	uint32_t running;
 
 	mutex_lock(&oom_lock);
-	while ((running = owner->oom.running) > own) {
+	end_callback(owner);
+	while ((running = owner->oom.running)) {
 		mutex_unlock(&oom_lock);
 		host_futex_wait(&owner->oom.running, running);
 		mutex_lock(&oom_lock);

@@ -28,6 +28,7 @@ struct oom_control {
 	unsigned long totalpages;
 	struct owner *chosen;
 	long chosen_points;
+	bool dumped; /* the report has been made */
 };
 
 /*
@@ -49,6 +50,8 @@ bool oom_victim_in_time(const struct owner *owner);
 bool tsk_is_oom_victim(void);
 /* This thread makes no OOM step: it is in one, or forks. */
 bool oom_step_closed(void);
+/* A victim has given up something: with the half of what it had it is none any more. Any lock may be held. */
+void oom_victim_gave(struct owner *owner);
 /* The owner goes: it is no victim any more, and no callback of it runs when this returns, but for one that this thread
  * is in. No lock held. */
 void oom_forget_owner(struct owner *owner);
@@ -62,9 +65,12 @@ extern unsigned long oom_calls;
 extern unsigned long sysctl_panic_on_oom, sysctl_oom_kill_allocating_task, sysctl_oom_dump_tasks;
 extern long oom_report_fd; /* -1: none */
 
-/* oom_report.c. The report, on stderr and wherever else it is wanted; what: the decision, a printf format of one line.
- * The caller holds the oom lock. */
-void dump_header(const struct oom_control *oc, bool limited);
+/*
+ * oom_report.c. On stderr and wherever else it is wanted, under the oom lock: who asked and what there is, once for a
+ * step, and not for all of many if limited; the choice; a line of words.
+ */
+void dump_header(struct oom_control *oc, bool limited);
+void dump_decision(const struct oom_control *oc);
 void oom_say(const char *fmt, ...) printf_like(1, 2);
 /* Pages that count against an owner; what exited threads have left counts against the process. */
 unsigned long oom_pages(const struct owner *owner);

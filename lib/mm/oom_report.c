@@ -171,8 +171,9 @@ static void print_budget(struct out *o)
 	out_flush(o);
 }
 
-static void print_decision(struct out *o, const struct oom_control *oc)
+static void print_decision(struct out *o, const void *arg)
 {
+	const struct oom_control *oc = arg;
 	static const char *const constraints[] = {
 		[CONSTRAINT_NONE] = "CONSTRAINT_NONE",
 		[CONSTRAINT_MEMORY_POLICY] = "CONSTRAINT_MEMORY_POLICY",
@@ -220,16 +221,21 @@ static void print_header(struct out *o, const void *arg)
 		oom_show_heap(o);
 	if (READ_ONCE(sysctl_oom_dump_tasks))
 		print_owners_table(o);
-	print_decision(o, oc);
 }
 
-void dump_header(const struct oom_control *oc, bool limited)
+void dump_decision(const struct oom_control *oc)
+{
+	to_all(print_decision, oc);
+}
+
+void dump_header(struct oom_control *oc, bool limited)
 {
 	static struct ratelimit_state oom_rs = RATELIMIT_STATE_INIT(5000, 10);
 	unsigned int missed;
 
-	if (limited && !ratelimit(&oom_rs, os_clock_ms(), &missed))
+	if (oc->dumped || (limited && !ratelimit(&oom_rs, os_clock_ms(), &missed)))
 		return;
+	oc->dumped = true;
 	if (READ_ONCE(sysctl_oom_dump_tasks))
 		fill_table();
 	to_all(print_header, oc);

@@ -236,8 +236,12 @@ int owner_charge(struct owner *o, unsigned long nr_pages, gfp_t gfp)
 
 void owner_give_back(struct owner *o, unsigned long nr_pages)
 {
-	if (!__atomic_sub_fetch(&o->usage, nr_pages, __ATOMIC_SEQ_CST) &&
-	    unlikely(__atomic_load_n(&o->state, __ATOMIC_SEQ_CST) & OWNER_EXITED))
+	unsigned long left = __atomic_sub_fetch(&o->usage, nr_pages, __ATOMIC_SEQ_CST);
+	uint8_t state = __atomic_load_n(&o->state, __ATOMIC_SEQ_CST);
+
+	if (unlikely(state & OWNER_VICTIM))
+		oom_victim_gave(o);
+	if (!left && unlikely(state & OWNER_EXITED))
 		release_unused(o);
 }
 

@@ -107,7 +107,7 @@ __attribute__((noreturn)) void must_fail(const char *file, int line, const char 
 /* A case passes if its function returns, and does so without a word. */
 TAP_UNUSED void run_case(const char *name, void (*fn)(void))
 {
-	char said[2048];
+	char said[8192];
 	int status = fake_os_child(fn, said, sizeof(said));
 
 	if (ok(status == 0 && !*said, "%s", name))
@@ -123,7 +123,7 @@ TAP_UNUSED void run_case(const char *name, void (*fn)(void))
 /* A case that passes if its function returns, and says these words. */
 TAP_UNUSED void run_case_says(const char *name, void (*fn)(void), const char *words)
 {
-	char said[2048];
+	char said[8192];
 	int status = fake_os_child(fn, said, sizeof(said));
 
 	if (!ok(status == 0 && strstr(said, words), "%s", name))
@@ -133,7 +133,7 @@ TAP_UNUSED void run_case_says(const char *name, void (*fn)(void), const char *wo
 /* A case that is to end in SIGABRT, with these words. */
 TAP_UNUSED void run_case_aborts(const char *name, void (*fn)(void), const char *words)
 {
-	char said[2048];
+	char said[8192];
 	int status = fake_os_child(fn, said, sizeof(said));
 
 	if (!ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strstr(said, words), "%s", name))
