@@ -15,7 +15,7 @@
  *	SUM n		1 + ... + n, of a list of n numbers; for n of 10^9 that is 32 GB of small blocks
  *	SORT n		the first and the last of n words, through one block of n pointers
  *	GREP word	how many lines have the word in them, of all documents; these come from the cache
- *	STATS		what runs, what the cache did, how long threads were stalled for memory
+ *	STATS		what the cache did, who has how much, how long threads were stalled for memory
  *	QUIT		ends the connection
  */
 #include <buddymalloc.h>
@@ -35,7 +35,6 @@
 
 #define MAX_THREADS 256
 #define LINE_LEN 256
-#define STATS_LEN 16384
 #define STACK_SIZE (256 << 10) /* under RLIMIT_AS and RLIMIT_DATA each stack counts in full */
 #define NR_DOCUMENTS 1024
 #define NR_WORDS 10
@@ -53,7 +52,6 @@ static void die(const char *what)
 struct query {
 	const char *line;
 	char *answer; /* LINE_LEN bytes */
-	bm_owner_t *owner;
 	atomic_bool cancelled;
 	jmp_buf give_up;
 };
@@ -304,30 +302,17 @@ static void run_query(struct query *query)
 		snprintf(query->answer, LINE_LEN, "error: SUM n, SORT n, GREP word, STATS or QUIT\n");
 }
 
-/* A worker thread, and what it is at. */
-struct worker {
-	pthread_t thread;
-	int connection;	     /* -1: none */
-	struct query *query; /* NULL: none */
-};
-
 static struct {
 	unsigned int nr_workers;
 	size_t limit; /* of each query; 0: none */
 	int listener;
-	pthread_mutex_t lock; /* of what follows; a worker may read its own */
-	struct worker workers[MAX_THREADS];
+	pthread_mutex_t lock; /* of what follows */
 	bool stopping;
 	unsigned long answered, out_of_memory;
+	size_t largest;		      /* that a query was */
+	int connections[MAX_THREADS]; /* of each worker; -1: none */
+	pthread_t threads[MAX_THREADS];
 } server = { .nr_workers = 4, .lock = PTHREAD_MUTEX_INITIALIZER };
-
-/* STATS knows the owner from now on; or, with NULL, no longer: it must be so before the owner is destroyed. */
-static void set_query(struct worker *worker, struct query *query)
-{
-	pthread_mutex_lock(&server.lock);
-	worker->query = query;
-	pthread_mutex_unlock(&server.lock);
-}
 
 static bool finishes(struct query *query)
 {
@@ -337,7 +322,7 @@ static bool finishes(struct query *query)
 	return true;
 }
 
-static void serve_query(struct worker *worker, const char *line, char *text)
+static void serve_query(const char *line, char *text)
 {
 	struct query query = { .line = line, .answer = text };
 	struct bm_owner_attr attr = {
@@ -346,21 +331,18 @@ static void serve_query(struct worker *worker, const char *line, char *text)
 		.abort = cancel,
 		.arg = &query,
 	};
-	bm_owner_t *before;
-	bool finished;
+	bm_owner_t *owner = bm_owner_create(&attr), *before;
+	bool finished = false;
+	size_t usage;
 
-	query.owner = bm_owner_create(&attr);
-	if (!query.owner) {
-		snprintf(text, LINE_LEN, "out of memory\n");
-		return;
+	if (owner) {
+		before = bm_owner_enter(owner);
+		finished = finishes(&query);
+		bm_owner_enter(before);
 	}
-	set_query(worker, &query);
-	before = bm_owner_enter(query.owner);
-	finished = finishes(&query);
-	bm_owner_enter(before);
-	set_query(worker, NULL);
+	usage = bm_owner_usage(owner);
 	/* Every block that the query still has is freed here. Nobody may be inside any more, or this is -EBUSY. */
-	if (bm_owner_destroy(query.owner))
+	if (owner && bm_owner_destroy(owner))
 		abort();
 
 	if (!finished)
@@ -368,66 +350,67 @@ static void serve_query(struct worker *worker, const char *line, char *text)
 	pthread_mutex_lock(&server.lock);
 	server.answered++;
 	server.out_of_memory += !finished;
+	if (server.largest < usage)
+		server.largest = usage;
 	pthread_mutex_unlock(&server.lock);
+}
+
+static bool put_text(int fd, const char *text)
+{
+	return write(fd, text, strlen(text)) >= 0;
 }
 
 /* Not a query: it allocates nothing, so that it can be asked when there is no memory at all. */
-static void print_stats(char *text, size_t len)
+static bool put_stats(int fd)
 {
-	char pressure[256] = "";
-	size_t at;
-	unsigned int i;
+	char text[LINE_LEN];
 
-	bm_ctl_get("pressure.memory", pressure, sizeof(pressure));
 	pthread_mutex_lock(&cache.lock);
-	at = (size_t)snprintf(text, len, "cache: %lu documents, %lu hits, %lu misses, %lu shrunk\n", cache.nr,
-			      cache.hits, cache.misses, cache.shrunk);
+	snprintf(text, sizeof(text), "cache: %lu documents, %lu hits, %lu misses, %lu shrunk\n", cache.nr, cache.hits,
+		 cache.misses, cache.shrunk);
 	pthread_mutex_unlock(&cache.lock);
-
+	if (!put_text(fd, text))
+		return false;
 	pthread_mutex_lock(&server.lock);
-	at += (size_t)snprintf(text + at, len - at, "queries: %lu answered, %lu out of memory\n", server.answered,
-			       server.out_of_memory);
-	for (i = 0; i < server.nr_workers && at < len - LINE_LEN; i++)
-		if (server.workers[i].query)
-			at += (size_t)snprintf(text + at, len - at, "running: %zu KiB %.*s\n",
-					       bm_owner_usage(server.workers[i].query->owner) >> 10, 100,
-					       server.workers[i].query->line);
+	snprintf(text, sizeof(text), "queries: %lu answered, %lu out of memory, the largest had %zu KiB\n",
+		 server.answered, server.out_of_memory, server.largest >> 10);
 	pthread_mutex_unlock(&server.lock);
-	snprintf(text + at, len - at, "%send\n", pressure);
+	return put_text(fd, text) && !bm_stats_print(fd, "owners") && !bm_stats_print(fd, "pressure") &&
+	       put_text(fd, "end\n");
 }
 
-static void serve_connection(struct worker *worker, FILE *in)
+static void serve_connection(int fd, FILE *in)
 {
-	char line[LINE_LEN], text[STATS_LEN];
+	char line[LINE_LEN], text[LINE_LEN];
+	bool sent = true;
 
-	while (fgets(line, sizeof(line), in)) {
+	while (sent && fgets(line, sizeof(line), in)) {
 		line[strcspn(line, "\r\n")] = '\0';
 		if (!strcmp(line, "QUIT"))
 			break;
-		if (!strcmp(line, "STATS"))
-			print_stats(text, sizeof(text));
-		else
-			serve_query(worker, line, text);
-		if (send(worker->connection, text, strlen(text), MSG_NOSIGNAL) < 0)
-			break;
+		if (!strcmp(line, "STATS")) {
+			sent = put_stats(fd);
+		} else {
+			serve_query(line, text);
+			sent = put_text(fd, text);
+		}
 	}
 }
 
 /* False: the server stops. Whoever stops it shuts the connections down that it finds here. */
-static bool set_connection(struct worker *worker, int fd)
+static bool set_connection(int *connection, int fd)
 {
 	bool stopping;
 
 	pthread_mutex_lock(&server.lock);
 	stopping = server.stopping;
-	worker->connection = fd;
+	*connection = fd;
 	pthread_mutex_unlock(&server.lock);
 	return !stopping;
 }
 
-static void *work(void *arg)
+static void *work(void *connection)
 {
-	struct worker *worker = arg;
 	bool go_on = true;
 	FILE *in;
 	int fd;
@@ -437,9 +420,9 @@ static void *work(void *arg)
 		if (fd < 0 && errno == EINVAL)
 			break; /* shut down */
 		in = fd < 0 ? NULL : fdopen(fd, "r");
-		if (in && set_connection(worker, fd))
-			serve_connection(worker, in);
-		go_on = set_connection(worker, -1);
+		if (in && set_connection(connection, fd))
+			serve_connection(fd, in);
+		go_on = set_connection(connection, -1);
 		if (in)
 			fclose(in);
 		else if (fd >= 0)
@@ -457,8 +440,8 @@ static void start_workers(void)
 	if (pthread_attr_setstacksize(&attr, STACK_SIZE))
 		die("queryserver: stack size");
 	for (i = 0; i < server.nr_workers; i++) {
-		server.workers[i].connection = -1;
-		if ((errno = pthread_create(&server.workers[i].thread, &attr, work, &server.workers[i])))
+		server.connections[i] = -1;
+		if ((errno = pthread_create(&server.threads[i], &attr, work, &server.connections[i])))
 			die("queryserver: thread");
 	}
 	pthread_attr_destroy(&attr);
@@ -473,11 +456,11 @@ static void stop_workers(void)
 	server.stopping = true;
 	shutdown(server.listener, SHUT_RDWR);
 	for (i = 0; i < server.nr_workers; i++)
-		if (server.workers[i].connection >= 0)
-			shutdown(server.workers[i].connection, SHUT_RD);
+		if (server.connections[i] >= 0)
+			shutdown(server.connections[i], SHUT_RD);
 	pthread_mutex_unlock(&server.lock);
 	for (i = 0; i < server.nr_workers; i++)
-		pthread_join(server.workers[i].thread, NULL);
+		pthread_join(server.threads[i], NULL);
 	close(server.listener);
 }
 
@@ -524,6 +507,7 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
 
 	shrinker = bm_shrinker_register("documents", &cache_ops, NULL, 2);
 	if (!shrinker)
