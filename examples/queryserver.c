@@ -12,7 +12,7 @@
  *
  * The queries, and what is asked of memory for them:
  *
- *	SUM n		1 + ... + n, of a list of n numbers; for n of 10^9 that is 32 GB of small blocks
+ *	SUM n		1 + ... + n, of a list of n numbers; for n of 10^9 that is 16 GB of small blocks
  *	SORT n		the first and the last of n words, through one block of n pointers
  *	GREP word	how many lines have the word in them, of all documents; these come from the cache
  *	STATS		what the cache did, who has how much, how long threads were stalled for memory

@@ -68,6 +68,16 @@ reported() {
 
 outlives "ulimit -d" ./data_limit "$server" -t 8
 reported
+
+# The report in doc/pressure.md is one of that kind: each of its lines begins as one of these, up to the first figure.
+sed -n '/^```$/,/^```$/p' "$top_srcdir/doc/pressure.md" | grep '^buddymalloc: ' | sed 's/ *\[\.\.\.\]$//; s/[0-9].*//' >begins
+: >missing
+while IFS= read -r line; do
+	grep -qF -e "$line" err || echo "$line" >>missing
+done <begins
+[ "$(wc -l <begins)" -ge 12 ] && [ ! -s missing ]
+ok $? "the report in doc/pressure.md is as this one" || diag <missing
+
 conf=limit:48m
 outlives "limit:48m" "$server" -t 8
 reported
