@@ -4,9 +4,9 @@
  *
  * oom [-t THREADS] [-r ROUNDS] [-l MIB] [-s SIZE]: so many threads (8), each inside an owner of its own, allocate blocks
  * of SIZE bytes (200) under `limit:` MIB (256) until the limit is hit. What counts is the time from the beginning of the
- * malloc that has waited longest to the call of the victim's callback, which sets a flag; the victim frees all it has,
- * and another round begins. Prints the median and the largest of ROUNDS (21); and the same from there until the thread
- * on which the callback ran has its memory.
+ * malloc on which the victim's callback is called to that call, which sets a flag; the victim frees all it has, and
+ * another round begins. Prints the median and the largest of ROUNDS (21); the same for the malloc that has lasted longest
+ * then, which may be that of a thread that has no CPU; and from there until the thread that asked has its memory.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -38,10 +38,11 @@ static struct eater {
 static int nr_threads = 8, nr_rounds = 21;
 static size_t block_size = 200;
 static atomic_int stop, nr_told;
-static long told_after[MAX_ROUNDS], on_after[MAX_ROUNDS];
+static long told_after[MAX_ROUNDS], longest_of[MAX_ROUNDS], on_after[MAX_ROUNDS];
 /* Of the thread that asked. */
 static __thread int round_here = -1;
 static __thread long told_at;
+static __thread struct eater *self;
 
 static void die(const char *what)
 {
@@ -83,7 +84,8 @@ static int cancel(bm_owner_t *owner, void *arg)
 			longest = now - began;
 	}
 	if (nr < nr_rounds) {
-		told_after[nr] = longest;
+		told_after[nr] = now - atomic_load(&self->began);
+		longest_of[nr] = longest;
 		told_at = now;
 		round_here = nr;
 		atomic_store(&nr_told, nr + 1);
@@ -104,6 +106,7 @@ static void *eat(void *arg)
 {
 	struct eater *e = arg;
 
+	self = e;
 	owner_enter(e->owner);
 	while (!atomic_load(&stop)) {
 		void **block;
@@ -188,6 +191,7 @@ int main(int argc, char **argv)
 		pthread_join(eaters[i].thread, NULL);
 	printf("%d threads, blocks of %zu bytes, limit %s MiB, %d rounds\n", nr_threads, block_size, mib, nr_rounds);
 	show("from the limit to the victim's callback", told_after);
+	show("the same for the malloc that lasts longest", longest_of);
 	show("from there until the thread has its memory", on_after);
 	return 0;
 }
