@@ -23,6 +23,11 @@ struct mutex oom_lock = MUTEX_INIT(RANK_OOM);
 unsigned long oom_calls;
 unsigned long sysctl_panic_on_oom, sysctl_oom_kill_allocating_task, sysctl_oom_dump_tasks = 1;
 
+int owner_tid(const struct owner *owner)
+{
+	return owner_is_own(owner) ? os_gettid() : READ_ONCE(owner->tid);
+}
+
 unsigned long oom_pages(const struct owner *owner)
 {
 	unsigned long pages = owner_usage(owner);
@@ -44,7 +49,9 @@ bool tsk_is_oom_victim(void)
 {
 	if (!READ_ONCE(owner_accounting))
 		return false;
-	return os_clock_ms() < current->oom_victim_until || oom_victim_in_time(current_owner());
+	/* Its signal may find it inside of an owner that has nothing to do with it. */
+	return os_clock_ms() < current->oom_victim_until || oom_victim_in_time(current_owner()) ||
+	       (current->owner && oom_victim_in_time(current->owner));
 }
 
 bool oom_step_closed(void)
@@ -95,6 +102,8 @@ static bool victim_in_flight(struct owner *owner)
 	if (!(READ_ONCE(owner->state) & OWNER_VICTIM))
 		return false;
 	oom_victim_gave(owner);
+	if (READ_ONCE(owner->state) & OWNER_EXITED)
+		unmark_oom_victim(owner);
 	if (!(READ_ONCE(owner->state) & OWNER_VICTIM))
 		return false;
 	if (pages < owner->oom.lowest) {
@@ -232,7 +241,7 @@ static bool call_abort(struct owner *victim)
 static bool oom_kill_process(struct oom_control *oc)
 {
 	struct owner *victim = oc->chosen;
-	int tid = READ_ONCE(victim->tid);
+	int tid = owner_tid(victim);
 	char label[OWNER_LABEL_LEN];
 
 	if (victim->kind == OWNER_PROCESS || !tid)
@@ -325,6 +334,15 @@ bool out_of_memory(struct oom_control *oc)
 	return oom_kill_someone(oc);
 }
 
+void oom_wait_tick(void)
+{
+	unsigned long stalled;
+
+	psi_memstall_enter(&stalled);
+	os_sleep_ms(1);
+	psi_memstall_leave(&stalled);
+}
+
 bool mem_cgroup_out_of_memory(struct owner *owner, gfp_t gfp, unsigned int order)
 {
 	struct oom_control oc = { .memcg = owner, .gfp_mask = gfp, .order = order };
@@ -342,7 +360,7 @@ bool mem_cgroup_out_of_memory(struct owner *owner, gfp_t gfp, unsigned int order
 	}
 	current->oom_step = false;
 	if (ret)
-		os_sleep_ms(1);
+		oom_wait_tick();
 	return ret;
 }
 

@@ -48,6 +48,8 @@ bool alloc_may_oom(gfp_t gfp, unsigned int order, bool *had_reserve);
 bool oom_victim_in_time(const struct owner *owner);
 /* Is this thread to end? Then a part of the reserve is its, and it does not wait for anybody. */
 bool tsk_is_oom_victim(void);
+/* Whoever is to end, or at it, does so a tick from now. */
+void oom_wait_tick(void);
 /* This thread makes no OOM step: it is in one, or forks. */
 bool oom_step_closed(void);
 /* A victim has given up something: with the half of what it had it is none any more. Any lock may be held. */
@@ -74,6 +76,8 @@ void dump_decision(const struct oom_control *oc);
 void oom_say(const char *fmt, ...) printf_like(1, 2);
 /* Pages that count against an owner; what exited threads have left counts against the process. */
 unsigned long oom_pages(const struct owner *owner);
+/* Its thread, 0: none. That of a fork's child has another number than before. */
+int owner_tid(const struct owner *owner);
 /* "thread" and the like. */
 const char *owner_kind(const struct owner *owner);
 /* What it is called, that of a thread is what the system calls it; buf has OWNER_LABEL_LEN bytes. */

@@ -53,7 +53,7 @@ const char *owner_label(const struct owner *owner, char *buf)
 	if (owner->kind != OWNER_THREAD)
 		return owner->name;
 	out_init(&o, -1);
-	out_printf(&o, "/proc/self/task/%d/comm", READ_ONCE(owner->tid));
+	out_printf(&o, "/proc/self/task/%d/comm", owner_tid(owner));
 	len = os_read_file(o.buf, buf, OWNER_LABEL_LEN);
 	if (len <= 1)
 		return "thread";
@@ -150,7 +150,7 @@ static void print_owners_table(struct out *o)
 		const struct owner *owner = table.rows[i].owner;
 
 		out_flush(o);
-		out_printf(o, "buddymalloc: [%7d] %-7s %6u %8lu %8lu %8lu %13d %s\n", READ_ONCE(owner->tid),
+		out_printf(o, "buddymalloc: [%7d] %-7s %6u %8lu %8lu %8lu %13d %s\n", owner_tid(owner),
 			   owner_kind(owner), READ_ONCE(owner->inside), table.rows[i].pages, READ_ONCE(owner->limit),
 			   owner->min, owner->score_adj, owner_label(owner, label));
 	}
@@ -193,7 +193,7 @@ static void print_decision(struct out *o, const void *arg)
 		out_printf(o, ",limit=%s", line.name);
 	if (oc->chosen)
 		out_printf(o, ",kind=%s,owner=%s,tid=%d", owner_kind(oc->chosen),
-			   owner_label(oc->chosen, label), READ_ONCE(oc->chosen->tid));
+			   owner_label(oc->chosen, label), owner_tid(oc->chosen));
 	out_printf(o, "\n");
 }
 

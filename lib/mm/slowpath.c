@@ -253,14 +253,8 @@ static struct page *alloc_pages_may_oom(struct slowpath *s)
 		s->did_some_progress = 1; /* somebody else is at it */
 	}
 	current->oom_step = false;
-	/* Whoever is to end does so a tick from now. */
-	if (!page && s->did_some_progress) {
-		unsigned long stalled;
-
-		psi_memstall_enter(&stalled);
-		os_sleep_ms(1);
-		psi_memstall_leave(&stalled);
-	}
+	if (!page && s->did_some_progress)
+		oom_wait_tick();
 	return page;
 }
 

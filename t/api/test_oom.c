@@ -515,6 +515,66 @@ static void forked_child(void)
 	check(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 7);
 }
 
+/* The same where there was one thread: its owner is the parent's, but for its number. */
+static void forked_single(void)
+{
+	int status = -1;
+	pid_t child;
+
+	check(eat(&all, 20, 500));
+	fflush(NULL);
+	child = fork();
+	if (child == 0) {
+		dprintf(2, "child %d\n", (int)getpid());
+		leak_small();
+		_exit(8);
+	}
+	check(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	drop(&all);
+	check(eat(&all, 20, 500));
+}
+
+static void test_forked_single(void)
+{
+	int status = run(forked_single);
+	char *child = strstr(said, "child "), want[64];
+
+	snprintf(want, sizeof(want), "aborting owner test_oom (thread %d) ", child ? atoi(child + 6) : 0);
+	if (!ok(status == 0 && strstr(said, want), "the child of a process of one thread"))
+		tell(status);
+}
+
+/*
+ * What exited threads have left is the process's, whose end is that of the thread that asks.
+ */
+static void *eat_and_end(void *arg)
+{
+	check(eat(arg, 18, 500));
+	return NULL;
+}
+
+static void exited_thread(void)
+{
+	static struct chain left;
+	pthread_t thread;
+
+	check(!pthread_create(&thread, NULL, eat_and_end, &left) && !pthread_join(thread, NULL));
+	eat(&all, 14, 500);
+}
+
+/* Failures on purpose are no end of memory. */
+static void injected(void)
+{
+	int i, failed = 0;
+
+	set("fail_page_alloc.probability", "100");
+	set("fail_page_alloc.times", "-1");
+	for (i = 0; i < 100; i++)
+		failed += !add(&all, 5000);
+	set("fail_page_alloc.probability", "0");
+	check(failed && eat(&all, 10, 500));
+}
+
 static int shrinks;
 
 static unsigned long count_cache(void *arg, struct bm_shrink_control *sc)
@@ -749,6 +809,9 @@ int main(void)
 	case_exits("a callback that forks", callback_forks, 1);
 	case_exits("a callback that destroys its owner", callback_destroys, 1);
 	case_exits("the child of a victim starts afresh", forked_child, 2);
+	test_forked_single();
+	case_aborts("what exited threads left is the process's", exited_thread, "aborting owner process");
+	case_exits("failures on purpose end nobody", injected, 0);
 	case_exits("a shrinker that leaks", in_shrinker, 1);
 	case_exits("NOFAIL has its memory when the victim has ended", nofail, 1);
 	case_exits("many threads at once: one report, one victim", many_ask, 1);

@@ -256,6 +256,46 @@ static void thread_gone(void)
 	must(oom() && signals == 1 && parties[0].calls == 1, "it has just ended: the next one");
 }
 
+static struct owner *own;
+
+/* It ends while it is waited for; what it has left is the process's. */
+static void thread_ends(void)
+{
+	struct owner *o;
+
+	start();
+	o = thread_owner(4711, 3000);
+	create(0, 2000, true);
+	must(oom() && signals == 1);
+	__atomic_or_fetch(&o->state, OWNER_EXITED, __ATOMIC_RELAXED);
+	o->usage = 1000;
+	must(oom() && signals == 1 && parties[0].calls == 1 && !(o->state & OWNER_VICTIM));
+}
+
+/* Its signal finds a thread inside of an owner. */
+static void victim_inside(void)
+{
+	struct owner *named;
+
+	start();
+	named = create(0, 10, true)->owner;
+	own = current_owner();
+	own->state |= OWNER_VICTIM;
+	own->oom.since = os_clock_ms();
+	current->inside = current->charged = named;
+	must(current_owner() == named && tsk_is_oom_victim());
+	own->oom.since -= tunables.oom_wait_ms;
+	must(!tsk_is_oom_victim());
+	named->state |= OWNER_VICTIM;
+	named->oom.since = os_clock_ms();
+	must(tsk_is_oom_victim());
+	/* Half of what it had is enough, and is seen when it is given back. */
+	named->oom.pages = 20;
+	owner_give_back(named, 1);
+	must(!tsk_is_oom_victim());
+	current->inside = current->charged = NULL;
+}
+
 static void signal_in_vain(void)
 {
 	struct owner *o;
@@ -266,8 +306,6 @@ static void signal_in_vain(void)
 	o->oom.since -= tunables.oom_wait_ms;
 	oom();
 }
-
-static struct owner *own;
 
 static void is_victim(void)
 {
@@ -445,6 +483,8 @@ int main(void)
 	run_case_says("nobody can be ended: the request fails", nobody, "no owner that could be aborted");
 	run_case_says("SIGABRT to the thread", to_thread, "(thread 4711)");
 	run_case_says("a thread that has just ended is no victim", thread_gone, "aborting owner party-0");
+	run_case_says("nor is one that ends meanwhile", thread_ends, "aborting owner party-0");
+	run_case("a victim inside of another owner is one", victim_inside);
 	run_case_aborts("a signal that does nothing: the end of the process", signal_in_vain, "SIGABRT has not ended");
 	run_case_says("SIGABRT to the thread that asks", to_self, "invoked oom-killer");
 	run_case_aborts("which is not waited for for ever", self_in_vain, "SIGABRT has not ended");
