@@ -191,18 +191,18 @@ static long high_marks(void)
 /*
  * Of a limit, and so much of what it counts free: as long as that leaves plenty to others, it is the heap's own affair
  * how much it keeps. Then only the high mark stays; and what is missed again and again, for a steady state shall not
- * make system calls, but no more than is left to the others.
+ * make system calls: but the others have the headroom, and of more than plenty half.
  */
 static long keep_of(enum limit_kind kind, long free, long usual, long slack)
 {
-	long limit = (long)READ_ONCE(budget.limit[kind]), all = limit - used(kind) + free, keep;
+	long limit = (long)READ_ONCE(budget.limit[kind]), all = limit - used(kind) + free, plenty, others;
 
 	/* It counts nothing but the heap: what is free is in nobody's way. */
 	if (kind == LIMIT_CONF)
 		return min_long(usual, all);
-	keep = all - min_long(limit / PLENTY_SHARE, PLENTY_MAX);
-	keep = max_long(keep, high_marks() + min_long(slack, all / 2));
-	return min_long(usual, keep);
+	plenty = min_long(limit / PLENTY_SHARE, PLENTY_MAX);
+	others = (long)budget_headroom(kind) + max_long(all - plenty, 0) / 2;
+	return min_long(usual, max_long(all - plenty, high_marks() + min_long(slack, all - others)));
 }
 
 size_t budget_keep(size_t usual, size_t slack)

@@ -13,8 +13,8 @@
 #include "mm/page_alloc.h"
 #include "mm/page_owner.h"
 
-/* From free blocks that lie side by side: only where nothing else would be asked, neither marks nor policies, and
- * nothing is to fail. */
+/* From free blocks that lie side by side: only where nothing else would be asked, the low mark is kept, and nothing is to
+ * fail. */
 static struct page *alloc_side_by_side(gfp_t gfp, unsigned long nr)
 {
 	struct zone *zone = &NODE_DATA(numa_node_id())->node_zones[gfp_zone(gfp)];
@@ -23,7 +23,10 @@ static struct page *alloc_side_by_side(gfp_t gfp, unsigned long nr)
 	if (unlikely(READ_ONCE(fail_page_alloc_enabled)) ||
 	    unlikely(current->flags & PF_MEMALLOC_PIN && gfp & GFP_MOVABLE))
 		return NULL;
-	if (zone->idx == ZONE_DMA32 || READ_ONCE(min_free_kbytes) || page_debug || topology.nr_nodes > 1)
+	if (zone->idx == ZONE_DMA32 || page_debug || topology.nr_nodes > 1)
+		return NULL;
+	if (unlikely(READ_ONCE(min_free_kbytes)) &&
+	    !zone_watermark_ok(zone, 0, wmark_pages(zone, ALLOC_WMARK_LOW) + nr, gfp_zone(gfp), ALLOC_WMARK_LOW))
 		return NULL;
 	mutex_lock(&zone->lock);
 	page = rmqueue_exact(zone, nr, gfp_migratetype(gfp));
