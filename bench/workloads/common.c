@@ -59,6 +59,11 @@ long wl_peak_kb(void)
 	return status_kb("VmHWM:");
 }
 
+long wl_peak_vm_kb(void)
+{
+	return status_kb("VmPeak:");
+}
+
 void wl_sleep(double seconds)
 {
 	struct timespec ts = { .tv_sec = (time_t)seconds };

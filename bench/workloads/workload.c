@@ -127,6 +127,7 @@ int main(int argc, char **argv)
 	}
 	printf("workload=%s ops=%llu checksum=%016llx elapsed_s=%.6f cpu_s=%.6f ", wl->name,
 	       (unsigned long long)result.ops, (unsigned long long)result.sum, elapsed, cpu);
-	printf("peak_kb=%ld rss_idle_kb=%ld malloc=%s\n", peak, result.rss_idle_kb, malloc_object());
+	printf("peak_kb=%ld peak_vm_kb=%ld rss_idle_kb=%ld malloc=%s\n", peak, wl_peak_vm_kb(), result.rss_idle_kb,
+	       malloc_object());
 	return 0;
 }

@@ -45,6 +45,7 @@ uint64_t wl_scaled(const struct wl_params *params, uint64_t n);
 /* Resident set: now, and the most there was. */
 long wl_rss_kb(void);
 long wl_peak_kb(void);
+long wl_peak_vm_kb(void);
 
 void wl_sleep(double seconds);
 

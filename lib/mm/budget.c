@@ -25,6 +25,7 @@
 /* There is plenty while this share of a limit is left, or so much. */
 #define PLENTY_SHARE 8
 #define PLENTY_MAX (128L << 20)
+#define OTHERS_SHARE 6
 
 /* What is more is no limit, and no sum of a few limits overflows. */
 #define LIMIT_MAX (1UL << 60)
@@ -191,7 +192,7 @@ static long high_marks(void)
 /*
  * Of a limit, and so much of what it counts free: as long as that leaves plenty to others, it is the heap's own affair
  * how much it keeps. Then only the high mark stays; and what is missed again and again, for a steady state shall not
- * make system calls: but the others have the headroom, and of more than plenty half.
+ * make system calls: but the others have the headroom, and their share of what is not in use.
  */
 static long keep_of(enum limit_kind kind, long free, long usual, long slack)
 {
@@ -201,7 +202,7 @@ static long keep_of(enum limit_kind kind, long free, long usual, long slack)
 	if (kind == LIMIT_CONF)
 		return min_long(usual, all);
 	plenty = min_long(limit / PLENTY_SHARE, PLENTY_MAX);
-	others = (long)budget_headroom(kind) + max_long(all - plenty, 0) / 2;
+	others = max_long((long)budget_headroom(kind), all / OTHERS_SHARE);
 	return min_long(usual, max_long(all - plenty, high_marks() + min_long(slack, all - others)));
 }
 

@@ -96,7 +96,7 @@ static void exact_side_by_side(void)
 	free_pages_exact(page, 7);
 	/* As a larger order: aligned like it. */
 	must(!alloc_pages_exact(QUIET, 7, 3));
-	/* Not against the marks, which it does not ask. */
+	/* Not against the low mark. */
 	min_free_kbytes = 4;
 	must(!alloc_pages_exact(QUIET, 7, 0));
 }
