@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # examples/queryserver.c: a query that asks for too much is answered so, the others get their answers, the server lives
-# on; whether the system limits the process, the configuration the heap, or the server each query. Without the abort
+# on; whether the system limits the process, in either way, the configuration the heap, or the server each query. Without the abort
 # callback it does not.
 
 . "${top_srcdir:-.}/t/preload/preload.sh"
@@ -34,13 +34,14 @@ found() {
 	sed -n "s/^$1: //p" found
 }
 
-# data_limit COMMAND…: with 64 MiB of data
-cat >data_limit <<'SH'
+# limited OPTION KIB COMMAND…
+cat >limited <<'SH'
 #!/bin/sh
-ulimit -d 65536 || exit 77
+ulimit "$1" "$2" || exit 77
+shift 2
 exec "$@"
 SH
-chmod +x data_limit
+chmod +x limited
 
 # outlives WHAT COMMAND…
 outlives() {
@@ -66,7 +67,7 @@ reported() {
 	ok $? "$what: the cache was shrunk before" || diag <found
 }
 
-outlives "ulimit -d" ./data_limit "$server" -t 8
+outlives "ulimit -d" ./limited -d 65536 "$server" -t 8
 reported
 
 # The report in doc/pressure.md is one of that kind: each of its lines begins as one of these, up to the first figure.
@@ -78,6 +79,8 @@ done <begins
 [ "$(wc -l <begins)" -ge 12 ] && [ ! -s missing ]
 ok $? "the report in doc/pressure.md is as this one" || diag <missing
 
+outlives "ulimit -v" ./limited -v 98304 "$server" -t 8
+reported
 conf=limit:48m
 outlives "limit:48m" "$server" -t 8
 reported
