@@ -19,6 +19,7 @@
 #include "mm/shrinker.h"
 #include "mm/vmscan.h"
 #include "os/os.h"
+#include "slab/owner_cache.h"
 #include "slab/run.h"
 #include "slab/slab.h"
 
@@ -130,16 +131,17 @@ bool heap_watched;
 static void *alloc_for(struct owner *o, size_t size, size_t align, bool *zeroed, gfp_t gfp, unsigned long caller)
 {
 	struct effort effort = { 0 };
+	size_t bytes;
 	void *p;
 
 	if (unlikely(size > HEAP_SIZE_MAX))
 		return NULL;
-	p = owned_alloc(o, size, align, zeroed);
+	p = owned_alloc(o, size, align, zeroed, &bytes);
 	/* What others have does not help an owner at its limit. */
 	while (unlikely(!p) && !owner_was_at_limit() && reclaim(size, 0, &effort))
-		p = owned_alloc(o, size, align, zeroed);
+		p = owned_alloc(o, size, align, zeroed, &bytes);
 	if (likely(p))
-		trace_kmalloc(caller, p, size, block_of(p).size, gfp);
+		trace_kmalloc(caller, p, size, bytes, gfp);
 	return p;
 }
 
@@ -147,6 +149,19 @@ static void *alloc_for(struct owner *o, size_t size, size_t align, bool *zeroed,
 static always_inline bool alloc_is_watched(void)
 {
 	return unlikely(READ_ONCE(heap_watched)) && (annotate_listening || current->inside);
+}
+
+/* What most requests inside of a named owner are. */
+static void *alloc_inside(unsigned int class, size_t size, unsigned long caller)
+{
+	struct owner *o = owner_of_request(caller);
+	void *p;
+
+	current->at_limit = false;
+	p = likely(o) ? owner_cache_alloc(o, class) : NULL;
+	if (likely(p))
+		trace_kmalloc(caller, p, size, class_size(class), GFP_MALLOC);
+	return p;
 }
 
 static cold void *alloc_watched(size_t size, size_t align, bool zero, unsigned long caller)
@@ -171,8 +186,14 @@ void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller)
 		return heap_forward->malloc(size);
 	if (unlikely(!heap_init()) || fault_injected(size))
 		return no_memory();
-	if (alloc_is_watched())
-		return alloc_watched(size, 0, false, caller);
+	if (alloc_is_watched()) {
+		if (annotate_listening || class >= FIRST_RUN_CLASS)
+			return alloc_watched(size, 0, false, caller);
+		p = alloc_inside((unsigned int)class, size, caller);
+		if (likely(p))
+			return p;
+		return owner_was_at_limit() ? no_memory() : alloc_watched(size, 0, false, caller);
+	}
 	p = alloc_class((unsigned int)class, size, GFP_MALLOC, caller);
 	return likely(p) ? p : no_memory();
 }

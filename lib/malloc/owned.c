@@ -6,15 +6,9 @@
 
 #include "malloc/heap.h"
 #include "malloc/huge.h"
-#include "malloc/libc_caller.h"
 #include "mm/page_alloc.h"
 #include "slab/owner_cache.h"
 #include "slab/run.h"
-
-struct owner *owner_of_request(unsigned long caller)
-{
-	return caller_in_libc(caller) ? NULL : current->inside;
-}
 
 static void *alloc_object(struct owner *o, unsigned int class)
 {
@@ -26,11 +20,11 @@ static void *alloc_object(struct owner *o, unsigned int class)
 	return p ? p : tcache_alloc_slow(class);
 }
 
-void *owned_alloc(struct owner *o, size_t size, size_t align, bool *zeroed)
+void *owned_alloc(struct owner *o, size_t size, size_t align, bool *zeroed, size_t *bytes)
 {
 	struct owner *saved = owner_assume(o);
 	size_t most = max_ul(size, align);
-	unsigned int class;
+	unsigned int class = NO_CLASS;
 	void *p;
 
 	*zeroed = false;
@@ -47,6 +41,7 @@ void *owned_alloc(struct owner *o, size_t size, size_t align, bool *zeroed)
 		p = huge_alloc(size, align, zeroed);
 	}
 	owner_assume(saved);
+	*bytes = class ? class_size(class) : align_up(size, PAGE_SIZE);
 	return p;
 }
 

@@ -13,6 +13,7 @@
 #ifndef MM_OWNER_H
 #define MM_OWNER_H
 
+#include "base/lock.h"
 #include "base/message.h"
 #include "buddymalloc.h"
 #include "mm/current.h"
@@ -43,7 +44,8 @@ struct owner {
 	int score_adj;
 	int (*abort)(bm_owner_t *owner, void *arg);
 	void *arg;
-	struct owner_cache *cache; /* stays with the place */
+	struct owner_cache *cache; /* this and the lock stay with the place, once it was a named one's */
+	struct mutex *lock;
 	char name[OWNER_NAME_LEN];
 	/* The OOM step's, under its lock (oom.c). */
 	struct {
@@ -156,8 +158,14 @@ void owner_destroy_end(struct owner *o);
  * One that is being moved is waited for. */
 struct page *owner_pop_block(struct owner *o);
 /* Its own lock, for those who keep its slabs. */
-void owner_lock(struct owner *o);
-void owner_unlock(struct owner *o);
+static always_inline void owner_lock(struct owner *o)
+{
+	mutex_lock(o->lock);
+}
+static always_inline void owner_unlock(struct owner *o)
+{
+	mutex_unlock(o->lock);
+}
 /* Called when an owner is at its limit: frees what it does not need, no lock held; pages freed. */
 extern unsigned long (*owner_reclaim)(struct owner *o);
 /* What it has beside slabs: onto its list, and off. No lock held. */

@@ -25,21 +25,6 @@ static struct {
 } locks[NR_OWNER_LOCKS];
 static bool locks_ready; /* not before there is a named owner */
 
-static struct mutex *lock_of(const struct owner *o)
-{
-	return &locks[o->id % NR_OWNER_LOCKS].lock;
-}
-
-void owner_lock(struct owner *o)
-{
-	mutex_lock(lock_of(o));
-}
-
-void owner_unlock(struct owner *o)
-{
-	mutex_unlock(lock_of(o));
-}
-
 static void init_locks(void)
 {
 	unsigned int i;
@@ -69,6 +54,8 @@ struct owner *owner_create(const struct bm_owner_attr *attr, bool (*init)(struct
 		owner_place_put(o);
 		return NULL;
 	}
+	if (!o->lock)
+		smp_store_release(&o->lock, &locks[o->id % NR_OWNER_LOCKS].lock);
 	owner_lock(o);
 	o->generation++;
 	owner_unlock(o);
@@ -89,13 +76,15 @@ bm_owner_t *owner_handle(const struct owner *o)
 	return (bm_owner_t *)((uintptr_t)o->generation << HANDLE_ID_BITS | o->id);
 }
 
-/* The place that a handle names, if ever there was one. */
+/* The place that a handle names, if ever a named owner had it. */
 static struct owner *handle_place(const bm_owner_t *handle)
 {
 	uintptr_t h = (uintptr_t)handle;
 	uint32_t id = h & ((1U << HANDLE_ID_BITS) - 1);
 
-	return id && owner_id_known(id) ? owner_by_id(id) : NULL;
+	struct owner *o = id && owner_id_known(id) ? owner_by_id(id) : NULL;
+
+	return o && smp_load_acquire(&o->lock) ? o : NULL;
 }
 
 /* Its lock is held. */
@@ -110,7 +99,7 @@ struct owner *owner_by_handle(const bm_owner_t *handle)
 	struct owner *o = handle_place(handle);
 	bool valid;
 
-	if (!o || !smp_load_acquire(&locks_ready))
+	if (!o)
 		return NULL;
 	owner_lock(o);
 	valid = handle_valid(handle, o);
@@ -123,7 +112,7 @@ struct owner *owner_enter(const bm_owner_t *handle, int tid)
 	struct owner *o = handle_place(handle);
 	bool valid;
 
-	if (!o || !smp_load_acquire(&locks_ready))
+	if (!o)
 		return NULL;
 	owner_lock(o);
 	valid = handle_valid(handle, o);
@@ -153,7 +142,7 @@ int owner_destroy_begin(const bm_owner_t *handle, struct owner **owner)
 	struct owner *o = handle_place(handle);
 	int err = 0;
 
-	if (!o || !smp_load_acquire(&locks_ready))
+	if (!o)
 		return -EINVAL;
 	owner_lock(o);
 	if (!handle_valid(handle, o))
