@@ -55,7 +55,7 @@ static int range_commit(unsigned long pb, unsigned long nr, int nid)
 }
 
 /* Map want pageblocks at the top of the window, or as few as need if the system will not give more. */
-static int grow_at_top(unsigned long need, unsigned long want, int nid, bool reserve)
+static int grow_at_top(unsigned long need, unsigned long want, int nid, size_t reserve)
 {
 	unsigned long nr = want, top = range_top();
 	int err;
@@ -88,7 +88,7 @@ static unsigned long want_blocks(void)
 	return want;
 }
 
-static bool arena_grow(unsigned long nr, unsigned long align, int nid, bool reserve)
+static bool arena_grow(unsigned long nr, unsigned long align, int nid, size_t reserve)
 {
 	unsigned long want = want_blocks();
 	int tries, err = -ENOMEM;
@@ -164,7 +164,7 @@ static void forget_regret(uint32_t now)
 }
 
 /* May the free range's pageblocks be used? Those that are dirty count already. */
-static bool range_affordable(unsigned long pb, unsigned long nr, bool reserve)
+static bool range_affordable(unsigned long pb, unsigned long nr, size_t reserve)
 {
 	bool mapped = block_at(pb)->flags & PBF_MAPPED;
 	unsigned long i, more = 0;
@@ -177,7 +177,7 @@ static bool range_affordable(unsigned long pb, unsigned long nr, bool reserve)
 }
 
 static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
-				  bool reserve, bool *grown)
+				  size_t reserve, bool *grown)
 {
 	unsigned long pb, start;
 
@@ -220,7 +220,7 @@ static bool is_clean(unsigned long pb, unsigned long nr)
 /* There was nothing to be had: give back what is free elsewhere, and try again. Under a limit no more than is asked for
  * may do, and the limit may have been raised meanwhile. */
 static cold unsigned long alloc_again(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
-				      bool reserve, bool *clean)
+				      size_t reserve, bool *clean)
 {
 	bool all = !READ_ONCE(limits_in_force), grown;
 	unsigned long pb, free;
@@ -242,7 +242,7 @@ static cold unsigned long alloc_again(unsigned long nr, unsigned long align, enu
 }
 
 static unsigned long alloc_range(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
-				 bool reserve, bool *clean)
+				 size_t reserve, bool *clean)
 {
 	unsigned long pb, dirty, slack;
 	bool grown = false;
@@ -271,12 +271,12 @@ static unsigned long alloc_range(unsigned long nr, unsigned long align, enum pag
 
 unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, bool *clean)
 {
-	return alloc_range(nr, align, state, nid, false, clean);
+	return alloc_range(nr, align, state, nid, state == PB_OFFLINE ? nr << PAGEBLOCK_SHIFT : 0, clean);
 }
 
 unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid, bool *clean)
 {
-	return alloc_range(nr, align, PB_OFFLINE, nid, true, clean);
+	return alloc_range(nr, align, PB_OFFLINE, nid, BUDGET_RESERVE, clean);
 }
 
 unsigned long arena_dirty_limit(void)

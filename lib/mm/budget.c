@@ -146,9 +146,10 @@ static long missing_reserve(void)
 	return bytes > 0 ? bytes : 0;
 }
 
-bool budget_may_grow_slow(size_t bytes, bool mapped, bool reserve)
+bool budget_may_grow_slow(size_t bytes, bool mapped, size_t reserve)
 {
-	long keep = reserve ? 0 : missing_reserve();
+	long keep = max_long(missing_reserve() - (long)reserve, 0);
+
 	if (bytes > (size_t)INT64_MAX / 2 || rest(LIMIT_CONF) < (long)bytes + keep)
 		return false;
 	/* What a cgroup counts is touched memory: only that there is some left can be asked. */
@@ -170,7 +171,7 @@ unsigned long budget_growable_pages_slow(bool reserve)
 	bytes = min_long(mapped, touched) + dirty / 2;
 	bytes = bytes > INT64_MAX / 2 ? INT64_MAX : bytes * 2;
 	bytes -= reserve ? 0 : missing_reserve();
-	return bytes > 0 ? (unsigned long)bytes >> PAGE_SHIFT : 0;
+	return bytes > 0 ? align_down((unsigned long)bytes, PAGEBLOCK_SIZE) >> PAGE_SHIFT : 0;
 }
 
 bool budget_counts_mapped(void)

@@ -40,15 +40,17 @@ void budget_refused(void);
 void budget_limit_changed(void);
 
 /*
- * May the heap take so many bytes more? mapped: AS and DATA count them already. reserve: for a request that has a right
- * to what lies below the min mark. Any lock may be held.
+ * May the heap take so many bytes more? mapped: AS and DATA count them already. reserve: how much of what lies below the
+ * min marks the request has a right to, or makes up for, as a zone does by what it grows by. Any lock may be held.
  */
-bool budget_may_grow_slow(size_t bytes, bool mapped, bool reserve);
-static always_inline bool budget_may_grow(size_t bytes, bool mapped, bool reserve)
+#define BUDGET_RESERVE ((size_t)INT64_MAX) /* all of it */
+bool budget_may_grow_slow(size_t bytes, bool mapped, size_t reserve);
+static always_inline bool budget_may_grow(size_t bytes, bool mapped, size_t reserve)
 {
 	return likely(!READ_ONCE(limits_in_force)) || budget_may_grow_slow(bytes, mapped, reserve);
 }
-/* Pages that the zones could yet grow by; with no limit in force none are counted on. */
+/* Pages, in whole pageblocks, that the zones could yet grow by, less what of the reserve they lack if reserve is false;
+ * with no limit in force none are counted on. */
 unsigned long budget_growable_pages_slow(bool reserve);
 static always_inline unsigned long budget_growable_pages(bool reserve)
 {

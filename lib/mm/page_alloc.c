@@ -69,7 +69,9 @@ static bool grow_zone(struct zone *zone, unsigned int order, enum migratetype mt
 	if (zone_pageset_init(zone))
 		return false;
 	if (unlikely(zone->idx == ZONE_DMA32))
-		pb = budget_may_grow(nr << PAGEBLOCK_SHIFT, false, reserve) ? lowmem_alloc(nr, nr, zone->nid, &clean) : 0;
+		pb = budget_may_grow(nr << PAGEBLOCK_SHIFT, false, reserve ? BUDGET_RESERVE : nr << PAGEBLOCK_SHIFT) ?
+			     lowmem_alloc(nr, nr, zone->nid, &clean) :
+			     0;
 	else if (unlikely(reserve))
 		pb = arena_alloc_reserve(nr, nr, zone->nid, &clean);
 	else

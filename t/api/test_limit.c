@@ -103,6 +103,9 @@ static void test_key(void)
 	nr = fill(4096);
 	want(nr > 32 * MIB / 4096 && nr <= 64 * MIB / 4096, "%zu blocks of 4096 in 64 MiB", nr);
 	set_limit("16m");
+	/* Zones may have a little left of what was kept for those who cannot wait. */
+	for (more = nr; nr < more + MIB / 4096 && (block[nr] = malloc(4096)); nr++)
+		pattern_fill(block[nr], 4096);
 	want_refused(malloc(4096), "malloc below what is in use");
 	want_refused(malloc(3 * MIB), "malloc below what is in use");
 	set_limit("128m");

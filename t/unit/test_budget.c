@@ -82,7 +82,7 @@ static void none(void)
 
 	start();
 	must(budget_total() == 0 && budget_binding() == NR_LIMITS && !budget_line(LIMIT_CONF, &line));
-	must(budget_may_grow(FAR, false, false) && budget_growable_pages(true) == 0);
+	must(budget_may_grow(FAR, false, 0) && budget_growable_pages(true) == 0);
 	must(grow_huge(100, &pb) && !min_free_kbytes && !owner_accounting);
 	arena_free(pb, 100, true);
 	must(arena_stats.mapped >= 100 && fake_os_calls(FAKE_MUNMAP) == 0, "nothing is unmapped");
