@@ -10,6 +10,7 @@
 #include "malloc/block.h"
 #include "malloc/heap.h"
 #include "malloc/huge.h"
+#include "mm/owner.h"
 #include "slab/run.h"
 #include "slab/slab.h"
 
@@ -24,7 +25,7 @@ struct header {
 };
 BUILD_BUG_ON(sizeof(struct header) != REDZONE);
 
-static void *take(size_t total)
+static void *take_own(size_t total)
 {
 	struct object *obj;
 	bool zeroed;
@@ -35,6 +36,17 @@ static void *take(size_t total)
 	base = total <= RUN_SIZE_MAX ? run_alloc(size_to_class(total), 0, &zeroed) : huge_alloc(total, 0, &zeroed);
 	if (base)
 		annotate_noaccess(base, block_of(base).size);
+	return base;
+}
+
+/* For the thread, whatever it is inside of: an owner that is destroyed could not tell memcheck which blocks go with it.
+ */
+static void *take(size_t total)
+{
+	struct owner *saved = owner_assume(NULL);
+	void *base = take_own(total);
+
+	owner_assume(saved);
 	return base;
 }
 
