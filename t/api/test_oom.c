@@ -562,6 +562,13 @@ static void exited_thread(void)
 	eat(&all, 14, 500);
 }
 
+static void exited_thread_handler(void)
+{
+	signal(SIGABRT, on_abort_leak);
+	exited_thread();
+	check(!"reached");
+}
+
 /* Failures on purpose are no end of memory. */
 static void injected(void)
 {
@@ -811,6 +818,7 @@ int main(void)
 	case_exits("the child of a victim starts afresh", forked_child, 2);
 	test_forked_single();
 	case_aborts("what exited threads left is the process's", exited_thread, "aborting owner process");
+	case_exits("and a handler there has memory from the reserve, too", exited_thread_handler, 1);
 	case_exits("failures on purpose end nobody", injected, 0);
 	case_exits("a shrinker that leaks", in_shrinker, 1);
 	case_exits("NOFAIL has its memory when the victim has ended", nofail, 1);
