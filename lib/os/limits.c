@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Limits and usage from procfs and the cgroup file systems.
+ * Limits from procfs and the cgroup file systems: what every process looks for at its start.
  */
 #include "os/limits.h"
 
 #include <string.h>
 
 #include "base/bits.h"
-#include "base/span.h"
 #include "os/os.h"
 #include "os/path.h"
 #include "os/topology.h"
@@ -36,31 +35,6 @@ static bool read_number(struct path *dir, const char *name, unsigned long *n)
 	}
 	/* More digits are more than there are numbers. */
 	return p > text && p < text + 20 && (!*p || *p == '\n');
-}
-
-bool os_process_size(unsigned long *as, unsigned long *data)
-{
-	struct path path = { .len = 0 };
-	unsigned long field[6];
-	char text[128];
-	struct span s = { .p = text };
-	unsigned int i;
-	long ret;
-
-	path_add(&path, proc_root);
-	path_add(&path, "/self/statm");
-	ret = os_read_file(path.text, text, sizeof(text));
-	if (ret <= 0)
-		return false;
-	/* size resident shared text lib data */
-	for (s.len = (size_t)ret, i = 0; i < ARRAY_SIZE(field); i++) {
-		s = span_trim(s);
-		if (!span_number(&s, &field[i]))
-			return false;
-	}
-	*as = field[0] * os_page_size();
-	*data = field[5] * os_page_size();
-	return true;
 }
 
 /*
@@ -170,49 +144,6 @@ static const struct cgroup_files v2_files = {
 	"active_file",
 };
 
-struct stat_lines {
-	const struct cgroup_files *files;
-	char line[64]; /* those that are longer are none that is looked for */
-	size_t len;
-	unsigned long cache;
-};
-
-static void take_stat_line(struct stat_lines *stat)
-{
-	struct span s = { stat->line, stat->len }, name = span_cut(&s, ' ', ' ');
-	unsigned long n;
-
-	if ((span_is(name, stat->files->inactive, strlen(stat->files->inactive)) ||
-	     span_is(name, stat->files->active, strlen(stat->files->active))) &&
-	    span_number(&s, &n))
-		stat->cache += n;
-	stat->len = 0;
-}
-
-static bool take_stat_chunk(void *arg, const char *chunk, size_t len)
-{
-	struct stat_lines *stat = arg;
-
-	for (; len; len--, chunk++) {
-		if (*chunk == '\n')
-			take_stat_line(stat);
-		else if (stat->len < sizeof(stat->line))
-			stat->line[stat->len++] = *chunk;
-	}
-	return true;
-}
-
-static unsigned long read_file_cache(struct path *dir, const struct cgroup_files *files)
-{
-	struct stat_lines stat = { .files = files };
-	size_t len = dir->len;
-
-	path_add(dir, "/memory.stat");
-	os_read_chunks(dir->text, take_stat_chunk, &stat);
-	path_cut(dir, len);
-	return stat.cache;
-}
-
 /* One level. It has files of that kind: true. */
 static bool look_at(struct path *dir, const struct cgroup_files *files, struct cgroup_memory *least)
 {
@@ -224,7 +155,7 @@ static bool look_at(struct path *dir, const struct cgroup_files *files, struct c
 		return true;
 	/* The file is slow to read: not where there is plenty without it. */
 	if (cg.used > cg.limit / 4 * 3)
-		cg.used -= min_ul(read_file_cache(dir, files), cg.used);
+		cg.used -= min_ul(os_file_cache(dir, files->inactive, files->active), cg.used);
 	if (least->limit == NO_LIMIT || (long)(cg.limit - cg.used) < (long)(least->limit - least->used))
 		*least = cg;
 	return true;

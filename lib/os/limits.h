@@ -25,6 +25,10 @@ struct cgroup_memory {
 };
 bool os_cgroup_memory(struct cgroup_memory *cg);
 
+/* The cache of files in memory.stat of that directory: two of its lines. */
+struct path;
+unsigned long os_file_cache(struct path *dir, const char *inactive, const char *active);
+
 /* Is there any of these limits? */
 bool os_memory_is_limited(void);
 
