@@ -12,7 +12,8 @@
 
 unsigned long min_free_kbytes;
 static unsigned long user_min_free_kbytes = ~0UL; /* what was asked for; ~0: nothing */
-unsigned long watermark_scale_factor = 10;    /* in 1/10000 of the zone: from one mark to the next */
+#define WATERMARK_SCALE_DEFAULT 10
+unsigned long watermark_scale_factor = WATERMARK_SCALE_DEFAULT; /* in 1/10000 of the zone: from one mark to the next */
 unsigned long watermark_boost_factor = 15000; /* in 1/10000 of the high mark */
 unsigned long sysctl_lowmem_reserve_ratio[MAX_NR_ZONES] = { [ZONE_DMA32] = 256, [ZONE_NORMAL] = 32, [ZONE_MOVABLE] = 0 };
 
@@ -119,7 +120,9 @@ static void setup_zone_wmarks(struct zone *zone, unsigned long pages_min, unsign
 	/* The whole machine is what the budget allows, not what of it the zones have so far. */
 	step = share(max_ul(all_pages, total), managed, all_pages) * READ_ONCE(watermark_scale_factor) / 10000;
 	step = pages_min ? max_ul(min / 4, step) : 0;
-	if (total && READ_ONCE(user_min_free_kbytes) == ~0UL) {
+	/* Who sets one of these two knows what is to be kept. */
+	if (total && READ_ONCE(user_min_free_kbytes) == ~0UL &&
+	    READ_ONCE(watermark_scale_factor) == WATERMARK_SCALE_DEFAULT) {
 		max = share(budget_max_high() >> PAGE_SHIFT, managed, all_pages);
 		step = min_ul(step, max > min ? (max - min) / 2 : 0);
 	}

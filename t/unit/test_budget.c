@@ -152,6 +152,10 @@ static void marks(void)
 	}
 	must(grow_huge(1000, &pb), "no mark is in the way of it");
 	must(zone_watermark_ok(zone, 9, zone->watermark[WMARK_HIGH], ZONE_NORMAL, 0));
+	watermark_scale_factor = 1000;
+	setup_per_zone_wmarks();
+	must(zone->watermark[WMARK_HIGH] << PAGE_SHIFT >= tunables.limit / 5, "what the user has set is done");
+	watermark_scale_factor = 10;
 	min_free_kbytes = 400;
 	min_free_kbytes_sysctl_handler();
 	tunables.limit = 128 * MIB;
