@@ -59,7 +59,7 @@ static cold void *new_slow(size_t size, size_t align, bool nothrow, unsigned lon
 
 static always_inline void *new_plain(size_t size, bool nothrow)
 {
-	void *p = heap_malloc(size);
+	void *p = heap_new(size);
 
 	return likely(p) ? p : new_slow(size, MALLOC_ALIGN, nothrow, RET_IP_COLD);
 }

@@ -213,6 +213,31 @@ static noinline void *heap_malloc_huge(size_t size, unsigned long caller)
 	return likely(p) ? p : no_memory();
 }
 
+void *heap_new_slow(size_t size, unsigned long class, unsigned long caller)
+{
+	void *p;
+
+	current->by_new = true;
+	p = size > RUN_SIZE_MAX ? heap_malloc_huge(size, caller) : heap_malloc_slow(size, class, caller);
+	current->by_new = false;
+	return p;
+}
+
+void *heap_new_large(size_t size, unsigned long caller)
+{
+	unsigned int class;
+	void *p;
+
+	if (unlikely(size > RUN_SIZE_MAX))
+		return heap_new_slow(size, NO_CLASS, caller);
+	class = size_to_class_computed(size);
+	p = tcache_alloc(class);
+	if (unlikely(!p))
+		return heap_new_slow(size, class, caller);
+	trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
+	return p;
+}
+
 void *heap_malloc_large(size_t size, unsigned long caller)
 {
 	unsigned int class;

@@ -41,7 +41,25 @@ static always_inline void *heap_malloc(size_t size)
 	}
 	return heap_malloc_slow(size, class, RET_IP_COLD);
 }
-/* The same, out of line, for another caller. */
+/* The same for operator new, so that a named owner can tell what the C++ runtime asks of malloc itself. */
+void *heap_new_slow(size_t size, unsigned long class, unsigned long caller);
+void *heap_new_large(size_t size, unsigned long caller);
+static always_inline void *heap_new(size_t size)
+{
+	unsigned long class;
+	void *p;
+
+	if (unlikely(size > TABLE_SIZE_MAX))
+		return heap_new_large(size, RET_IP_COLD);
+	class = size_to_class_small(size);
+	p = tcache_alloc(class);
+	if (likely(p)) {
+		trace_kmalloc(RET_IP, p, size, size_classes.size[class], GFP_MALLOC);
+		return p;
+	}
+	return heap_new_slow(size, class, RET_IP_COLD);
+}
+/* malloc, out of line, for another caller. */
 void *heap_malloc_track_caller(size_t size, unsigned long caller);
 
 static always_inline void heap_free_track_caller(void *addr, unsigned long caller)

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/bits.h"
-#include "base/lock.h"
+#include "mm/current.h"
 
 #define NR_RUNTIME_RANGES 32
 
@@ -19,23 +19,27 @@ struct address_range libc_range, program_range;
 
 /* What belongs to libc, but is not libc.so. Filled while nobody reads, or by one thread at a time: an entry that is there
  * stays. */
-static struct address_range runtime[NR_RUNTIME_RANGES];
+static struct runtime {
+	struct address_range range;
+	bool cxx; /* of C++ */
+} runtime[NR_RUNTIME_RANGES];
 static unsigned int nr_runtime;
 
 extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
 
+static const char *const libc_names[] = { "libc.so.",	"ld-linux",  "ld64.so.", "ld.so.",    "libc-2.",
+					  "ld-2.",	"libpthread", "libdl.so", "libdl-",   "libresolv",
+					  "libnss_",	"librt.so",   "libanl.so", "libnsl.so", NULL };
+static const char *const cxx_names[] = { "libstdc++.so", "libgcc_s.so", "libc++abi.so", "libc++.so", NULL };
+
 /* Its name, without what stands before the last slash, begins with one of these. */
-static bool is_runtime(const char *name)
+static bool is_one_of(const char *name, const char *const *names)
 {
-	static const char *const prefixes[] = { "libc.so.",	"ld-linux",	"ld64.so.", "ld.so.", "libc-2.", "ld-2.",
-						"libpthread.so", "libpthread-", "libdl.so", "libdl-", "libresolv", "libnss_",
-						"librt.so",	"libanl.so",	"libnsl.so" };
 	const char *base = strrchr(name, '/');
-	unsigned int i;
 
 	base = base ? base + 1 : name;
-	for (i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (!strncmp(base, prefixes[i], strlen(prefixes[i])))
+	for (; *names; names++)
+		if (!strncmp(base, *names, strlen(*names)))
 			return true;
 	return false;
 }
@@ -56,22 +60,23 @@ static struct address_range object_range(const struct dl_phdr_info *info)
 	return (struct address_range){ start, end > start ? end - start : 0 };
 }
 
-static void add_runtime(struct address_range range)
+static void add_runtime(struct address_range range, bool cxx)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr_runtime; i++)
-		if (runtime[i].start == range.start && runtime[i].len == range.len)
+		if (runtime[i].range.start == range.start && runtime[i].range.len == range.len)
 			return;
 	if (nr_runtime == NR_RUNTIME_RANGES)
 		return;
-	runtime[nr_runtime] = range;
+	runtime[nr_runtime] = (struct runtime){ range, cxx };
 	smp_store_release(&nr_runtime, nr_runtime + 1);
 }
 
 /* The program comes first, and has no name. The loader's lock is held. */
 static int look_at_object(struct dl_phdr_info *info, size_t size, void *first)
 {
+	static const char *const libc_so[] = { "libc.so.6", NULL };
 	struct address_range range = object_range(info);
 
 	(void)size;
@@ -79,11 +84,13 @@ static int look_at_object(struct dl_phdr_info *info, size_t size, void *first)
 		program_range.start = range.start;
 		WRITE_ONCE(program_range.len, range.len);
 		*(bool *)first = false;
-	} else if (!strncmp(info->dlpi_name + strlen(info->dlpi_name) - min_ul(strlen(info->dlpi_name), 9), "libc.so.6", 9)) {
+	} else if (is_one_of(info->dlpi_name, libc_so)) {
 		libc_range.start = range.start;
 		WRITE_ONCE(libc_range.len, range.len);
-	} else if (is_runtime(info->dlpi_name)) {
-		add_runtime(range);
+	} else if (is_one_of(info->dlpi_name, libc_names)) {
+		add_runtime(range, false);
+	} else if (is_one_of(info->dlpi_name, cxx_names)) {
+		add_runtime(range, true);
 	}
 	return 0;
 }
@@ -103,10 +110,13 @@ noinline bool caller_in_libc_slow(uintptr_t caller)
 {
 	unsigned int i, nr = smp_load_acquire(&nr_runtime);
 	struct dl_find_object found;
+	const char *name;
 
 	for (i = 0; i < nr; i++)
-		if (caller - runtime[i].start < runtime[i].len)
-			return true;
-	return _dl_find_object && !_dl_find_object((void *)caller, &found) && found.dlfo_link_map->l_name &&
-	       is_runtime(found.dlfo_link_map->l_name);
+		if (caller - runtime[i].range.start < runtime[i].range.len)
+			return !runtime[i].cxx || !current->by_new;
+	if (!_dl_find_object || _dl_find_object((void *)caller, &found) || !found.dlfo_link_map->l_name)
+		return false;
+	name = found.dlfo_link_map->l_name;
+	return is_one_of(name, libc_names) || (!current->by_new && is_one_of(name, cxx_names));
 }

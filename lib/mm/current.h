@@ -42,6 +42,7 @@ struct task {
 	uint64_t oom_victim_until;	/* ms: it is to end, and may use the reserve until then */
 	struct owner *inside;	 /* the named one it has entered; NULL: none */
 	struct owner *charged;	 /* that, but for requests that are another's: mm/owner.h */
+	bool by_new;		 /* it is in operator new */
 	bool at_limit;		 /* its owner could not pay for the last request */
 	struct mempolicy policy; /* this thread's own; nobody else looks */
 };

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Through whatever name a request comes, it is the one that asks who decides: the program, whose blocks are the named
-// owner's, or libc, here bsearch, which is made to call an allocator as if to compare.
+// owner's, or libc, here bsearch, which is made to call an allocator as if to compare. An exception outlives the owner in
+// which it was thrown.
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <new>
+#include <string>
 
 #include "buddymalloc.h"
 
@@ -43,6 +46,67 @@ static void charged(const char *name, const void *p)
 	last = now;
 }
 
+// A request that ends its owner while its exception is on the way.
+struct scope {
+	bm_owner_t *mine;
+
+	scope()
+	{
+		struct bm_owner_attr attr = {};
+
+		attr.name = "scope";
+		mine = bm_owner_create(&attr);
+		bm_owner_enter(mine);
+	}
+	~scope()
+	{
+		bm_owner_enter(nullptr);
+		failed |= bm_owner_destroy(mine) != 0;
+	}
+};
+
+struct problem {
+	int number[50];
+};
+
+static void request(int number)
+{
+	scope s;
+	problem p;
+	std::string text(static_cast<size_t>(number) * 100, 'x');
+	size_t before = bm_owner_usage(s.mine);
+
+	text += text; // by the runtime's own code, but the program's
+	text += text;
+	if (!before || bm_owner_usage(s.mine) <= before) {
+		std::printf("a string is not charged: %zu, %zu\n", before, bm_owner_usage(s.mine));
+		failed = 1;
+	}
+	for (int &n : p.number)
+		n = number;
+	throw p;
+}
+
+static void exceptions()
+{
+	for (int i = 40; i < 400; i++) {
+		void *others[50];
+
+		try {
+			request(i);
+		} catch (const problem &p) {
+			for (void *&other : others)
+				std::memset(other = std::malloc(sizeof(problem) + 128), 0xaa, sizeof(problem) + 128);
+			for (int n : p.number)
+				failed |= n != i;
+			for (void *other : others)
+				std::free(other);
+		}
+	}
+	if (failed)
+		std::puts("an exception did not outlive its owner");
+}
+
 int main()
 {
 	struct bm_owner_attr attr = {};
@@ -71,6 +135,7 @@ int main()
 	charged("malloc of a huge block", malloc(5000000));
 	bm_owner_enter(nullptr);
 	failed |= bm_owner_destroy(owner) != 0;
+	exceptions();
 	std::puts(failed ? "wrong" : "right");
 	return failed;
 }

@@ -109,6 +109,8 @@ int main(int argc, char **argv)
 		lib = dlopen("libm.so.6", RTLD_NOW);
 	nothing_charged("dlopen");
 	expect(lib, "dlopen");
+	expect(dlopen("libstdc++.so.6", RTLD_NOW) != NULL, "dlopen of a C++ runtime");
+	nothing_charged("dlopen of a C++ runtime");
 	version = lib ? (char *(*)(void))dlsym(lib, "zlibVersion") : NULL;
 	dlsym(RTLD_DEFAULT, "no_such_symbol");
 	expect(dlerror() != NULL, "dlerror");
