@@ -333,7 +333,7 @@ static void serve_query(const char *line, char *text)
 	};
 	bm_owner_t *owner = bm_owner_create(&attr), *before;
 	bool finished = false;
-	size_t usage;
+	size_t usage; /* before it is freed: all that the query ever took */
 
 	if (owner) {
 		before = bm_owner_enter(owner);
@@ -341,7 +341,8 @@ static void serve_query(const char *line, char *text)
 		bm_owner_enter(before);
 	}
 	usage = bm_owner_usage(owner);
-	/* Every block that the query still has is freed here. Nobody may be inside any more, or this is -EBUSY. */
+	/* Every block that the query still has is freed here, and from here on cancel() is not called. -EBUSY would
+	 * mean that a thread is inside. */
 	if (owner && bm_owner_destroy(owner))
 		abort();
 
