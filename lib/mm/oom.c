@@ -296,8 +296,8 @@ static bool oom_kill_someone(struct oom_control *oc)
 			oc->chosen_points = 0;
 		}
 		if (!oc->chosen) {
-			dump_header(oc, true);
-			oom_say("Out of memory and no owner that could be aborted: the request fails");
+			if (dump_header(oc, true))
+				oom_say("Out of memory and no owner that could be aborted: the request fails");
 			return false;
 		}
 		if (oom_kill_process(oc))
@@ -308,8 +308,8 @@ static bool oom_kill_someone(struct oom_control *oc)
 static bool only_report(struct oom_control *oc)
 {
 	select_bad_process(oc);
-	dump_header(oc, true);
-	oom_say("Out of memory: the request fails, as oom:report wants it");
+	if (dump_header(oc, true))
+		oom_say("Out of memory: the request fails, as oom:report wants it");
 	return false;
 }
 

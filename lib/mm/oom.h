@@ -69,9 +69,9 @@ extern long oom_report_fd; /* -1: none */
 
 /*
  * oom_report.c. On stderr and wherever else it is wanted, under the oom lock: who asked and what there is, once for a
- * step, and not for all of many if limited; the choice; a line of words.
+ * step, and not for all of many if limited: false; the choice; a line of words.
  */
-void dump_header(struct oom_control *oc, bool limited);
+bool dump_header(struct oom_control *oc, bool limited);
 void dump_decision(const struct oom_control *oc);
 void oom_say(const char *fmt, ...) printf_like(1, 2);
 /* Pages that count against an owner; what exited threads have left counts against the process. */

@@ -228,15 +228,18 @@ void dump_decision(const struct oom_control *oc)
 	to_all(print_decision, oc);
 }
 
-void dump_header(struct oom_control *oc, bool limited)
+bool dump_header(struct oom_control *oc, bool limited)
 {
 	static struct ratelimit_state oom_rs = RATELIMIT_STATE_INIT(5000, 10);
 	unsigned int missed;
 
-	if (oc->dumped || (limited && !ratelimit(&oom_rs, os_clock_ms(), &missed)))
-		return;
+	if (oc->dumped)
+		return true;
+	if (limited && !ratelimit(&oom_rs, os_clock_ms(), &missed))
+		return false;
 	oc->dumped = true;
 	if (READ_ONCE(sysctl_oom_dump_tasks))
 		fill_table();
 	to_all(print_header, oc);
+	return true;
 }

@@ -776,6 +776,25 @@ static void own_limit_refuses(void)
 	check(!eat_as(0, 20, 500) && errno == ENOMEM && parties[0].calls >= 1);
 }
 
+/* However often it asks, not more than ten times in five seconds is that said. */
+static void own_limit_often(void)
+{
+	int i;
+
+	own_limit_refuses();
+	for (i = 0; i < 100; i++)
+		check(!eat_as(0, 20, 500));
+}
+
+static void test_often(void)
+{
+	int status = run(own_limit_often), reports = count("invoked oom-killer");
+
+	if (!ok(status == 0 && reports >= 10 && reports < 60 && count("no owner that could be aborted") < 60,
+		"a request that fails again and again is not always reported"))
+		tell(status);
+}
+
 /* Who asks for much is told no; nobody is ended for it. */
 static void own_limit_costly(void)
 {
@@ -835,6 +854,7 @@ int main(void)
 	case_aborts("without a callback: SIGABRT", own_limit_no_callback, "CONSTRAINT_MEMCG");
 	case_exits("with oom:enomem: NULL", own_limit_enomem, 0);
 	case_exits("if it refuses: NULL", own_limit_refuses, 1);
+	test_often();
 	case_exits("a large request is refused", own_limit_costly, 0);
 	return done_testing();
 }
