@@ -89,7 +89,7 @@ static unsigned long reported(const char *report, const char *word)
 	return at ? strtoul(at + strlen(word), NULL, 10) : ~0UL;
 }
 
-/* Threads of that name. */
+/* Threads whose names begin so. */
 static int threads_named(const char *name)
 {
 	DIR *dir = opendir("/proc/self/task");
@@ -142,7 +142,7 @@ static size_t fill(bool patient)
 	int i;
 
 	for (n = 0; n < NR_OBJECTS && cache_add(); n++) {
-		if (!patient || n % STEP || !threads_named("kswapd0"))
+		if (!patient || n % STEP || threads_named("") < 3) /* it may have no name yet */
 			continue;
 		for (i = 0; i < 2000 && !__atomic_load_n(&cache.calls, __ATOMIC_RELAXED); i++)
 			usleep(1000);
