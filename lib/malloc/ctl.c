@@ -47,9 +47,16 @@ static void compact_memory(unsigned long number)
 	compact_node(-1);
 }
 
+static unsigned long dropped; /* bytes that the last one gave back */
+
 static void drop(unsigned long what)
 {
-	drop_caches((unsigned int)what);
+	WRITE_ONCE(dropped, drop_caches((unsigned int)what));
+}
+
+static void print_dropped(struct out *o)
+{
+	out_printf(o, "%lu", READ_ONCE(dropped));
 }
 
 /* After percpu_pagelist_high_fraction. */
@@ -177,7 +184,7 @@ static const struct ctl ctls[] = {
 	NUMBER("vm.oom_dump_tasks", sysctl_oom_dump_tasks, 0, 1, NULL),
 	SIGNED("oom.report_fd", oom_report_fd, -1, INT_MAX, NULL),
 	ACTION("vm.compact_memory", compact_memory, 1, 1, NULL),
-	ACTION("vm.drop_caches", drop, 1, 3, NULL),
+	ACTION("vm.drop_caches", drop, 1, 3, print_dropped),
 	FAULT_ATTR("fail_page_alloc", fail_page_alloc),
 	NUMBER("fail_page_alloc.min-order", fail_page_alloc.min_order, 0, MAX_ORDER - 1, NULL),
 	FAULT_ATTR("failslab", failslab),

@@ -516,10 +516,14 @@ void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
 
 int heap_trim(size_t pad)
 {
+	unsigned long released;
+
 	if (heap_forward || !heap_init())
 		return 0;
+	released = READ_ONCE(mm_released);
 	memcheck_release();
 	tcache_flush();
 	slab_reclaim();
-	return mm_trim(pad) > 0;
+	/* Some of it may have gone back as it came free. */
+	return mm_trim(pad) > 0 || READ_ONCE(mm_released) != released;
 }

@@ -8,6 +8,8 @@
 #include "base/tunables.h"
 #include "mm/arena.h"
 #include "mm/budget.h"
+#include "mm/current.h"
+#include "mm/page_alloc.h"
 #include "mm/range.h"
 #include "mm/sparse.h"
 #include "os/os.h"
@@ -54,8 +56,10 @@ unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
 {
 	bool clean_too = budget_counts_mapped(), ok = true;
 	uint32_t now = (uint32_t)os_clock_ms();
-	unsigned long done = 0, pb, nr, i;
+	unsigned long done = 0, resident, pb, nr, i;
 
+	if (unlikely(current->flags & PF_MEMALLOC_NOIO))
+		return 0;
 	arena_lock_all();
 	while (ok && (pb = take_next(excess(keep, clean_too), now, age_ms, clean_too, &nr))) {
 		bool dirty = block_at(pb)->flags & PBF_DIRTY;
@@ -63,6 +67,7 @@ unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
 
 		busy += nr;
 		arena_unlock_all();
+		resident = dirty ? mm_resident(block_to_addr(pb), nr << PAGEBLOCK_SHIFT) : 0;
 		ok = give_back(pb, nr, dirty, &unmapped);
 		arena_lock_all();
 		busy -= nr;
@@ -76,6 +81,7 @@ unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
 			clean_too = false; /* it would be found again and again */
 		range_insert(pb, nr);
 		done += ok ? nr : 0;
+		atomic_add_return(&mm_released, ok ? resident : 0);
 	}
 	ADD_ONCE(arena_stats.given_back, done);
 	arena_unlock_all();

@@ -174,5 +174,6 @@ void zones_unlock_all(void)
 void zones_reinit_after_fork(void)
 {
 	pcp_unlock_all();
+	purge_reinit_after_fork();
 	for_all_zone_locks(mutex_reinit_after_fork);
 }

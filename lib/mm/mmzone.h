@@ -82,6 +82,7 @@ struct zone {
 	unsigned long managed_pages;		    /* in pageblocks given to the zone */
 	unsigned long nr_free_blocks;		    /* wholly free pageblocks */
 	unsigned long nr_dirty;			    /* pages of free blocks marked dirty */
+	uint32_t purging;			    /* blocks that are being given back: in no free list */
 	unsigned long dirty_floor; /* what the last giving back could not get below; no lock */
 	unsigned long nr_reserved_highatomic;	    /* pages in pageblocks of MIGRATE_HIGHATOMIC */
 	unsigned long nr_free_cma;		    /* free pages of MIGRATE_CMA */

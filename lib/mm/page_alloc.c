@@ -15,6 +15,7 @@
 #include "base/tunables.h"
 #include "mm/arena.h"
 #include "mm/budget.h"
+#include "mm/current.h"
 #include "mm/debug.h"
 #include "mm/fault_inject.h"
 #include "mm/internal.h"
@@ -87,6 +88,20 @@ static bool grow_zone(struct zone *zone, unsigned int order, enum migratetype mt
 bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
 {
 	return grow_zone(zone, order, mt, false);
+}
+
+/* For a request: without IO nothing is given back to make room for it. */
+static bool zone_grow_for(struct zone *zone, unsigned int order, enum migratetype mt, gfp_t gfp, bool reserve)
+{
+	unsigned int scopes;
+	bool grown;
+
+	if (likely(gfp & GFP_IO))
+		return grow_zone(zone, order, mt, reserve);
+	scopes = memalloc_flags_save(PF_MEMALLOC_NOIO);
+	grown = grow_zone(zone, order, mt, reserve);
+	memalloc_flags_restore(scopes);
+	return grown;
 }
 
 bool zone_grow_reserve(struct zone *zone, unsigned int order, enum migratetype mt)
@@ -304,7 +319,7 @@ static bool zone_help(struct zone *zone, unsigned int order, gfp_t gfp, unsigned
 		if (zone_watermark_ok(zone, order, mark, ac->highest_zoneidx, alloc_flags))
 			return true;
 	}
-	while (!READ_ONCE(limits_in_force) && zone_may_grow(zone, ac) && zone_grow(zone, order, ac->migratetype))
+	while (!READ_ONCE(limits_in_force) && zone_may_grow(zone, ac) && zone_grow_for(zone, order, ac->migratetype, gfp, false))
 		if (zone_watermark_ok(zone, order, wmark_pages(zone, alloc_flags), ac->highest_zoneidx, alloc_flags))
 			return true;
 	BUILD_BUG_ON(ALLOC_NO_WATERMARKS < NR_WMARK);
@@ -343,7 +358,8 @@ static struct page *try_this_zone(struct zone *zone, gfp_t gfp, unsigned int ord
 
 	if (!page)
 		page = rmqueue_lent(*ac->preferred, zone, order, alloc_flags);
-	if (!page && zone_may_grow(zone, ac) && grow_zone(zone, order, ac->migratetype, alloc_flags & ALLOC_RESERVE))
+	if (!page && zone_may_grow(zone, ac) &&
+	    zone_grow_for(zone, order, ac->migratetype, gfp, alloc_flags & ALLOC_RESERVE))
 		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
 	if (!page)
 		return NULL;

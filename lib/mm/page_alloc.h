@@ -173,9 +173,15 @@ static always_inline bool free_block_fast(struct page *page, unsigned int order)
 
 /* Hand wholly free pageblocks beyond the few a zone keeps back to the arenas. */
 void zone_trim(struct zone *zone, unsigned long keep);
-/* Give free blocks of at least the order back to the system, the largest first, until at most keep pages of the zone
- * are dirty; bytes given back. */
+/* Give free blocks of at least the order back to the system, the largest first and a few at a time, until at most keep
+ * pages of the zone are dirty; bytes given back. None in a NOIO scope. */
 unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned long keep);
+/* Bytes that went back to the system, ever, whether or not all of them were resident; atomic. */
+extern unsigned long mm_released;
+/* What giving the range back counts: where PF_COUNT_RESIDENT is set, only what is resident. */
+unsigned long mm_resident(void *addr, size_t len);
+/* In the child of a fork: blocks that other threads were giving back are free again. Every zone's lock is held or nobody's. */
+void purge_reinit_after_fork(void);
 /* Bytes that giving back could free, and bytes that are in use; torn. */
 size_t mm_dirty_bytes(void);
 size_t mm_used_bytes(void);

@@ -8,6 +8,7 @@
 #include "base/tunables.h"
 #include "mm/arena.h"
 #include "mm/budget.h"
+#include "mm/current.h"
 #include "mm/internal.h"
 #include "mm/lowmem.h"
 #include "mm/page_alloc.h"
@@ -20,6 +21,8 @@
 /* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call. */
 #define ZONE_DIRTY_SHARE 2
 #define ZONE_PURGE_ORDER 5
+
+unsigned long mm_released;
 
 /* Does the zone keep its high mark without so many pages? What is above it alone may go. */
 static bool can_offline(const struct zone *zone, unsigned int order)
@@ -90,57 +93,114 @@ void zone_trim(struct zone *zone, unsigned long keep)
 	unsigned int order;
 	bool dirty;
 
+	/* The arenas keep what they get, if need be; what lies below 4 GiB is unmapped. */
+	if (unlikely(zone->idx == ZONE_DMA32 && current->flags & PF_MEMALLOC_NOIO))
+		return;
 	while ((order = offline_free_block(zone, keep, &pfn, &dirty)))
 		give_back(zone, pfn >> PAGEBLOCK_ORDER, 1UL << (order - PAGEBLOCK_ORDER), dirty);
 }
 
-/* Dirty free blocks of the order, nr pages or a little more if there are as many, off their lists: a chain. */
-static uint32_t take_dirty_blocks(struct zone *zone, unsigned int order, unsigned long nr)
+/*
+ * Blocks that are being given back are in no free list meanwhile, but on one of the zone's own, so that a fork finds
+ * them: their threads do not come along. No more are taken at once than others can do without.
+ */
+#define PURGE_BATCH 32U		 /* blocks, and */
+#define PURGE_BATCH_PAGES 1024UL /* pages */
+
+struct purge_batch {
+	unsigned int nr, order;
+	uint32_t pfn[PURGE_BATCH];
+};
+
+/* Dirty free blocks of the order, until that is as many pages as wanted or enough for a batch. The zone lock is held. */
+static void take_dirty_blocks(struct zone *zone, struct purge_batch *batch, unsigned long wanted)
 {
-	uint32_t chain = NO_PFN, pfn, next;
-	unsigned long taken = 0;
+	unsigned long most = min_ul(wanted, PURGE_BATCH_PAGES);
+	uint32_t pfn, next;
 	unsigned int mt;
 
+	batch->nr = 0;
 	for (mt = 0; mt < MIGRATE_ISOLATE; mt++) /* what is isolated is somebody's already */
-		for (pfn = zone->free_area[order].free_list[mt]; pfn != NO_PFN && taken < nr; pfn = next) {
+		for (pfn = zone->free_area[batch->order].free_list[mt]; pfn != NO_PFN; pfn = next) {
 			struct page *page = pfn_to_page(pfn);
 
+			if (batch->nr == PURGE_BATCH || (unsigned long)batch->nr << batch->order >= most)
+				return;
 			next = page->next;
 			if (!(page->flags & PG_DIRTY))
 				continue;
 			del_page_from_free_list(zone, page);
-			page->next = chain;
-			chain = pfn;
-			taken += 1UL << order;
+			page_list_add(&zone->purging, page);
+			batch->pfn[batch->nr++] = pfn;
 		}
-	return chain;
+}
+
+/* The zone lock is held. */
+static void put_back(struct zone *zone, uint32_t pfn, unsigned int order, bool dirty)
+{
+	page_list_del(&zone->purging, pfn_to_page(pfn));
+	free_one_page(zone, pfn, order, dirty);
+}
+
+unsigned long mm_resident(void *addr, size_t len)
+{
+	return current->flags & PF_COUNT_RESIDENT ? os_resident(addr, len) : len;
+}
+
+/* A batch; false: the system refuses. *bytes: given back. */
+static bool purge_batch(struct zone *zone, const struct purge_batch *batch, unsigned long *bytes)
+{
+	size_t size = PAGE_SIZE << batch->order;
+	unsigned int i, done;
+
+	for (done = 0; done < batch->nr; done++) {
+		void *addr = pfn_to_addr(batch->pfn[done]);
+		unsigned long resident = mm_resident(addr, size);
+
+		if (os->madvise(addr, size, MADV_DONTNEED) < 0)
+			break;
+		atomic_add_return(&mm_released, resident);
+	}
+	mutex_lock(&zone->lock);
+	for (i = 0; i < batch->nr; i++)
+		put_back(zone, batch->pfn[i], batch->order, i >= done);
+	mutex_unlock(&zone->lock);
+	*bytes += done * size;
+	return done == batch->nr;
 }
 
 unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned long keep)
 {
-	unsigned long purged = 0;
-	unsigned int order;
+	struct purge_batch batch;
+	unsigned long purged = 0, left = READ_ONCE(zone->nr_dirty); /* others may free as fast as this gives back */
 	bool ok = true;
 
+	if (unlikely(current->flags & PF_MEMALLOC_NOIO))
+		return 0;
 	/* The system gives back whole pages of its own, which may be larger than ours. */
 	min_order = (unsigned int)max_ul(min_order, order_for_pages(size_to_pages(os_page_size())));
-	for (order = MAX_ORDER; ok && order-- > min_order;) {
-		uint32_t chain = NO_PFN, pfn;
-
-		mutex_lock(&zone->lock);
-		if (zone->nr_dirty > keep)
-			chain = take_dirty_blocks(zone, order, zone->nr_dirty - keep);
-		mutex_unlock(&zone->lock);
-		while ((pfn = chain) != NO_PFN) {
-			chain = pfn_to_page(pfn)->next;
-			ok = os->madvise(pfn_to_addr(pfn), PAGE_SIZE << order, MADV_DONTNEED) >= 0;
-			purged += ok ? PAGE_SIZE << order : 0;
+	for (batch.order = MAX_ORDER; ok && batch.order-- > min_order;)
+		do {
+			batch.nr = 0;
 			mutex_lock(&zone->lock);
-			free_one_page(zone, pfn, order, !ok);
+			if (zone->nr_dirty > keep)
+				take_dirty_blocks(zone, &batch, min_ul(zone->nr_dirty - keep, left));
 			mutex_unlock(&zone->lock);
-		}
-	}
+			left -= min_ul(left, (unsigned long)batch.nr << batch.order);
+			if (batch.nr)
+				ok = purge_batch(zone, &batch, &purged);
+		} while (ok && batch.nr);
 	return purged;
+}
+
+void purge_reinit_after_fork(void)
+{
+	struct zone *zone;
+	int i;
+
+	for_each_zone (zone, i)
+		while (zone->purging != NO_PFN)
+			put_back(zone, zone->purging, pfn_to_page(zone->purging)->order, true);
 }
 
 /* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, and a share of what is in use. */

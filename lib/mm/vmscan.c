@@ -54,17 +54,17 @@ unsigned long shrink_slab(gfp_t gfp, int nid, int priority, unsigned long *scann
 	return freed;
 }
 
-/* Reclaim must not recurse: while it runs the thread is one that may use the reserve instead. */
+/* Reclaim must not recurse: while it runs the thread is one that may use the reserve instead. Without IO nothing goes
+ * back to the system: what comes free is for others to give back. */
 static unsigned long do_shrink(gfp_t gfp, int nid, unsigned long enough, unsigned long *scanned)
 {
-	unsigned int memalloc = current->flags & PF_MEMALLOC;
+	unsigned int scopes = memalloc_flags_save(PF_MEMALLOC | (gfp & GFP_IO ? 0 : PF_MEMALLOC_NOIO));
 	unsigned long freed = 0;
 	int priority;
 
-	current->flags |= PF_MEMALLOC;
 	for (priority = DEF_PRIORITY; priority >= 0 && freed < enough; priority--)
 		freed += shrink_slab(gfp, nid, priority, scanned);
-	current->flags = (current->flags & ~PF_MEMALLOC) | memalloc;
+	memalloc_flags_restore(scopes);
 	return freed;
 }
 
@@ -221,21 +221,23 @@ void vmscan_reinit_after_fork(void)
 /* The application's first: what they free goes to ours. */
 unsigned long drop_caches(unsigned int what)
 {
-	unsigned long bytes = 0, scanned = 0;
+	unsigned long released = READ_ONCE(mm_released), scanned = 0;
 	int nid;
 
+	current->flags |= PF_COUNT_RESIDENT;
 	if (what & 2) {
 		count_vm_event(DROP_SLAB);
 		shrink_application(current_gfp_context(GFP_KERNEL), ~0UL);
 		for_each_online_node (nid)
-			bytes += do_shrink(GFP_KERNEL, nid, ~0UL, &scanned) << PAGE_SHIFT;
+			do_shrink(current_gfp_context(GFP_KERNEL), nid, ~0UL, &scanned);
 		count_vm_events(SLABS_SCANNED, scanned);
 	}
 	if (what & 1) {
 		count_vm_event(DROP_PAGECACHE);
-		bytes = mm_trim(0);
+		mm_trim(0);
 	}
-	return bytes;
+	current->flags &= ~PF_COUNT_RESIDENT;
+	return READ_ONCE(mm_released) - released;
 }
 
 /* What lies in per-CPU lists. */

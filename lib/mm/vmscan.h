@@ -50,7 +50,8 @@ int node_reclaim(pg_data_t *pgdat, gfp_t gfp, unsigned int order);
 /* In the child no other thread is in node_reclaim. */
 void vmscan_reinit_after_fork(void);
 
-/* vm.drop_caches: 1 pages, 2 slabs and the application's shrinkers, 3 both. Bytes given back. */
+/* vm.drop_caches: 1 pages, 2 slabs and the application's shrinkers, 3 both. Bytes that went back to the system
+ * meanwhile: what 2 frees need not. */
 unsigned long drop_caches(unsigned int what);
 
 #endif

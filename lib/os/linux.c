@@ -111,6 +111,22 @@ bool os_is_error(long ret)
 	return (unsigned long)ret >= -4095UL;
 }
 
+size_t os_resident(void *addr, size_t len)
+{
+	size_t page = os_page_size(), chunk = 512 * page, done, i, nr = 0;
+	unsigned char in_core[512];
+
+	for (done = 0; done < len; done += chunk) {
+		size_t bytes = len - done < chunk ? len - done : chunk;
+
+		if (SYSCALL(SYS_mincore, (char *)addr + done, bytes, in_core) < 0)
+			return len;
+		for (i = 0; i < (bytes + page - 1) / page; i++)
+			nr += in_core[i] & 1;
+	}
+	return nr * page;
+}
+
 void host_futex_wait(uint32_t *word, uint32_t value)
 {
 	SYSCALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, 0);

@@ -62,6 +62,8 @@ static always_inline unsigned long os_cpu_id_fast(void)
 #endif
 	return cpu;
 }
+/* Bytes of the range that are resident; all of it, if that cannot be told. */
+size_t os_resident(void *addr, size_t len);
 /* Sleep while *word is value, for so long at most. False: it took that long. */
 bool os_futex_wait_ms(uint32_t *word, uint32_t value, unsigned int ms);
 /* A detached thread of libc's with every signal blocked but libc's own, and so much stack beyond what libc needs; 0 or

@@ -386,10 +386,13 @@ bool slab_has_free(struct kmem_cache *cache)
 void slab_reclaim(void)
 {
 	unsigned int class, nr;
+	unsigned long left;
 	struct object *chain;
 
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
-		while ((chain = magazine_get(&kmem_caches[class], NULL, &nr)))
+		/* No more than there was: others may fill them meanwhile. */
+		left = READ_ONCE(kmem_caches[class].nr_magazine_objects);
+		for (; left && (chain = magazine_get(&kmem_caches[class], NULL, &nr)); left -= min_ul(left, nr))
 			slab_free_bulk(&kmem_caches[class], chain);
 		if (READ_ONCE(kmem_caches[class].nr_empty))
 			shrink_cache(&kmem_caches[class]);

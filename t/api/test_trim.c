@@ -47,6 +47,29 @@ static void test_gives_back(size_t size)
 		diag("%ld KiB before %zu MiB were used and freed, %ld KiB after", before, bytes / MIB, after);
 }
 
+/* drop_caches says how much went back, and that much is resident no longer. */
+static void test_bytes(size_t size)
+{
+	size_t bytes = api_slow() ? 24 * MIB : 96 * MIB;
+	char text[32] = "";
+	long before, after, said;
+
+	malloc_trim(0);
+	dirty(size, bytes);
+	before = api_resident_kib();
+	bm_ctl_set("vm.drop_caches", "3");
+	after = api_resident_kib();
+	ok(bm_ctl_get("vm.drop_caches", text, sizeof(text)) > 0, "drop_caches says what blocks of %zu bytes came to", size);
+	said = strtol(text, NULL, 10) / 1024;
+	if (api_sanitized() || api_under_valgrind())
+		skip(1, "resident memory is the sanitizer's or valgrind's");
+	else if (before < 0)
+		skip(1, "no /proc/self to read resident memory from");
+	else if (!ok(labs(before - after - said) < (long)(bytes / KIB / 20) && said > (long)(bytes / KIB * 9 / 10),
+		     "and that is what is resident no longer"))
+		diag("%ld KiB before, %ld KiB after, %ld KiB said", before, after, said);
+}
+
 static void test_nothing_more(void)
 {
 	malloc_trim(0);
@@ -85,12 +108,14 @@ static void test_errno(void)
 
 int main(void)
 {
-	plan(11);
+	plan(15);
 	api_prove_served();
 	test_gives_back(40);
 	test_gives_back(3000);
 	test_gives_back(100000);
 	test_gives_back(5 * MIB);
+	test_bytes(3000);
+	test_bytes(5 * MIB);
 	test_nothing_more();
 	test_keeps_contents();
 	test_errno();

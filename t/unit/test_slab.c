@@ -272,6 +272,41 @@ static void no_memory(void)
 	check_nothing_left();
 }
 
+/* Somebody brings a magazine home for each one that is taken: reclaim leaves him to it. */
+static unsigned int refills;
+struct object *__real_magazine_get(struct kmem_cache *c, const void *self, unsigned int *nr);
+struct object *__wrap_magazine_get(struct kmem_cache *c, const void *self, unsigned int *nr);
+struct object *__wrap_magazine_get(struct kmem_cache *c, const void *self, unsigned int *nr)
+{
+	struct object *chain = __real_magazine_get(c, self, nr), *more = NULL;
+	unsigned int n;
+
+	if (refills && chain && --refills) {
+		n = slab_alloc_bulk(c, BULK, &more);
+		must(n);
+		magazine_put(c, &refills, more, n);
+	}
+	return chain;
+}
+
+static void refilled(void)
+{
+	struct object *chain = NULL;
+	unsigned int n;
+
+	start(5);
+	n = slab_alloc_bulk(cache, BULK, &chain);
+	WRITE_ONCE(cache->magazine_missed, true);
+	magazine_put(cache, &n, chain, n);
+	must(cache->nr_magazine_objects == n);
+	refills = 1000;
+	slab_reclaim();
+	must(refills > 900 && cache->nr_magazine_objects, "%u", refills);
+	refills = 0;
+	slab_reclaim();
+	check_nothing_left();
+}
+
 int main(void)
 {
 	model_init();
@@ -280,6 +315,7 @@ int main(void)
 	run_case("a magazine goes from one thread to another", magazines);
 	run_case("magazines are bounded, and come home", many_magazines);
 	run_case("magazines that nobody wants come home", age);
+	run_case("magazines that are filled as fast as they are emptied", refilled);
 	run_case("out of memory", no_memory);
 	return done_testing();
 }
