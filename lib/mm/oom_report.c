@@ -45,16 +45,29 @@ const char *owner_kind(const struct owner *owner)
 	return names[owner->kind];
 }
 
+/* Another struct out is more than the stack may have room for. */
+static const char *comm_path(char path[64], int tid)
+{
+	static const char before[] = "/proc/self/task/", after[] = "/comm";
+	char *p = path + 64 - sizeof(after);
+
+	memcpy(p, after, sizeof(after));
+	do
+		*--p = (char)('0' + tid % 10);
+	while (tid /= 10);
+	p -= sizeof(before) - 1;
+	memcpy(p, before, sizeof(before) - 1);
+	return p;
+}
+
 const char *owner_label(const struct owner *owner, char *buf)
 {
-	struct out o;
+	char path[64];
 	long len;
 
 	if (owner->kind != OWNER_THREAD)
 		return owner->name;
-	out_init(&o, -1);
-	out_printf(&o, "/proc/self/task/%d/comm", owner_tid(owner));
-	len = os_read_file(o.buf, buf, OWNER_LABEL_LEN);
+	len = os_read_file(comm_path(path, owner_tid(owner)), buf, OWNER_LABEL_LEN);
 	if (len <= 1)
 		return "thread";
 	buf[len - (buf[len - 1] == '\n')] = '\0';

@@ -582,6 +582,26 @@ static void injected(void)
 	check(failed && eat(&all, 10, 500));
 }
 
+/* A handler of whatever signal, on a stack of its own. */
+static void on_signal(int sig)
+{
+	(void)sig;
+	check(eat_as(0, 40, 500));
+}
+
+static void in_handler(void)
+{
+	static char stack[64 * 1024];
+	stack_t altstack = { .ss_sp = stack, .ss_size = sizeof(stack) };
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_ONSTACK };
+
+	create(0, 0, 0, 0, true);
+	parties[0].on_abort = drop_chain;
+	check(!sigaltstack(&altstack, NULL) && !sigaction(SIGUSR1, &action, NULL));
+	raise(SIGUSR1);
+	check(parties[0].calls == 1);
+}
+
 static int shrinks;
 
 static unsigned long count_cache(void *arg, struct bm_shrink_control *sc)
@@ -839,6 +859,7 @@ int main(void)
 	case_aborts("what exited threads left is the process's", exited_thread, "aborting owner process");
 	case_exits("and a handler there has memory from the reserve, too", exited_thread_handler, 1);
 	case_exits("failures on purpose end nobody", injected, 0);
+	case_exits("in a signal handler", in_handler, 1);
 	case_exits("a shrinker that leaks", in_shrinker, 1);
 	case_exits("NOFAIL has its memory when the victim has ended", nofail, 1);
 	case_exits("many threads at once: one report, one victim", many_ask, 1);
