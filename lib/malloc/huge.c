@@ -5,7 +5,9 @@
 #include "malloc/huge.h"
 
 #include "mm/arena.h"
+#include "mm/budget.h"
 #include "mm/debug.h"
+#include "mm/kswapd.h"
 #include "mm/mempolicy.h"
 #include "mm/mmzone.h"
 #include "mm/owner.h"
@@ -48,6 +50,8 @@ void *huge_alloc(size_t size, size_t align, bool *zeroed)
 	if (unlikely(page_debug))
 		debug_alloc_huge(page, 0, pages, zeroed);
 	atomic_add_return(&huge_stats.nr, 1);
+	if (unlikely(READ_ONCE(limits_in_force)))
+		kswapd_poll();
 	return page_to_window_addr(page);
 }
 

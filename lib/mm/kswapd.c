@@ -302,6 +302,19 @@ void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_t
 		kswapd_run(pgdat);
 }
 
+void kswapd_poll(void)
+{
+	int nid;
+
+	for_each_online_node (nid) {
+		struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
+
+		if (populated_zone(zone) &&
+		    !zone_watermark_ok(zone, 0, READ_ONCE(zone->watermark[WMARK_LOW]), ZONE_NORMAL, 0))
+			wakeup_kswapd(zone, current_gfp_context(GFP_MALLOC), 0, ZONE_NORMAL);
+	}
+}
+
 void kswapd_reinit_after_fork(void)
 {
 	int nid;

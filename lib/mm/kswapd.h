@@ -22,6 +22,9 @@ extern hidden_var void (*kswapd_idle_work)(void);
  */
 void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_type highest_zoneidx);
 
+/* Something else than a zone took memory under a limit: is it time to wake kswapd? No lock may be held. */
+void kswapd_poll(void);
+
 /* Is any zone that such requests use at its high mark? */
 bool pgdat_balanced(pg_data_t *pgdat, unsigned int order, enum zone_type highest_zoneidx);
 

@@ -163,7 +163,7 @@ unsigned long zone_reclaimable_pages(const struct zone *zone)
 	return nr;
 }
 
-unsigned long shrink_application(gfp_t gfp, unsigned long enough)
+static unsigned long shrink_all_nodes(gfp_t gfp, unsigned long enough)
 {
 	unsigned long freed = 0;
 	int nid;
@@ -171,6 +171,17 @@ unsigned long shrink_application(gfp_t gfp, unsigned long enough)
 	for_each_online_node (nid)
 		if (freed < enough)
 			freed += shrink_slab_app(gfp, nid, enough - freed);
+	return freed;
+}
+
+unsigned long shrink_application(gfp_t gfp, unsigned long enough)
+{
+	unsigned long stalled, freed;
+
+	pressure_signal();
+	psi_memstall_enter(&stalled);
+	freed = shrink_all_nodes(gfp, enough);
+	psi_memstall_leave(&stalled);
 	return freed;
 }
 
@@ -227,7 +238,7 @@ unsigned long drop_caches(unsigned int what)
 	current->flags |= PF_COUNT_RESIDENT;
 	if (what & 2) {
 		count_vm_event(DROP_SLAB);
-		shrink_application(current_gfp_context(GFP_KERNEL), ~0UL);
+		shrink_all_nodes(current_gfp_context(GFP_KERNEL), ~0UL);
 		for_each_online_node (nid)
 			do_shrink(current_gfp_context(GFP_KERNEL), nid, ~0UL, &scanned);
 		count_vm_events(SLABS_SCANNED, scanned);

@@ -109,7 +109,7 @@ static void start(unsigned long nr_to_hold)
 	set_marks(zone, MIN, LOW, HIGH);
 	kswapd_before_start = fork_handlers_register;
 	tunables.kswapd = KSWAPD_ON;
-	alarm(20);
+	alarm(120);
 }
 
 static void until(bool (*so)(void))
@@ -240,6 +240,19 @@ static void rights(void)
 		must(alloc_pages(GFP_NOWAIT, 0));
 	while (READ_ONCE(zone->nr_free_pages) > LOW - 1)
 		must(alloc_pages(GFP_NOWAIT, 0));
+	until(balanced);
+	must(starts == 1 && !vm_events[ALLOCSTALL]);
+}
+
+/* What comes from elsewhere than the zones counts as much: a huge block takes from the same limit. */
+static void elsewhere(void)
+{
+	start(NR_HELD);
+	kswapd_poll();
+	must(!starts);
+	while (zone->nr_free_pages >= LOW)
+		must(take(zone, 0, MIGRATE_UNMOVABLE));
+	kswapd_poll();
 	until(balanced);
 	must(starts == 1 && !vm_events[ALLOCSTALL]);
 }
@@ -567,7 +580,7 @@ static void forks(void)
 		fflush(NULL);
 		child = fork();
 		if (!child) {
-			alarm(20);
+			alarm(120);
 			pthread_mutex_init(&held_lock, NULL);
 			zone_pcp_disable(zone); /* fork has opened the lists */
 			must(!find_thread("kswapd", &nr) && nr == 1 && !running());
@@ -607,6 +620,7 @@ int main(void)
 	run_case("works from the low mark to the high one, and nobody stalls", works);
 	run_case("kswapd:auto, on and off", modes);
 	run_case("who may not wait makes no thread", rights);
+	run_case("huge blocks wake it too", elsewhere);
 	run_case("where no thread can be made", no_thread);
 	run_case("gives up where nothing is to be had", hopeless);
 	run_case("takes a boost back", boost);

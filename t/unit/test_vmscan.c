@@ -8,6 +8,8 @@
 
 #include "base/tunables.h"
 #include "mm/kswapd.h"
+#include "mm/pressure.h"
+#include "mm/shrinker.h"
 #include "mm/vmscan.h"
 #include "walk.h"
 
@@ -311,6 +313,42 @@ static void caches_dropped(void)
 	must(!(current->flags & PF_MEMALLOC));
 }
 
+/* What a request waits for is a stall, whichever way it came to that; what is asked for is none. */
+static unsigned long count_app(void *arg, struct bm_shrink_control *sc)
+{
+	(void)arg, (void)sc;
+	return 100;
+}
+static unsigned long scan_app(void *arg, struct bm_shrink_control *sc)
+{
+	(void)arg;
+	os_sleep_ms(2);
+	return sc->nr_to_scan;
+}
+
+static unsigned long stalled_us(void)
+{
+	struct out o;
+
+	out_init(&o, -1);
+	print_pressure(&o);
+	return strtoul(strstr(o.buf, "total=") + 6, NULL, 10);
+}
+
+static void stalls(void)
+{
+	static const struct bm_shrinker_ops ops = { .count = count_app, .scan = scan_app };
+	unsigned long before;
+
+	start(1);
+	must(register_shrinker_app("app", &ops, NULL, 2));
+	must(try(GFP_KERNEL, 0, NULL) && (before = stalled_us()) >= 2000);
+	must(shrink_application(GFP_KERNEL, 1) && stalled_us() >= before + 2000);
+	before = stalled_us();
+	drop_caches(2);
+	must(stalled_us() == before && !(current->flags & (PF_MEMSTALL | PF_COUNT_RESIDENT)));
+}
+
 /* Dirty memory of a zone goes back a few blocks at a time; fork finds those that are on their way. */
 static struct zone *purged_zone;
 static unsigned long most_missing, total_free, nr_advised;
@@ -390,25 +428,28 @@ static void purging_forks(void)
 static void without_io(void)
 {
 	unsigned int scopes;
-	unsigned long pb;
+	unsigned long pb[4];
 	bool clean;
+	int i;
 
 	purge_start();
-	pb = arena_alloc(4, 1, PB_HUGE, 0, &clean);
-	arena_free(pb, 4, true);
+	for (i = 0; i < 4; i++)
+		must((pb[i] = arena_alloc(1, 1, PB_HUGE, 0, &clean)));
+	arena_free(pb[0], 1, true);
+	arena_free(pb[2], 1, true);
 	nr_advised = 0;
 	WRITE_ONCE(tunables.dirty_max, 0);
 	scopes = memalloc_flags_save(PF_MEMALLOC_NOIO);
 	balance_zone(purged_zone);
 	must(mm_trim(0) == 0);
 	memalloc_flags_restore(scopes);
-	must(try(GFP_NOIO, 0, NULL) == 0 && !nr_advised && arena_stats.dirty == 4);
+	must(try(GFP_NOIO, 0, NULL) == 0 && !nr_advised && arena_stats.dirty == 2);
 	/* A zone that grows where the system has no more: then others give back. */
 	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
 	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
 	while (alloc_pages(GFP_NOWAIT | GFP_NOWARN, 10))
 		;
-	must(!nr_advised, "%lu", nr_advised);
+	must(!nr_advised && arena_stats.dirty, "%lu", nr_advised);
 	must(zone_purge(purged_zone, 0, 0) == total_free * PAGE_SIZE && nr_advised == 64);
 }
 
@@ -468,6 +509,7 @@ int main(void)
 	run_case("reclaim near by before going far", before_going_far);
 	run_case("what the page allocator has itself", built_in);
 	run_case("drop_caches", caches_dropped);
+	run_case("reclaim is a stall, drop_caches is none", stalls);
 	run_case("giving back, a few blocks at a time", purging);
 	run_case("fork finds what is being given back", purging_forks);
 	run_case("without IO nothing is given back", without_io);
