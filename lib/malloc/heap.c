@@ -178,6 +178,18 @@ static cold void *alloc_watched(size_t size, size_t align, bool zero, unsigned l
 	return zero && !zeroed ? memset(p, 0, size) : p;
 }
 
+static noinline void *malloc_watched(size_t size, unsigned long class, unsigned long caller)
+{
+	void *p = NULL;
+
+	if (!annotate_listening && class < FIRST_RUN_CLASS) {
+		p = alloc_inside((unsigned int)class, size, caller);
+		if (unlikely(!p) && owner_was_at_limit())
+			return no_memory();
+	}
+	return likely(p) ? p : alloc_watched(size, 0, false, caller);
+}
+
 void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller)
 {
 	void *p;
@@ -186,14 +198,8 @@ void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller)
 		return heap_forward->malloc(size);
 	if (unlikely(!heap_init()) || fault_injected(size))
 		return no_memory();
-	if (alloc_is_watched()) {
-		if (annotate_listening || class >= FIRST_RUN_CLASS)
-			return alloc_watched(size, 0, false, caller);
-		p = alloc_inside((unsigned int)class, size, caller);
-		if (likely(p))
-			return p;
-		return owner_was_at_limit() ? no_memory() : alloc_watched(size, 0, false, caller);
-	}
+	if (alloc_is_watched())
+		return malloc_watched(size, class, caller);
 	p = alloc_class((unsigned int)class, size, GFP_MALLOC, caller);
 	return likely(p) ? p : no_memory();
 }

@@ -402,7 +402,7 @@ static void tick(struct tcache *tc)
 	}
 }
 
-static void *alloc_uncached(unsigned int class)
+static always_inline void *alloc_uncached(unsigned int class)
 {
 	struct object *obj = NULL;
 	bool zeroed;
