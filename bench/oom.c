@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom: how long the one who is to end waits to be told. To be run under the library (LD_PRELOAD), with no limit of its own.
+ * oom: how long the one who is to end waits to be told. To be run under the library (LD_PRELOAD), with no limit of its
+ * own.
  *
- * oom [-t THREADS] [-r ROUNDS] [-l MIB] [-s SIZE]: so many threads (8), each inside an owner of its own, allocate blocks
- * of SIZE bytes (200) under `limit:` MIB (256) until the limit is hit. What counts is the time from the beginning of the
- * malloc on which the victim's callback is called to that call, which sets a flag; the victim frees all it has, and
- * another round begins. Prints the median and the largest of ROUNDS (21); the same for the malloc that has lasted longest
- * then, which may be that of a thread that has no CPU; and from there until the thread that asked has its memory.
+ * oom [-t THREADS] [-r ROUNDS] [-l MIB] [-s SIZE]: so many threads (8), each inside an owner of its own, allocate
+ * blocks of SIZE bytes (200) under `limit:` MIB (256) until the limit is hit. What counts is the time from the
+ * beginning of the malloc on which the victim's callback is called to that call, which sets a flag; the victim frees
+ * all it has, and another round begins. Prints the median and the largest of ROUNDS (21); the same for the malloc that
+ * has lasted longest then, which may be that of a thread that has no CPU; and from there until the thread that asked
+ * has its memory.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -29,7 +31,7 @@ static int (*ctl_set)(const char *name, const char *value);
 static struct eater {
 	pthread_t thread;
 	bm_owner_t *owner;
-	_Atomic(long) began;	/* ns: its malloc; 0: it is not in one */
+	_Atomic(long) began; /* ns: its malloc; 0: it is not in one */
 	atomic_int cancelled;
 	void **chain;
 	char line[64];

@@ -217,7 +217,7 @@ static bool end_callback(struct owner *owner)
 	return true;
 }
 
-/* False: it does not want to end. It may be destroyed meanwhile, by the callback itself: its place is another's then. */
+/* False: it does not want to end. The callback itself may destroy it: its place may be another's then. */
 static bool call_abort(struct owner *victim)
 {
 	unsigned int scopes;
@@ -249,8 +249,8 @@ static bool oom_kill_process(struct oom_control *oc)
 	dump_header(oc, true);
 	dump_decision(oc);
 	oom_say("Out of memory%s: aborting owner %s (thread %d) usage:%lukB score:%ld oom_score_adj:%d",
-		oc->memcg ? " of an owner" : "", owner_label(victim, label), tid, oom_pages(victim) << (PAGE_SHIFT - 10),
-		oc->chosen_points, victim->score_adj);
+		oc->memcg ? " of an owner" : "", owner_label(victim, label), tid,
+		oom_pages(victim) << (PAGE_SHIFT - 10), oc->chosen_points, victim->score_adj);
 	count_vm_event(OOM_KILL);
 	mark_oom_victim(victim);
 	if (has_callback(victim)) {
@@ -315,9 +315,7 @@ static bool only_report(struct oom_control *oc)
 
 static void set_constraint(struct oom_control *oc)
 {
-	oc->constraint = oc->memcg      ? CONSTRAINT_MEMCG
-			 : oc->nodemask ? CONSTRAINT_MEMORY_POLICY
-					: CONSTRAINT_NONE;
+	oc->constraint = oc->memcg ? CONSTRAINT_MEMCG : oc->nodemask ? CONSTRAINT_MEMORY_POLICY : CONSTRAINT_NONE;
 	oc->totalpages = oc->memcg ? READ_ONCE(oc->memcg->limit) : budget_total() >> PAGE_SHIFT;
 }
 

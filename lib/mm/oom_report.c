@@ -180,7 +180,8 @@ static void print_budget(struct out *o)
 	for (kind = 0; kind < NR_LIMITS; kind++)
 		if (budget_line((enum limit_kind)kind, &line))
 			out_printf(o, "buddymalloc: limit %s: usage %zukB, limit %zukB%s\n", line.name, line.used >> 10,
-				   line.limit >> 10, (enum limit_kind)kind == budget_binding() ? ", this one binds" : "");
+				   line.limit >> 10,
+				   (enum limit_kind)kind == budget_binding() ? ", this one binds" : "");
 	out_flush(o);
 }
 
@@ -205,8 +206,8 @@ static void print_decision(struct out *o, const void *arg)
 	else if (budget_line(budget_binding(), &line))
 		out_printf(o, ",limit=%s", line.name);
 	if (oc->chosen)
-		out_printf(o, ",kind=%s,owner=%s,tid=%d", owner_kind(oc->chosen),
-			   owner_label(oc->chosen, label), owner_tid(oc->chosen));
+		out_printf(o, ",kind=%s,owner=%s,tid=%d", owner_kind(oc->chosen), owner_label(oc->chosen, label),
+			   owner_tid(oc->chosen));
 	out_printf(o, "\n");
 }
 

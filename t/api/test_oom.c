@@ -53,12 +53,12 @@ static bool eat(struct chain *c, size_t mib, size_t size)
 }
 
 /* Leave the case, which failed, with the number of the line. */
-#define check(cond)                                                     \
-	do {                                                            \
-		if (!(cond)) {                                          \
+#define check(cond)                                                   \
+	do {                                                          \
+		if (!(cond)) {                                        \
 			dprintf(2, "line %d: %s\n", __LINE__, #cond); \
-			_exit(100);                                     \
-		}                                                       \
+			_exit(100);                                   \
+		}                                                     \
 	} while (0)
 
 static void set(const char *name, const char *value)
@@ -190,10 +190,18 @@ static void report_only(void)
 static void shape_of_report(void)
 {
 	static const char *const lines[] = {
-		"invoked oom-killer: gfp_mask=0x", ", order=0, oom_score_adj=0\n", " TID: ", "limit limit: usage ",
-		", this one binds\n",		   "Mem-Info:\n",		  "Node 0 Normal free:",
-		"Node 0 Normal: ",		   "arenas mapped:",		  "slabs:",
-		"Owners state (",		   "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),limit=limit",
+		"invoked oom-killer: gfp_mask=0x",
+		", order=0, oom_score_adj=0\n",
+		" TID: ",
+		"limit limit: usage ",
+		", this one binds\n",
+		"Mem-Info:\n",
+		"Node 0 Normal free:",
+		"Node 0 Normal: ",
+		"arenas mapped:",
+		"slabs:",
+		"Owners state (",
+		"oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),limit=limit",
 		"Out of memory: aborting owner ",
 	};
 	int status = run(leak_small);

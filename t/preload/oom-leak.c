@@ -2,8 +2,8 @@
 /*
  * oom-leak [handler|returns|blocked|frees]: a program of several threads that knows nothing of owners. One eats memory,
  * most of what there is, and then is busy with something else; another asks for a little more, until somebody is ended.
- * With a handler of SIGABRT that says which thread it runs in, and ends the process, or returns, or frees what the eater
- * has; or SIGABRT blocked.
+ * With a handler of SIGABRT that says which thread it runs in, and ends the process, or returns, or frees what the
+ * eater has; or SIGABRT blocked.
  */
 #include <pthread.h>
 #include <signal.h>

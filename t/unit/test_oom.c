@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The OOM step, piece by piece: who is chosen, who is signalled, for how long nobody else is, and what makes it drop its
- * decision. Signals, sleeping and the pressure signal, which is its first act, are played by this test, which the linker
- * puts in front of the real ones. Owners have what the test says they have.
+ * The OOM step, piece by piece: who is chosen, who is signalled, for how long nobody else is, and what makes it drop
+ * its decision. Signals, sleeping and the pressure signal, which is its first act, are played by this test, which the
+ * linker puts in front of the real ones. Owners have what the test says they have.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -469,7 +469,8 @@ static void table_is_sorted(void)
 		last = usage;
 		rows++;
 	}
-	must(status == 0 && rows == 32 && others >= 9, "status %#x, %d rows, %lu others", (unsigned int)status, rows, others);
+	must(status == 0 && rows == 32 && others >= 9, "status %#x, %d rows, %lu others", (unsigned int)status, rows,
+	     others);
 }
 
 int main(void)
