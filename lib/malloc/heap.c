@@ -108,7 +108,8 @@ static void *alloc_huge(size_t size, size_t align, bool *zeroed, gfp_t gfp, unsi
 	if (size > HEAP_SIZE_MAX)
 		return NULL;
 	p = huge_alloc(size, align, zeroed);
-	while (unlikely(!p) && reclaim(size, 0, &effort))
+	/* An alignment takes as much as a size. */
+	while (unlikely(!p) && reclaim(max_ul(size, align), 0, &effort))
 		p = huge_alloc(size, align, zeroed);
 	if (likely(p))
 		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), gfp);

@@ -247,7 +247,7 @@ static unsigned long alloc_range(unsigned long nr, unsigned long align, enum pag
 	unsigned long pb, dirty, slack;
 	bool grown = false;
 
-	if (nr > sparse_end_block())
+	if (max_ul(nr, align) > sparse_end_block())
 		return 0;
 	budget_poll();
 	mutex_lock(&arena.lock);
