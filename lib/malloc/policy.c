@@ -7,6 +7,8 @@
 
 #include "malloc/heap.h"
 #include "mm/mempolicy.h"
+#include "os/topology.h"
+#include "slab/tcache.h"
 
 unsigned int bm_memalloc_save(unsigned int scope)
 {
@@ -20,9 +22,15 @@ void bm_memalloc_restore(unsigned int saved)
 
 int bm_set_mempolicy(int mode, const unsigned long *nodemask, unsigned long maxnode)
 {
+	int err;
+
 	if (!heap_init())
 		return -ENOMEM;
-	return set_task_policy(mode, nodemask, maxnode);
+	err = set_task_policy(mode, nodemask, maxnode);
+	/* What this thread has freed lies where the policy before it said. */
+	if (!err && topology.nr_nodes > 1)
+		tcache_flush();
+	return err;
 }
 
 int bm_get_mempolicy(int *mode, unsigned long *nodemask, unsigned long maxnode)

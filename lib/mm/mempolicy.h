@@ -12,8 +12,8 @@ struct alloc_context;
 
 #define POLICY_PREFERRED_MANY 5 /* MPOL_PREFERRED_MANY, which the headers of Linux before 5.15 lack */
 
-/* The process's policy (get_mempolicy(2)) and Mems_allowed are read; once, at start, when the nodes are known, or when
- * they are first needed. No system call where there is but one node. */
+/* The process's policy (get_mempolicy(2)) and Mems_allowed are read; once, when the nodes are known and before the first
+ * page is handed out. No system call where there is but one node. */
 void mempolicy_init(void);
 
 /* Local allocation from any node: what a request has where no other policy says anything. */

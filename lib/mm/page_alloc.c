@@ -40,6 +40,9 @@ int mm_init(void)
 	err = vmemmap.nr_pages ? 0 : sparse_init();
 	if (!err)
 		err = free_area_init();
+	/* What the loader allocates stays for as long as the process: it is where the process's policy says, too. */
+	if (!err)
+		mempolicy_init();
 	return err;
 }
 
@@ -47,7 +50,6 @@ void mm_init_late(void)
 {
 	os_cpu_init(); /* libc may not have had its rseq area the first time */
 	alloc_fast_open();
-	mempolicy_init();
 	WRITE_ONCE(gfp_allowed_mask, GFP_BITS_MASK);
 }
 

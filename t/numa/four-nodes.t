@@ -9,6 +9,7 @@ node 1 160 25 10 20 20
 node 1 160 15 40 10 30
 node 1 160 20 30 25 10
 run numa/test_topology
+run numa/test_place
 boot
 
 done_testing

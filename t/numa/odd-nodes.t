@@ -8,6 +8,7 @@ node 1 192 10 20 30
 node 1 0 20 10 15
 node 0 192 30 15 10
 run numa/test_topology
+run numa/test_place
 boot
 
 done_testing

@@ -6,6 +6,7 @@
 
 node 1 192 10
 run numa/test_topology
+run numa/test_place
 boot
 
 done_testing

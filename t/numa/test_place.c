@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages lie on the node that they were asked of: by the request, by a policy, or by where the thread runs.
+ * move_pages(2) says where they are.
+ */
+#include "numa.h"
+
+#define SLOTS 4096
+
+/* What has been had and is kept, so that nothing is had twice. */
+static struct {
+	void *addr;
+	unsigned int order;
+} page[SLOTS];
+static int pages;
+static void *block[SLOTS];
+static int blocks;
+
+static void keep_page(void *addr, unsigned int order)
+{
+	if (pages == SLOTS)
+		bail_out("too many pages");
+	page[pages].addr = addr;
+	page[pages++].order = order;
+}
+
+static void drop_all(void)
+{
+	while (pages) {
+		pages--;
+		bm_free_pages(page[pages].addr, page[pages].order);
+	}
+	while (blocks)
+		free(block[--blocks]);
+}
+
+static unsigned long all_nodes(void)
+{
+	return ~0UL >> (64 - numa_nodes);
+}
+
+/* Blocks of all orders; nid -1: as the thread's policy has it. All of them lie in the set. */
+static void want_pages(int nid, bm_gfp_t gfp, unsigned long set)
+{
+	for (unsigned int order = 0; order <= 10; order++) {
+		for (int i = 0; i < (order < 5 ? 8 : 1); i++) {
+			void *p = nid < 0 ? bm_alloc_pages(gfp, order) : bm_alloc_pages_node(nid, gfp, order);
+
+			want(p != NULL, "no block of order %u on nodes %#lx", order, set);
+			if (!p)
+				continue;
+			want(!numa_astray(p, PAGE << order, set), "order %u on nodes %#lx: a page lies on %d", order,
+			     set, numa_node_of(p));
+			want(set & 1UL << bm_page_node(p), "order %u: bm_page_node %d", order, bm_page_node(p));
+			keep_page(p, order);
+		}
+	}
+}
+
+/* The other ways to have pages. */
+static void want_kin(int nid, unsigned long set)
+{
+	void *array[64];
+	char *p;
+
+	p = bm_alloc_pages_exact(5 * PAGE, BM_GFP_KERNEL);
+	want(p && !numa_astray(p, 5 * PAGE, set), "exact pages on nodes %#lx", set);
+	bm_free_pages_exact(p, 5 * PAGE);
+
+	memset(array, 0, sizeof(array));
+	want(bm_alloc_pages_bulk(BM_GFP_KERNEL, 64, array) == 64, "no 64 pages on nodes %#lx", set);
+	for (int i = 0; i < 64; i++) {
+		want(array[i] && !numa_astray(array[i], PAGE, set), "page %d of bulk on nodes %#lx", i, set);
+		bm_free_pages(array[i], 0);
+	}
+
+	p = bm_alloc_contig_pages(1500, BM_GFP_KERNEL, nid);
+	want(p && !numa_astray(p, 1500 * PAGE, set), "contiguous pages on nodes %#lx", set);
+	bm_free_contig_pages(p, 1500);
+}
+
+static void want_malloc(size_t size, int nr, unsigned long set)
+{
+	for (int i = 0; i < nr; i++) {
+		void *p = malloc(size);
+
+		want(p != NULL, "no %zu bytes on nodes %#lx", size, set);
+		if (!p)
+			return;
+		if (blocks == SLOTS)
+			bail_out("too many blocks");
+		block[blocks++] = p;
+		want(!numa_astray(p, size, set), "%zu bytes on nodes %#lx: a page lies on %d", size, set,
+		     numa_node_of(p));
+	}
+}
+
+/* Blocks that no slab holds. */
+static void want_large(unsigned long set)
+{
+	static const size_t sizes[] = { 40000, 100000, 200000, 500000, 1000000, 1500000, 5000000 };
+
+	for (size_t i = 0; i < API_ARRAY_SIZE(sizes); i++)
+		want_malloc(sizes[i], 2, set);
+}
+
+static void test_thisnode(void)
+{
+	for (int from = 0; from < numa_nodes; from++) {
+		if (!numa_node[from].cpus)
+			continue;
+		numa_run_on(from);
+		for (int nid = 0; nid < numa_nodes; nid++)
+			if (numa_node[nid].mib)
+				want_pages(nid, BM_GFP_KERNEL | BM_GFP_THISNODE, 1UL << nid);
+	}
+	numa_run_on(-1);
+	drop_all();
+	verdict("with THISNODE every page lies on the node asked for");
+}
+
+static void test_node(void)
+{
+	for (int nid = 0; nid < numa_nodes; nid++)
+		if (numa_node[nid].mib)
+			want_pages(nid, BM_GFP_USER, 1UL << nid);
+	drop_all();
+	verdict("without it too, as long as the node has some");
+}
+
+static void test_bind(void)
+{
+	for (int nid = 0; nid < numa_nodes; nid++) {
+		unsigned long set = 1UL << nid;
+
+		if (!numa_node[nid].mib)
+			continue;
+		bm_set_mempolicy(MPOL_BIND, &set, MASK_BITS);
+		want_pages(-1, BM_GFP_KERNEL, set);
+		want_kin(nid, set);
+		want_large(set);
+	}
+	drop_all();
+	bm_set_mempolicy(MPOL_DEFAULT, NULL, 0);
+	verdict("under bind every page and every block above 32 KiB lies on the node it is bound to");
+}
+
+static void test_preferred(void)
+{
+	for (int nid = 0; nid < numa_nodes; nid++) {
+		unsigned long set = 1UL << nid;
+
+		if (!numa_node[nid].mib)
+			continue;
+		bm_set_mempolicy(MPOL_PREFERRED, &set, MASK_BITS);
+		want_pages(-1, BM_GFP_KERNEL, set);
+		want_large(set);
+	}
+	drop_all();
+	bm_set_mempolicy(MPOL_DEFAULT, NULL, 0);
+	verdict("under preferred too");
+}
+
+static void test_local(void)
+{
+	for (int from = 0; from < numa_nodes; from++) {
+		if (!numa_node[from].cpus)
+			continue;
+		numa_run_on(from);
+		want_pages(-1, BM_GFP_KERNEL, numa_nearest(from, all_nodes()));
+		want_large(numa_nearest(from, all_nodes()));
+	}
+	numa_run_on(-1);
+	drop_all();
+	verdict("without a policy a thread that moves from node to node has them where it runs, or nearest to it");
+}
+
+static void test_interleave(void)
+{
+	unsigned long set = 0, nr[NUMA_MAX] = { 0 }, least = ~0UL, most = 0;
+
+	for (int nid = 0; nid < numa_nodes; nid++)
+		set |= numa_node[nid].mib ? 1UL << nid : 0;
+	bm_set_mempolicy(MPOL_INTERLEAVE, &set, MASK_BITS);
+	for (int i = 0; i < 1001; i++) {
+		char *p = bm_alloc_pages(BM_GFP_KERNEL, 0);
+		int nid;
+
+		*(volatile char *)p = 1;
+		nid = numa_node_of(p);
+		if (want(nid >= 0, "page %d lies on %d", i, nid))
+			nr[nid]++;
+		keep_page(p, 0);
+	}
+	bm_set_mempolicy(MPOL_DEFAULT, NULL, 0);
+	drop_all();
+	for (int nid = 0; nid < numa_nodes; nid++) {
+		if (!numa_node[nid].mib)
+			continue;
+		least = nr[nid] < least ? nr[nid] : least;
+		most = nr[nid] > most ? nr[nid] : most;
+	}
+	want(most - least <= 1, "between %lu and %lu pages on a node", least, most);
+	verdict("interleaved pages are spread evenly, within one");
+}
+
+/* A program of its own, on one node from its start: blocks of every size. */
+static int as_child(int nid)
+{
+	static const size_t sizes[] = { 1, 16, 100, 500, 1000, 3000, 8000, 16000, 32000 };
+
+	for (size_t i = 0; i < API_ARRAY_SIZE(sizes); i++)
+		want_malloc(sizes[i], 200, 1UL << nid);
+	want_large(1UL << nid);
+	want_pages(-1, BM_GFP_KERNEL, 1UL << nid);
+	drop_all();
+	return api_failures != 0;
+}
+
+/* Start it on the CPUs of a node (-1: of all), and under a policy. */
+static bool child_passes(int cpus_of, int mode, int nid)
+{
+	char number[16];
+	int status = -1;
+	pid_t child;
+
+	snprintf(number, sizeof(number), "%d", nid);
+	fflush(NULL);
+	child = fork();
+	if (!child) {
+		unsigned long set = 1UL << nid;
+
+		numa_run_on(cpus_of);
+		if (mode == MPOL_DEFAULT || !syscall(SYS_set_mempolicy, mode, &set, MASK_BITS))
+			execl("/proc/self/exe", "test_place", number, NULL);
+		_exit(2);
+	}
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+static void test_children(void)
+{
+	unsigned long nearest;
+
+	for (int nid = 0; nid < numa_nodes; nid++) {
+		if (!numa_node[nid].mib)
+			continue;
+		want(child_passes(-1, MPOL_BIND, nid), "bound to node %d", nid);
+		want(child_passes(-1, MPOL_PREFERRED, nid), "preferring node %d", nid);
+	}
+	verdict("a program that is started under a policy has blocks of every size where that says");
+	for (int nid = 0; nid < numa_nodes; nid++) {
+		nearest = numa_nearest(nid, all_nodes());
+		if (numa_node[nid].cpus && !(nearest & (nearest - 1)))
+			want(child_passes(nid, MPOL_DEFAULT, __builtin_ctzl(nearest)), "on the CPUs of node %d", nid);
+	}
+	verdict("and one that runs on a node's CPUs has them there, or nearest to it");
+}
+
+int main(int argc, char **argv)
+{
+	numa_init();
+	if (argc > 1)
+		return as_child(atoi(argv[1]));
+	test_thisnode();
+	test_node();
+	test_bind();
+	test_preferred();
+	test_local();
+	test_interleave();
+	test_children();
+	return done_testing();
+}
