@@ -8,6 +8,11 @@ node 1 192 10 21
 node 1 192 21 10
 run numa/test_topology
 run numa/test_place
+run numa/test_numastat
+run numa/test_exhaust
+run api/test_policy
+run api/test_pages
+run stress/test_queues
 boot
 
 done_testing
