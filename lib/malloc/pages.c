@@ -331,7 +331,7 @@ int bm_page_node(const void *addr)
 {
 	struct page *page = block_page_inside(addr);
 
-	return page ? pfn_to_zone(page_to_pfn(page))->nid : -EINVAL;
+	return page ? page_to_nid(page) : -EINVAL;
 }
 
 int bm_page_order(const void *addr)

@@ -13,6 +13,10 @@ static always_inline struct zone *pfn_to_zone(unsigned long pfn)
 {
 	return zone_table[READ_ONCE(pfn_to_block(pfn)->zone_id)];
 }
+static always_inline int page_to_nid(const struct page *page)
+{
+	return pfn_to_zone(page_to_pfn(page))->nid;
+}
 static always_inline enum migratetype get_pageblock_migratetype(unsigned long pfn)
 {
 	return (enum migratetype)READ_ONCE(pfn_to_block(pfn)->migratetype);

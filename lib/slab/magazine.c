@@ -11,25 +11,26 @@
 #define MAGAZINE_COUNT_SHIFT 48
 
 /* Unlink the first magazine; the lock is held. */
-static struct object *magazine_pop(struct kmem_cache *cache, unsigned int *nr)
+static struct object *magazine_pop(struct kmem_cache *cache, struct kmem_cache_node *node, unsigned int *nr)
 {
-	struct object *chain = cache->magazines;
+	struct object *chain = node->magazines;
 
 	if (!chain)
 		return NULL;
 	*nr = (unsigned int)(chain->magazine >> MAGAZINE_COUNT_SHIFT);
-	WRITE_ONCE(cache->magazines, (struct object *)(chain->magazine & ((1UL << MAGAZINE_COUNT_SHIFT) - 1)));
+	WRITE_ONCE(node->magazines, (struct object *)(chain->magazine & ((1UL << MAGAZINE_COUNT_SHIFT) - 1)));
 	ADD_ONCE(cache->nr_magazine_objects, -*nr);
 	if (cache->magazine_low > cache->nr_magazine_objects)
 		cache->magazine_low = cache->nr_magazine_objects;
 	return chain;
 }
 
-struct object *magazine_get(struct kmem_cache *cache, const void *self, unsigned int *nr)
+struct object *magazine_get(struct kmem_cache *cache, int nid, const void *self, unsigned int *nr)
 {
+	struct kmem_cache_node *node = get_node(cache, nid);
 	struct object *chain;
 
-	if (!READ_ONCE(cache->magazines)) {
+	if (!READ_ONCE(node->magazines)) {
 		const void *putter = READ_ONCE(cache->magazine_putter);
 
 		if (putter && putter != self)
@@ -37,7 +38,7 @@ struct object *magazine_get(struct kmem_cache *cache, const void *self, unsigned
 		return NULL;
 	}
 	mutex_lock(&cache->lock);
-	chain = magazine_pop(cache, nr);
+	chain = magazine_pop(cache, node, nr);
 	cache->magazine_taken |= cache->magazine_putter != self;
 	mutex_unlock(&cache->lock);
 	return chain;
@@ -57,8 +58,9 @@ static bool magazine_room(struct kmem_cache *cache, unsigned int nr)
 	return cache->nr_magazine_objects + nr <= cache->magazine_limit;
 }
 
-bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr)
+bool magazine_put(struct kmem_cache *cache, int nid, const void *self, struct object *chain, unsigned int nr)
 {
+	struct kmem_cache_node *node = get_node(cache, nid);
 	bool room, wanted;
 
 	mutex_lock(&cache->lock);
@@ -67,14 +69,25 @@ bool magazine_put(struct kmem_cache *cache, const void *self, struct object *cha
 	WRITE_ONCE(cache->magazine_putter, self);
 	room = magazine_room(cache, nr);
 	if (room) {
-		chain->magazine = (uintptr_t)cache->magazines | (uintptr_t)nr << MAGAZINE_COUNT_SHIFT;
-		WRITE_ONCE(cache->magazines, chain);
+		chain->magazine = (uintptr_t)node->magazines | (uintptr_t)nr << MAGAZINE_COUNT_SHIFT;
+		WRITE_ONCE(node->magazines, chain);
 		ADD_ONCE(cache->nr_magazine_objects, nr);
 	}
 	mutex_unlock(&cache->lock);
 	if (!room)
 		slab_free_bulk(cache, chain);
 	return wanted;
+}
+
+/* One of any node. */
+static struct object *magazine_pop_any(struct kmem_cache *cache, unsigned int *nr)
+{
+	struct object *chain = NULL;
+	int nid;
+
+	for (nid = 0; nid < nr_slab_nodes && !chain; nid++)
+		chain = magazine_pop(cache, get_node(cache, nid), nr);
+	return chain;
 }
 
 static void age_magazines(struct kmem_cache *cache)
@@ -85,7 +98,7 @@ static void age_magazines(struct kmem_cache *cache)
 	mutex_lock(&cache->lock);
 	if (cache->magazine_low)
 		cache->magazine_limit /= 2;
-	while (cache->magazine_low && (chain = magazine_pop(cache, &nr))) {
+	while (cache->magazine_low && (chain = magazine_pop_any(cache, &nr))) {
 		uint32_t low = cache->magazine_low;
 
 		mutex_unlock(&cache->lock);
@@ -102,6 +115,6 @@ void magazines_age(void)
 	unsigned int class;
 
 	for (class = 1; class < FIRST_RUN_CLASS; class++)
-		if (READ_ONCE(kmem_caches[class].magazines))
+		if (READ_ONCE(kmem_caches[class].nr_magazine_objects))
 			age_magazines(&kmem_caches[class]);
 }

@@ -9,6 +9,8 @@
 
 #include "base/annotate.h"
 #include "base/tunables.h"
+#include "mm/buddy.h"
+#include "mm/mempolicy.h"
 #include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/vmscan.h"
@@ -19,6 +21,8 @@
 #define SLAB_KEEP_EMPTY 1U /* wholly free slabs a class keeps */
 
 struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
+struct kmem_cache_node *slab_nodes;
+int nr_slab_nodes = 1;
 
 /* Enough objects that a slab is worth its descriptor, few enough that it empties. */
 static unsigned int slab_order(size_t size)
@@ -81,6 +85,8 @@ void slab_init(void)
 		cache->size = (uint32_t)class_size(class);
 		cache->order = (uint8_t)slab_order(cache->size);
 	}
+	if (unlikely(topology.nr_nodes > 1))
+		slab_nodes_init();
 }
 
 /* A free object's words are ours to read and write, whatever memcheck was told. */
@@ -105,25 +111,32 @@ static void object_link(struct object *obj, struct object *next)
 		annotate_noaccess(obj, sizeof(*obj));
 }
 
-static void partial_add_tail(struct kmem_cache *cache, struct page *slab)
+static struct kmem_cache_node *node_of(struct kmem_cache *cache, const struct page *slab)
+{
+	return likely(!slab_nodes) ? &cache->node : get_node(cache, page_to_nid(slab));
+}
+
+static void partial_add_tail(struct kmem_cache_node *node, struct page *slab)
 {
 	uint32_t pfn = (uint32_t)page_to_pfn(slab);
 
 	slab->next = NO_PFN;
-	slab->prev = cache->partial_tail;
-	if (cache->partial_tail != NO_PFN)
-		pfn_to_page(cache->partial_tail)->next = pfn;
+	slab->prev = node->partial_tail;
+	if (node->partial_tail != NO_PFN)
+		pfn_to_page(node->partial_tail)->next = pfn;
 	else
-		cache->partial_head = pfn;
-	cache->partial_tail = pfn;
+		node->partial_head = pfn;
+	node->partial_tail = pfn;
 	slab->flags |= PG_PARTIAL;
 }
 
 static void partial_del(struct kmem_cache *cache, struct page *slab)
 {
+	struct kmem_cache_node *node = node_of(cache, slab);
+
 	if (slab->next == NO_PFN)
-		cache->partial_tail = slab->prev;
-	page_list_del(&cache->partial_head, slab);
+		node->partial_tail = slab->prev;
+	page_list_del(&node->partial_head, slab);
 	slab->flags &= (uint8_t)~PG_PARTIAL;
 }
 
@@ -148,16 +161,21 @@ void slab_prepare(struct page *slab, unsigned int class)
 	}
 }
 
+static struct page *alloc_slab_pages(int nid, gfp_t gfp, unsigned int order)
+{
+	return likely(!slab_nodes) ? alloc_pages(gfp, order) : alloc_slab_pages_node(nid, gfp, order);
+}
+
 /* A slab of the preferred order, or the smallest that holds one object when memory is short. Nobody is ended for it:
  * malloc sees to that, which knows what was asked for. */
-static struct page *new_slab(const struct kmem_cache *cache)
+static struct page *new_slab(const struct kmem_cache *cache, int nid)
 {
 	unsigned int least = order_for_pages(size_to_pages(cache->size));
-	struct page *slab = alloc_pages(cache->order > least ? GFP_MALLOC | GFP_NORETRY : GFP_MALLOC | GFP_RETRY_MAYFAIL,
-					cache->order);
+	gfp_t gfp = cache->order > least ? GFP_MALLOC | GFP_NORETRY : GFP_MALLOC | GFP_RETRY_MAYFAIL;
+	struct page *slab = alloc_slab_pages(nid, gfp, cache->order);
 
 	if (!slab && least < cache->order)
-		slab = alloc_pages(GFP_MALLOC | GFP_RETRY_MAYFAIL, least);
+		slab = alloc_slab_pages(nid, GFP_MALLOC | GFP_RETRY_MAYFAIL, least);
 	if (!slab)
 		return NULL;
 	if (charge_pages(slab, 1UL << slab->order, GFP_MALLOC)) {
@@ -244,31 +262,49 @@ static unsigned int slab_take(struct kmem_cache *cache, struct page *slab, unsig
 	return n;
 }
 
-unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct object **chain)
+/* A slab more, with the lock dropped meanwhile; the node that it lies on, or another that has some. NULL: none has. */
+static struct kmem_cache_node *refill_node(struct kmem_cache *cache, int nid)
 {
+	struct kmem_cache_node *node;
+	struct page *slab;
+
+	mutex_unlock(&cache->lock);
+	slab = new_slab(cache, nid);
+	mutex_lock(&cache->lock);
+	if (unlikely(!slab))
+		return slab_nodes ? get_any_partial(cache, nid) : NULL;
+	ADD_ONCE(cache->nr_slabs, 1);
+	ADD_ONCE(cache->nr_pages, 1UL << slab->order);
+	ADD_ONCE(cache->nr_empty, 1);
+	node = node_of(cache, slab);
+	partial_add_tail(node, slab);
+	return node;
+}
+
+unsigned int slab_alloc_bulk_node(struct kmem_cache *cache, int nid, unsigned int nr, struct object **chain)
+{
+	struct kmem_cache_node *node = get_node(cache, nid);
 	struct object **tail = chain;
 	unsigned int n;
 
 	mutex_lock(&cache->lock);
-	while (cache->partial_head == NO_PFN) {
-		struct page *slab;
-
+	if (node->partial_head == NO_PFN)
+		node = refill_node(cache, nid);
+	if (unlikely(!node)) {
 		mutex_unlock(&cache->lock);
-		slab = new_slab(cache);
-		if (!slab)
-			return 0;
-		mutex_lock(&cache->lock);
-		ADD_ONCE(cache->nr_slabs, 1);
-		ADD_ONCE(cache->nr_pages, 1UL << slab->order);
-		ADD_ONCE(cache->nr_empty, 1);
-		partial_add_tail(cache, slab);
+		return 0;
 	}
-	n = slab_take(cache, pfn_to_page(cache->partial_head), nr, &tail);
+	n = slab_take(cache, pfn_to_page(node->partial_head), nr, &tail);
 	ADD_ONCE(cache->nr_active, n);
 	mutex_unlock(&cache->lock);
 	if (tail)
 		*tail = NULL;
 	return n;
+}
+
+unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct object **chain)
+{
+	return slab_alloc_bulk_node(cache, likely(!slab_nodes) ? 0 : mempolicy_slab_node(), nr, chain);
 }
 
 static struct page *head_of(unsigned long pfn)
@@ -307,7 +343,7 @@ static struct page *free_object(struct kmem_cache *cache, struct object *obj)
 	slab->refcount--;
 	ADD_ONCE(cache->nr_active, -1);
 	if (!(slab->flags & PG_PARTIAL))
-		partial_add_tail(cache, slab);
+		partial_add_tail(node_of(cache, slab), slab);
 	if (slab->refcount)
 		return NULL;
 	if (cache->nr_empty < SLAB_KEEP_EMPTY) {
@@ -350,13 +386,12 @@ void slab_free_bulk(struct kmem_cache *cache, struct object *chain)
 	free_slab_list(empty);
 }
 
-/* Free the empty slabs that a class keeps. */
-static void shrink_cache(struct kmem_cache *cache)
+/* Take a node's empty slabs out, onto the list empty. */
+static uint32_t take_empty(struct kmem_cache *cache, struct kmem_cache_node *node, uint32_t empty)
 {
-	uint32_t pfn, next, empty = NO_PFN;
+	uint32_t pfn, next;
 
-	mutex_lock(&cache->lock);
-	for (pfn = cache->partial_head; pfn != NO_PFN && cache->nr_empty; pfn = next) {
+	for (pfn = node->partial_head; pfn != NO_PFN && cache->nr_empty; pfn = next) {
 		struct page *slab = pfn_to_page(pfn);
 
 		next = slab->next;
@@ -369,18 +404,20 @@ static void shrink_cache(struct kmem_cache *cache)
 		slab->next = empty;
 		empty = pfn;
 	}
-	mutex_unlock(&cache->lock);
-	free_slab_list(empty);
+	return empty;
 }
 
-bool slab_has_free(struct kmem_cache *cache)
+/* Free the empty slabs that a class keeps. */
+static void shrink_cache(struct kmem_cache *cache)
 {
-	bool has;
+	uint32_t empty = NO_PFN;
+	int nid;
 
 	mutex_lock(&cache->lock);
-	has = cache->partial_head != NO_PFN;
+	for (nid = 0; nid < nr_slab_nodes; nid++)
+		empty = take_empty(cache, get_node(cache, nid), empty);
 	mutex_unlock(&cache->lock);
-	return has;
+	free_slab_list(empty);
 }
 
 void slab_reclaim(void)
@@ -388,12 +425,15 @@ void slab_reclaim(void)
 	unsigned int class, nr;
 	unsigned long left;
 	struct object *chain;
+	int nid;
 
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		/* No more than there was: others may fill them meanwhile. */
 		left = READ_ONCE(kmem_caches[class].nr_magazine_objects);
-		for (; left && (chain = magazine_get(&kmem_caches[class], NULL, &nr)); left -= min_ul(left, nr))
-			slab_free_bulk(&kmem_caches[class], chain);
+		for (nid = 0; nid < nr_slab_nodes; nid++)
+			for (; left && (chain = magazine_get(&kmem_caches[class], nid, NULL, &nr));
+			     left -= min_ul(left, nr))
+				slab_free_bulk(&kmem_caches[class], chain);
 		if (READ_ONCE(kmem_caches[class].nr_empty))
 			shrink_cache(&kmem_caches[class]);
 	}
@@ -463,22 +503,34 @@ static void check_slab(struct kmem_cache *cache, struct page *slab)
 		bm_fatal("check_cache: slab %p is full, but on the partial list", page_to_addr(slab));
 }
 
-void check_cache(struct kmem_cache *cache)
+/* The empty ones of a node's list, all of which lie there. */
+static uint32_t check_node(struct kmem_cache *cache, const struct kmem_cache_node *node)
 {
 	uint32_t pfn, prev = NO_PFN, empty = 0;
 
-	mutex_lock(&cache->lock);
-	for (pfn = cache->partial_head; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next) {
+	for (pfn = node->partial_head; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next) {
 		struct page *slab = pfn_to_page(pfn);
 
-		if (slab->prev != prev || !(slab->flags & PG_PARTIAL))
+		if (slab->prev != prev || !(slab->flags & PG_PARTIAL) || node_of(cache, slab) != node)
 			bm_fatal("check_cache: slab %p is not linked as it should be", page_to_addr(slab));
 		check_slab(cache, slab);
 		empty += !slab->refcount;
 		prev = pfn;
 	}
-	if (prev != cache->partial_tail || empty != cache->nr_empty)
-		bm_fatal("check_cache: class %u: tail %u, counted %u; %u empty, counted %u", cache->class, prev,
-			 cache->partial_tail, empty, cache->nr_empty);
+	if (prev != node->partial_tail)
+		bm_fatal("check_cache: class %u: tail %u, counted %u", cache->class, prev, node->partial_tail);
+	return empty;
+}
+
+void check_cache(struct kmem_cache *cache)
+{
+	uint32_t empty = 0;
+	int nid;
+
+	mutex_lock(&cache->lock);
+	for (nid = 0; nid < nr_slab_nodes; nid++)
+		empty += check_node(cache, get_node(cache, nid));
+	if (empty != cache->nr_empty)
+		bm_fatal("check_cache: class %u: %u empty, counted %u", cache->class, empty, cache->nr_empty);
 	mutex_unlock(&cache->lock);
 }

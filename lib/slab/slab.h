@@ -7,6 +7,7 @@
 #define SLAB_SLAB_H
 
 #include "base/lock.h"
+#include "mm/gfp.h"
 #include "mm/page.h"
 #include "slab/size_class.h"
 
@@ -16,18 +17,23 @@ struct object {
 	uintptr_t magazine; /* next magazine, with the number of objects of this one in the upper 16 bits */
 };
 
+/* What a class has on a node; the cache's lock protects it. */
+struct kmem_cache_node {
+	uint32_t partial_head; /* slabs with free objects; taken from the head, added at the tail */
+	uint32_t partial_tail;
+	struct object *magazines;
+};
+
 struct kmem_cache {
 	struct mutex lock; /* protects all below, and the struct page of its slabs */
 	uint32_t size;	   /* of an object */
 	uint8_t class;
-	uint8_t order;	       /* preferred, of a slab */
-	uint32_t partial_head; /* slabs with free objects; taken from the head, added at the tail */
-	uint32_t partial_tail;
+	uint8_t order;		     /* preferred, of a slab */
+	struct kmem_cache_node node; /* where there is but one */
 	uint32_t nr_empty; /* of the partial ones: wholly free */
 	unsigned long nr_slabs;
 	unsigned long nr_pages;
 	unsigned long nr_active; /* objects that are not in slabs: the program's, threads' and magazines' */
-	struct object *magazines;
 	uint32_t nr_magazine_objects;
 	uint32_t magazine_limit;     /* objects that magazines may hold: grows while other threads ask in vain */
 	uint32_t magazine_low;	     /* fewest of them since magazines were aged: nobody needed those */
@@ -38,13 +44,25 @@ struct kmem_cache {
 
 extern struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
 
+/* Where several nodes have memory: of each node, from 0 on, and of each class. Else NULL. */
+extern hidden_var struct kmem_cache_node *slab_nodes;
+extern hidden_var int nr_slab_nodes; /* 1, or one more than the last node's number */
+static always_inline struct kmem_cache_node *get_node(struct kmem_cache *cache, int nid)
+{
+	return likely(!slab_nodes) ? &cache->node : &slab_nodes[(unsigned int)nid * FIRST_RUN_CLASS + cache->class];
+}
+
 void slab_init(void);
+/* Lists for each node that has memory, where these are several. */
+void slab_nodes_init(void);
 
 /*
- * Take about nr objects, at least one, as a chain that ends in NULL; the number taken, 0 when out of memory. More than
+ * Take about nr objects, at least one, as a chain that ends in NULL; the number taken, 0 when out of memory. All are of
+ * one slab, on node nid or, if that has no memory, near it; by slab_alloc_bulk on that of the thread's policy. More than
  * nr, where nr is more than one, only if they are within one page's worth.
  * Fresh objects come from at most one page, so that a page is touched only when it is needed.
  */
+unsigned int slab_alloc_bulk_node(struct kmem_cache *cache, int nid, unsigned int nr, struct object **chain);
 unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct object **chain);
 /* Bring a chain of objects of this class home to their slabs; slabs that become empty go back to the zone. */
 void slab_free_bulk(struct kmem_cache *cache, struct object *chain);
@@ -65,11 +83,11 @@ bool slab_has_free(struct kmem_cache *cache);
 /* Say, as the foreign_free tunable wants it, that a block was freed by a pointer into its middle. */
 void report_bad_free(const void *addr, size_t offset, size_t size);
 
-/* A whole magazine, or NULL; *nr: objects in it. self is any address of the thread's own. */
-struct object *magazine_get(struct kmem_cache *cache, const void *self, unsigned int *nr);
-/* Leave a magazine of nr objects to other threads; its objects go home unless those have shown that they need them,
- * and if there are too many already. True if such magazines are in demand. */
-bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr);
+/* A whole magazine, or NULL; *nr: objects in it, which are all on the node. self is any address of the thread's own. */
+struct object *magazine_get(struct kmem_cache *cache, int nid, const void *self, unsigned int *nr);
+/* Leave a magazine of nr objects, all on the node, to other threads; its objects go home unless those have shown that
+ * they need them, and if there are too many already. True if such magazines are in demand. */
+bool magazine_put(struct kmem_cache *cache, int nid, const void *self, struct object *chain, unsigned int nr);
 /* Bring home what magazines held all the time since the last call. */
 void magazines_age(void);
 /* Bring all magazines of all classes home, and free empty slabs. */
@@ -81,6 +99,15 @@ void slab_prepare(struct page *slab, unsigned int class);
 /* The first page of the slab that holds the address, NULL when it is in none; *index: which object it points into,
  * *offset: how far. Reads descriptors only. */
 struct page *slab_of(const void *addr, unsigned long *index, size_t *offset);
+
+/*
+ * Several nodes only. Pages for a slab, on nid if it has some, as the thread's policy allows; the node whose partial
+ * list takes the place of nid's when there are none to be had, NULL if that has none, the lock being held.
+ */
+struct page *alloc_slab_pages_node(int nid, gfp_t gfp, unsigned int order);
+struct kmem_cache_node *get_any_partial(struct kmem_cache *cache, int nid);
+/* Of a chain only those on node nid are left; the others are home afterwards. How many are left. */
+unsigned int slab_keep_node(struct kmem_cache *cache, int nid, struct object **chain);
 
 /* Fork handlers. */
 void slab_lock_all(void);

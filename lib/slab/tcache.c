@@ -427,9 +427,12 @@ cold void *tcache_alloc_slow(unsigned int class)
 	struct kmem_cache *cache;
 	struct object *chain;
 	unsigned int nr;
+	int nid = 0;
 
 	if (!tcache_ready(tc))
 		return tc->state == TCACHE_ASIDE ? tcache_alloc_aside(tc, class) : alloc_uncached(class);
+	if (unlikely(slab_nodes))
+		nid = tcache_follow_node(tc, class);
 	if (class >= FIRST_RUN_CLASS)
 		return alloc_uncached(class);
 	tick(tc);
@@ -440,9 +443,9 @@ cold void *tcache_alloc_slow(unsigned int class)
 		tc->spare[class] = NULL;
 		nr = tc->spare_nr[class];
 	} else {
-		chain = magazine_get(cache, tc, &nr);
+		chain = magazine_get(cache, nid, tc, &nr);
 		if (!chain)
-			nr = slab_alloc_bulk(cache, tc->cap[class], &chain);
+			nr = slab_alloc_bulk_node(cache, nid, tc->cap[class], &chain);
 		if (!nr)
 			return NULL;
 	}
@@ -474,11 +477,13 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
 	struct object *spare = tc->spare[class];
 	unsigned int spare_nr = tc->spare_nr[class];
 
+	if (unlikely(slab_nodes) && tcache_drop_foreign(tc, class))
+		return false;
 	tc->spare[class] = tc->head[class];
 	tc->spare_nr[class] = tc->cap[class];
 	tc->head[class] = NULL;
 	tc->room[class] = tc->cap[class];
-	return spare && magazine_put(&kmem_caches[class], tc, spare, spare_nr);
+	return spare && magazine_put(&kmem_caches[class], tc->nid - 1, tc, spare, spare_nr);
 }
 
 /* What is cached of a class whose slabs are mostly free pins them: let it go, and cache less. */

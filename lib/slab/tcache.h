@@ -33,6 +33,7 @@ struct tcache {
 	uint32_t seen[NR_CLASSES];	       /* what head was when last looked at: unchanged means idle */
 	uint32_t ticks;			       /* slow calls since; TCACHE_FREED: frees */
 	uint8_t state;			       /* enum tcache_state */
+	uint8_t nid;			       /* several nodes: that of the lists, plus 1; 0: none yet */
 	bool aside_in_use;		       /* TCACHE_ACTIVE: the lists are there for the call that is running */
 	bool exit_known;		       /* tcache_exit will be called when the thread ends */
 	struct tcache_aside *aside;	       /* where lists are put aside; NULL: not yet needed */
@@ -128,6 +129,12 @@ static always_inline void tcache_note(void)
 void tcache_close_all(void);
 /* Bring everything this thread caches home. */
 void tcache_flush(void);
+
+/* Several nodes only. The node that an object of the slab class is to come from now; if it is another than last time, what
+ * the thread's lists hold is brought home first, that of a run's class too. */
+int tcache_follow_node(struct tcache *tc, unsigned int class);
+/* The list is full: what is of other nodes than the lists' goes home. True if that made room. */
+bool tcache_drop_foreign(struct tcache *tc, unsigned int class);
 /* The same, for good: the thread ends. */
 void tcache_exit(void);
 /* Objects of a class in all threads' lists; torn. */

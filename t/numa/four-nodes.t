@@ -10,6 +10,7 @@ node 1 160 15 40 10 30
 node 1 160 20 30 25 10
 run numa/test_topology
 run numa/test_place
+run numa/test_threads
 run numa/test_numastat
 run numa/test_exhaust
 boot

@@ -104,6 +104,14 @@ static void want_large(unsigned long set)
 		want_malloc(sizes[i], 2, set);
 }
 
+static void want_small(unsigned long set)
+{
+	static const size_t sizes[] = { 1, 16, 100, 500, 1000, 3000, 8000, 16000, 32000 };
+
+	for (size_t i = 0; i < API_ARRAY_SIZE(sizes); i++)
+		want_malloc(sizes[i], 100, set);
+}
+
 static void test_thisnode(void)
 {
 	for (int from = 0; from < numa_nodes; from++) {
@@ -138,11 +146,12 @@ static void test_bind(void)
 		bm_set_mempolicy(MPOL_BIND, &set, MASK_BITS);
 		want_pages(-1, BM_GFP_KERNEL, set);
 		want_kin(nid, set);
+		want_small(set);
 		want_large(set);
 	}
 	drop_all();
 	bm_set_mempolicy(MPOL_DEFAULT, NULL, 0);
-	verdict("under bind every page and every block above 32 KiB lies on the node it is bound to");
+	verdict("under bind every page and every block lies on the node it is bound to");
 }
 
 static void test_preferred(void)
@@ -154,6 +163,7 @@ static void test_preferred(void)
 			continue;
 		bm_set_mempolicy(MPOL_PREFERRED, &set, MASK_BITS);
 		want_pages(-1, BM_GFP_KERNEL, set);
+		want_small(set);
 		want_large(set);
 	}
 	drop_all();
@@ -207,10 +217,7 @@ static void test_interleave(void)
 /* A program of its own, on one node from its start: blocks of every size. */
 static int as_child(int nid)
 {
-	static const size_t sizes[] = { 1, 16, 100, 500, 1000, 3000, 8000, 16000, 32000 };
-
-	for (size_t i = 0; i < API_ARRAY_SIZE(sizes); i++)
-		want_malloc(sizes[i], 200, 1UL << nid);
+	want_small(1UL << nid);
 	want_large(1UL << nid);
 	want_pages(-1, BM_GFP_KERNEL, 1UL << nid);
 	drop_all();

@@ -8,6 +8,7 @@ node 1 192 10 21
 node 1 192 21 10
 run numa/test_topology
 run numa/test_place
+run numa/test_threads
 run numa/test_numastat
 run numa/test_exhaust
 run api/test_policy

@@ -36,7 +36,7 @@ static void check_nothing_left(void)
 	     (unsigned long)cache->nr_magazine_objects);
 	must(cache->nr_empty == cache->nr_slabs, "%u of %lu slabs are empty", cache->nr_empty, cache->nr_slabs);
 	slab_reclaim();
-	must(!cache->nr_slabs && !cache->nr_pages && cache->partial_head == NO_PFN);
+	must(!cache->nr_slabs && !cache->nr_pages && cache->node.partial_head == NO_PFN);
 	drain_all_pages();
 	must(zone->nr_free_pages == zone->managed_pages);
 	check_zone(zone);
@@ -182,20 +182,20 @@ static void magazines(void)
 	struct object *chain, *got;
 
 	start(4);
-	must(!magazine_get(cache, &a, &nr));
+	must(!magazine_get(cache, 0, &a, &nr));
 	/* b has asked in vain: a's magazine stays for it. */
 	must(slab_alloc_bulk(cache, 30, &chain) == 30);
-	magazine_put(cache, &a, chain, 30);
-	for (round = 0; round < 3 && !cache->magazines; round++) {
+	magazine_put(cache, 0, &a, chain, 30);
+	for (round = 0; round < 3 && !cache->node.magazines; round++) {
 		must(cache->nr_active == 0, "not kept, so it went home");
-		must(!magazine_get(cache, &b, &nr));
+		must(!magazine_get(cache, 0, &b, &nr));
 		must(slab_alloc_bulk(cache, 30, &chain) == 30);
-		magazine_put(cache, &a, chain, 30);
+		magazine_put(cache, 0, &a, chain, 30);
 	}
-	must(cache->magazines && cache->nr_magazine_objects == 30 && cache->nr_active == 30);
-	got = magazine_get(cache, &b, &nr);
+	must(cache->node.magazines && cache->nr_magazine_objects == 30 && cache->nr_active == 30);
+	got = magazine_get(cache, 0, &b, &nr);
 	must(got == chain && nr == 30 && chain_length(got) == 30 && cache->nr_magazine_objects == 0);
-	must(!magazine_get(cache, &b, &nr));
+	must(!magazine_get(cache, 0, &b, &nr));
 	slab_free_bulk(cache, got);
 	check_nothing_left();
 }
@@ -210,14 +210,14 @@ static void many_magazines(void)
 
 	start(FIRST_RUN_CLASS - 8);
 	for (i = 0; i < 400; i++) {
-		if (i < 100 && (chain = magazine_get(cache, &b, &nr))) {
+		if (i < 100 && (chain = magazine_get(cache, 0, &b, &nr))) {
 			must(nr == 1 && !chain->next);
 			chain->next = hand;
 			hand = chain;
 			in_hand++;
 		}
 		must(slab_alloc_bulk(cache, 1, &chain) == 1);
-		magazine_put(cache, &a, chain, 1);
+		magazine_put(cache, 0, &a, chain, 1);
 		most = max_ul(most, cache->nr_magazine_objects);
 		must(cache->nr_active == cache->nr_magazine_objects + in_hand);
 		check_cache(cache);
@@ -237,11 +237,11 @@ static void age(void)
 	struct object *chain;
 
 	start(4);
-	for (nr = 0; nr < 3 && !cache->magazines; nr++) {
+	for (nr = 0; nr < 3 && !cache->node.magazines; nr++) {
 		must(slab_alloc_bulk(cache, 10, &chain) == 10);
-		magazine_put(cache, &a, chain, 10);
-		if (!cache->magazines)
-			must(!magazine_get(cache, &b, &nr));
+		magazine_put(cache, 0, &a, chain, 10);
+		if (!cache->node.magazines)
+			must(!magazine_get(cache, 0, &b, &nr));
 	}
 	must(cache->nr_magazine_objects == 10);
 	magazines_age();
@@ -266,7 +266,7 @@ static void no_memory(void)
 		nr++;
 	}
 	must(nr * cache->size > PAGEBLOCK_SIZE / 2, "only %lu objects", nr);
-	must(cache->nr_active == nr + 1 && cache->partial_head == NO_PFN);
+	must(cache->nr_active == nr + 1 && cache->node.partial_head == NO_PFN);
 	/* The last slabs were of a single object's order. */
 	slab_free_bulk(cache, all);
 	check_nothing_left();
@@ -274,17 +274,17 @@ static void no_memory(void)
 
 /* Somebody brings a magazine home for each one that is taken: reclaim leaves him to it. */
 static unsigned int refills;
-struct object *__real_magazine_get(struct kmem_cache *c, const void *self, unsigned int *nr);
-struct object *__wrap_magazine_get(struct kmem_cache *c, const void *self, unsigned int *nr);
-struct object *__wrap_magazine_get(struct kmem_cache *c, const void *self, unsigned int *nr)
+struct object *__real_magazine_get(struct kmem_cache *c, int nid, const void *self, unsigned int *nr);
+struct object *__wrap_magazine_get(struct kmem_cache *c, int nid, const void *self, unsigned int *nr);
+struct object *__wrap_magazine_get(struct kmem_cache *c, int nid, const void *self, unsigned int *nr)
 {
-	struct object *chain = __real_magazine_get(c, self, nr), *more = NULL;
+	struct object *chain = __real_magazine_get(c, nid, self, nr), *more = NULL;
 	unsigned int n;
 
 	if (refills && chain && --refills) {
 		n = slab_alloc_bulk(c, BULK, &more);
 		must(n);
-		magazine_put(c, &refills, more, n);
+		magazine_put(c, nid, &refills, more, n);
 	}
 	return chain;
 }
@@ -297,7 +297,7 @@ static void refilled(void)
 	start(5);
 	n = slab_alloc_bulk(cache, BULK, &chain);
 	WRITE_ONCE(cache->magazine_missed, true);
-	magazine_put(cache, &n, chain, n);
+	magazine_put(cache, 0, &n, chain, n);
 	must(cache->nr_magazine_objects == n);
 	refills = 1000;
 	slab_reclaim();

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads on different nodes: each has its small blocks on its own, also after others have left free blocks, and after
+ * blocks went from one to another.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "numa.h"
+
+#define BLOCKS 3000
+#define PASSED 1000000
+#define PASSED_SIZE 64
+#define LIST_BYTES 1024 /* of a thread that only frees, at most */
+#define RING 1024
+
+static const size_t sizes[] = { 16, 48, 100, 500, 1000, 2500, 8000 };
+static pthread_barrier_t barrier;
+
+static unsigned long home_of(int nid)
+{
+	return numa_nearest(nid, ~0UL >> (64 - numa_nodes));
+}
+
+struct worker {
+	pthread_t thread;
+	int nid;
+	unsigned long astray;
+	char *block[BLOCKS];
+};
+static struct worker worker[NUMA_MAX];
+
+static bool is_astray(char *p, int nid)
+{
+	int lies;
+
+	*(volatile char *)p = 1;
+	lies = numa_node_of(p);
+	return lies < 0 || !(home_of(nid) & 1UL << lies);
+}
+
+/* All at once; a second round finds what the first has left. */
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+
+	numa_run_on(w->nid);
+	for (int round = 0; round < 2; round++) {
+		pthread_barrier_wait(&barrier);
+		for (int i = 0; i < BLOCKS; i++) {
+			w->block[i] = malloc(sizes[(size_t)i % API_ARRAY_SIZE(sizes)]);
+			w->astray += is_astray(w->block[i], w->nid);
+		}
+		pthread_barrier_wait(&barrier);
+		for (int i = 0; i < BLOCKS; i++)
+			free(w->block[i]);
+	}
+	return NULL;
+}
+
+/* Free blocks of every class, on the node of the calling thread: every second one, so that their slabs stay. */
+static void leave_blocks(void)
+{
+	static char *block[BLOCKS];
+
+	for (int i = 0; i < BLOCKS; i++)
+		block[i] = malloc(sizes[(size_t)i / 2 % API_ARRAY_SIZE(sizes)]);
+	for (int i = 0; i < BLOCKS; i += 2)
+		free(block[i]);
+}
+
+static void test_own_slabs(void)
+{
+	unsigned int nr = 0;
+
+	numa_run_on(0);
+	leave_blocks();
+	for (int nid = 0; nid < numa_nodes; nid++)
+		nr += !!numa_node[nid].cpus;
+	pthread_barrier_init(&barrier, NULL, nr);
+	for (int nid = 0; nid < numa_nodes; nid++) {
+		worker[nid].nid = nid;
+		if (numa_node[nid].cpus && pthread_create(&worker[nid].thread, NULL, work, &worker[nid]))
+			bail_out("no thread");
+	}
+	for (int nid = 0; nid < numa_nodes; nid++) {
+		if (!numa_node[nid].cpus)
+			continue;
+		pthread_join(worker[nid].thread, NULL);
+		want(!worker[nid].astray, "%lu of %d blocks of node %d lie on others", worker[nid].astray, 2 * BLOCKS,
+		     nid);
+	}
+	numa_run_on(-1);
+	verdict("threads on %u nodes have each block on their own: they share no slab", nr);
+}
+
+static void *_Atomic ring[RING];
+static unsigned long produced_astray, consumed_astray;
+
+static void *produce(void *arg)
+{
+	int nid = *(int *)arg;
+
+	numa_run_on(nid);
+	for (int i = 0; i < PASSED; i++) {
+		char *p = malloc(PASSED_SIZE);
+
+		*p = 1;
+		if (i % 64 == 0)
+			produced_astray += is_astray(p, nid);
+		while (ring[i % RING])
+			sched_yield();
+		ring[i % RING] = p;
+	}
+	return NULL;
+}
+
+static void *consume(void *arg)
+{
+	static void *own[BLOCKS];
+	int nid = *(int *)arg;
+	void *p;
+
+	numa_run_on(nid);
+	for (int i = 0; i < PASSED; i++) {
+		while (!(p = ring[i % RING]))
+			sched_yield();
+		free(p);
+		ring[i % RING] = NULL;
+	}
+	for (int i = 0; i < BLOCKS; i++) {
+		own[i] = malloc(PASSED_SIZE);
+		consumed_astray += is_astray(own[i], nid);
+	}
+	return NULL;
+}
+
+/* The first two nodes that have CPUs and are at home on different ones. */
+static bool find_two(int two[2])
+{
+	for (two[0] = 0; two[0] < numa_nodes; two[0]++)
+		for (two[1] = two[0] + 1; two[1] < numa_nodes; two[1]++)
+			if (numa_node[two[0]].cpus && numa_node[two[1]].cpus && !(home_of(two[0]) & home_of(two[1])))
+				return true;
+	return false;
+}
+
+static void test_passed_on(void)
+{
+	pthread_t producer, consumer;
+	int two[2];
+
+	if (!find_two(two)) {
+		skip(2, "all CPUs are at home on the same node");
+		return;
+	}
+	if (pthread_create(&producer, NULL, produce, &two[0]) || pthread_create(&consumer, NULL, consume, &two[1]))
+		bail_out("no thread");
+	pthread_join(producer, NULL);
+	pthread_join(consumer, NULL);
+	is_int(produced_astray, 0, "%d blocks went from node %d to %d: all lay on %d", PASSED, two[0], two[1], two[0]);
+	ok(consumed_astray <= LIST_BYTES / PASSED_SIZE,
+	   "and went home: but for the last ones, those of %d do not come of them", two[1]);
+	diag("%lu of %d", consumed_astray, BLOCKS);
+}
+
+int main(void)
+{
+	numa_init();
+	test_own_slabs();
+	test_passed_on();
+	return done_testing();
+}
