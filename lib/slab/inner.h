@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slabs from inside, for the files that take them apart. The cache's lock is held.
+ */
+#ifndef SLAB_INNER_H
+#define SLAB_INNER_H
+
+#include "base/annotate.h"
+#include "mm/buddy.h"
+#include "slab/slab.h"
+
+/* A free object's words are ours to read and write, whatever memcheck was told. */
+static inline struct object *object_next(struct object *obj)
+{
+	struct object *next;
+
+	if (annotate_listening)
+		annotate_defined(obj, sizeof(*obj));
+	next = obj->next;
+	if (annotate_listening)
+		annotate_noaccess(obj, sizeof(*obj));
+	return next;
+}
+
+static inline void object_link(struct object *obj, struct object *next)
+{
+	if (annotate_listening)
+		annotate_undefined(obj, sizeof(*obj));
+	obj->next = next;
+	if (annotate_listening)
+		annotate_noaccess(obj, sizeof(*obj));
+}
+
+static inline struct kmem_cache_node *node_of(struct kmem_cache *cache, const struct page *slab)
+{
+	return likely(!slab_nodes) ? &cache->node : get_node(cache, page_to_nid(slab));
+}
+
+static inline bool slab_has_room(const struct kmem_cache *cache, const struct page *slab)
+{
+	return slab->freelist || (slab->carved + 1UL) * cache->size <= PAGE_SIZE << slab->order;
+}
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The invariants of slabs, for debug builds and tests.
+ */
+#include "base/message.h"
+#include "slab/inner.h"
+
+static void check_slab(struct kmem_cache *cache, struct page *slab)
+{
+	unsigned long objects = (PAGE_SIZE << slab->order) / cache->size, nr = 0, index;
+	struct object *obj;
+	size_t offset;
+
+	for (obj = slab->freelist; obj; obj = object_next(obj)) {
+		if (slab_of(obj, &index, &offset) != slab || offset || index >= slab->carved)
+			bm_fatal("check_cache: free object %p is not of its slab", (void *)obj);
+		if (++nr > objects)
+			bm_fatal("check_cache: free list of slab %p loops", page_to_addr(slab));
+	}
+	if (page_type(slab) != PAGE_SLAB || slab->cache != cache->class)
+		bm_fatal("check_cache: page %p is not a slab of class %u", page_to_addr(slab), cache->class);
+	if (slab->carved > objects || slab->refcount + nr != slab->carved)
+		bm_fatal("check_cache: slab %p: %u carved, %u in use, %lu free", page_to_addr(slab), slab->carved,
+			 slab->refcount, nr);
+	if (!slab_has_room(cache, slab))
+		bm_fatal("check_cache: slab %p is full, but on the partial list", page_to_addr(slab));
+}
+
+/* The empty ones of a node's list, all of which lie there. */
+static uint32_t check_node(struct kmem_cache *cache, const struct kmem_cache_node *node)
+{
+	uint32_t pfn, prev = NO_PFN, empty = 0;
+
+	for (pfn = node->partial_head; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next) {
+		struct page *slab = pfn_to_page(pfn);
+
+		if (slab->prev != prev || !(slab->flags & PG_PARTIAL) || node_of(cache, slab) != node)
+			bm_fatal("check_cache: slab %p is not linked as it should be", page_to_addr(slab));
+		check_slab(cache, slab);
+		empty += !slab->refcount;
+		prev = pfn;
+	}
+	if (prev != node->partial_tail)
+		bm_fatal("check_cache: class %u: tail %u, counted %u", cache->class, prev, node->partial_tail);
+	return empty;
+}
+
+void check_cache(struct kmem_cache *cache)
+{
+	uint32_t empty = 0;
+	int nid;
+
+	mutex_lock(&cache->lock);
+	for (nid = 0; nid < nr_slab_nodes; nid++)
+		empty += check_node(cache, get_node(cache, nid));
+	if (empty != cache->nr_empty)
+		bm_fatal("check_cache: class %u: %u empty, counted %u", cache->class, empty, cache->nr_empty);
+	mutex_unlock(&cache->lock);
+}
