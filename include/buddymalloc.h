@@ -162,8 +162,8 @@ BM_API void bm_shrinker_unregister(bm_shrinker_t *s);
  * blocks, not by the objects in them.
  *
  * What libc allocates stays: a request that comes from libc itself, the dynamic loader or a module of the name service
- * is the thread's own, whatever the thread is inside of, since libc may keep such blocks for later (the buffer of
- * stdout, a thread's stack and what belongs to it, a loaded object, a locale, the resolver's state). So is what a libc
+ * or of iconv is the thread's own, whatever the thread is inside of, since libc may keep such blocks for later (the
+ * buffer of stdout, a thread's stack and what belongs to it, a loaded object, a locale, the resolver's state). So is what a libc
  * function allocates for its caller (strdup, getline, asprintf, fopen, ...): it outlives the owner, and is to be freed
  * one by one, as ever. The C++ runtime's exceptions outlive it too, but not the text of one that has a std::string.
  * Other libraries' blocks are the owner's: what such a library keeps must not be allocated inside.

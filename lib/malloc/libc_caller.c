@@ -44,6 +44,12 @@ static bool is_one_of(const char *name, const char *const *names)
 	return false;
 }
 
+/* Modules of iconv have any name, but a directory of their own. libc keeps what they allocate with the conversion. */
+static bool is_libc(const char *name)
+{
+	return is_one_of(name, libc_names) || strstr(name, "/gconv/");
+}
+
 static struct address_range object_range(const struct dl_phdr_info *info)
 {
 	uintptr_t start = UINTPTR_MAX, end = 0;
@@ -87,7 +93,7 @@ static int look_at_object(struct dl_phdr_info *info, size_t size, void *first)
 	} else if (is_one_of(info->dlpi_name, libc_so)) {
 		libc_range.start = range.start;
 		WRITE_ONCE(libc_range.len, range.len);
-	} else if (is_one_of(info->dlpi_name, libc_names)) {
+	} else if (is_libc(info->dlpi_name)) {
 		add_runtime(range, false);
 	} else if (is_one_of(info->dlpi_name, cxx_names)) {
 		add_runtime(range, true);
@@ -118,5 +124,5 @@ noinline bool caller_in_libc_slow(uintptr_t caller)
 	if (!_dl_find_object || _dl_find_object((void *)caller, &found) || !found.dlfo_link_map->l_name)
 		return false;
 	name = found.dlfo_link_map->l_name;
-	return is_one_of(name, libc_names) || (!current->by_new && is_one_of(name, cxx_names));
+	return is_libc(name) || (!current->by_new && is_one_of(name, cxx_names));
 }

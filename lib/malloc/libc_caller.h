@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether a request comes from libc, the dynamic loader or a module of the name service: what they allocate they may
- * keep, so it is never a named owner's. The C++ runtime keeps what it asks of malloc itself, such as exceptions; what it
- * makes with operator new is the program's.
+ * Whether a request comes from libc, the dynamic loader or a module of the name service or of iconv: what they allocate
+ * they may keep, so it is never a named owner's. The C++ runtime keeps what it asks of malloc itself, such as
+ * exceptions; what it makes with operator new is the program's.
  */
 #ifndef MALLOC_LIBC_CALLER_H
 #define MALLOC_LIBC_CALLER_H

@@ -5,6 +5,7 @@
  * each that is so; what it prints itself goes through the buffer that printf got inside.
  */
 #include <dlfcn.h>
+#include <iconv.h>
 #include <locale.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -57,6 +58,15 @@ static int compare(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
+/* By a module of iconv's that has a state of its own; a system without the module has nothing to show. */
+static int converts(iconv_t cd)
+{
+	char text[] = "a", out[16], *in = text, *at = out;
+	size_t left = 1, room = sizeof(out);
+
+	return cd == (iconv_t)-1 || (!iconv(cd, &in, &left, &at, &room) && at - out == 4 && !memcmp(out, "\xff\xfe\x61", 4));
+}
+
 /* Used again: all that the owner had, and more. */
 static void scribble(void)
 {
@@ -81,6 +91,7 @@ int main(int argc, char **argv)
 	void *lib, *tree = NULL, *ret = NULL, *own;
 	char *(*version)(void);
 	size_t len = 0;
+	iconv_t utf16;
 	pthread_t t;
 	FILE *file;
 	int err;
@@ -129,6 +140,8 @@ int main(int argc, char **argv)
 	tzset();
 	localtime(&(time_t){ 0 });
 	nothing_charged("localtime");
+	utf16 = iconv_open("UTF-16", "UTF-8");
+	nothing_charged("iconv_open");
 	atexit(scribble);
 	for (int i = 0; i < 100; i++)
 		on_exit((void (*)(int, void *))scribble, NULL);
@@ -157,6 +170,9 @@ int main(int argc, char **argv)
 	free(line);
 	expect(!strncmp(formatted, "formatted 000", 13), "asprintf's");
 	free(formatted);
+	expect(converts(utf16), "iconv");
+	if (utf16 != (iconv_t)-1)
+		iconv_close(utf16);
 	expect(tfind("node", &tree, compare) && tdelete("node", &tree, compare), "tfind");
 	printf("%s\n", failed ? "something dangles" : "nothing dangles");
 	return failed;
