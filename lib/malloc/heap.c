@@ -85,18 +85,36 @@ static always_inline bool fault_injected(size_t size)
 	return unlikely(READ_ONCE(failslab_enabled)) && should_failslab(size, current_gfp_context(GFP_MALLOC));
 }
 
-/* An object for a request of size bytes; told to those who listen to caller's requests. */
+static cold void *alloc_class_reclaim(unsigned int class, size_t size)
+{
+	struct effort effort = { 0 };
+	void *p = NULL;
+
+	while (!p && reclaim(size, class, &effort))
+		p = tcache_alloc_slow(class);
+	return p;
+}
+
+/* An object for a request of size bytes, which this thread's list has none for; told to those who listen to caller's
+ * requests. */
+static void *alloc_class_slow(unsigned int class, size_t size, gfp_t gfp, unsigned long caller)
+{
+	void *p = tcache_alloc_slow(class);
+
+	if (unlikely(!p))
+		p = alloc_class_reclaim(class, size);
+	if (likely(p))
+		trace_kmalloc(caller, p, size, size_classes.size[class], gfp);
+	return p;
+}
+
 static void *alloc_class(unsigned int class, size_t size, gfp_t gfp, unsigned long caller)
 {
 	void *p = tcache_alloc(class);
-	struct effort effort = { 0 };
 
 	if (unlikely(!p))
-		p = tcache_alloc_slow(class);
-	while (unlikely(!p) && reclaim(size, class, &effort))
-		p = tcache_alloc_slow(class);
-	if (likely(p))
-		trace_kmalloc(caller, p, size, size_classes.size[class], gfp);
+		return alloc_class_slow(class, size, gfp, caller);
+	trace_kmalloc(caller, p, size, size_classes.size[class], gfp);
 	return p;
 }
 
@@ -201,7 +219,7 @@ void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller)
 		return no_memory();
 	if (alloc_is_watched())
 		return malloc_watched(size, class, caller);
-	p = alloc_class((unsigned int)class, size, GFP_MALLOC, caller);
+	p = alloc_class_slow((unsigned int)class, size, GFP_MALLOC, caller);
 	return likely(p) ? p : no_memory();
 }
 
