@@ -34,6 +34,12 @@ static always_inline void budget_poll(void)
 	if (unlikely(READ_ONCE(limits_in_force)))
 		budget_poll_slow();
 }
+/* Before a request fails or somebody is ended for it: what was read may be out of date. */
+static always_inline void budget_recheck(void)
+{
+	if (unlikely(READ_ONCE(limits_in_force)))
+		budget_refresh();
+}
 /* The system refused memory: is it because of a limit that was not known yet? */
 void budget_refused(void);
 /* After `limit:` was set. */

@@ -203,6 +203,7 @@ static void abort_this_thread(struct oom_control *oc, struct owner *victim)
 	mutex_lock(&oom_lock);
 	current->oom_step = true;
 	/* It had its time: who looks next sees to that. */
+	budget_recheck();
 	if (!memory_came_free(oc))
 		victim_in_flight(victim);
 }

@@ -226,6 +226,8 @@ static struct page *look_or_oom(struct slowpath *s)
 		.ac = s->ac,
 	};
 
+	/* A limit may have been raised since it was read, or others may have unmapped something. */
+	budget_recheck();
 	oc.page = get_page_from_freelist((s->gfp | GFP_HARDWALL) & ~GFP_DIRECT_RECLAIM, s->order,
 					 ALLOC_WMARK_HIGH | ALLOC_CPUSET, s->ac);
 	if (!oc.page && !oom_exempt(s))
@@ -365,8 +367,10 @@ static struct page *slowpath_round(struct slowpath *s, bool *again)
 	page = alloc_pages_direct_compact(s, s->compact_priority);
 	if (page || s->gfp & GFP_NORETRY)
 		return page;
-	if (s->order > PAGE_ALLOC_COSTLY_ORDER && !(s->gfp & GFP_RETRY_MAYFAIL))
-		return NULL;
+	if (s->order > PAGE_ALLOC_COSTLY_ORDER && !(s->gfp & GFP_RETRY_MAYFAIL)) {
+		budget_recheck();
+		return try_freelist(s);
+	}
 	*again = should_reclaim_retry(s) || (s->did_some_progress && should_compact_retry(s));
 	if (*again || check_retry_cpuset(s->cpuset_mems_cookie, s->ac))
 		return NULL;

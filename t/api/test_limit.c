@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * When memory really ends, by RLIMIT_AS, or by the key limit: NULL and ENOMEM, every block intact, and all of it serves
- * again once freed. The key changes while the program runs, to below what is in use, too.
+ * again once freed. What the process unmaps then, and a limit that is raised, counts at once. The key changes while the
+ * program runs, to below what is in use, too.
  */
+#include <sys/mman.h>
+
 #include "api.h"
 #include "pattern.h"
 
@@ -76,6 +79,32 @@ static void test_size(size_t size)
 	free(p);
 }
 
+/* Memory has ended; then there is room again. The first request that comes has it. */
+static void test_room(size_t size, bool raise)
+{
+	void *mapping = mmap(NULL, HEADROOM / 2, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *p;
+	size_t nr, i;
+
+	if (mapping == MAP_FAILED)
+		bail_out("nothing can be mapped");
+	limit_address_space();
+	nr = fill(size);
+	if (raise)
+		lift_address_space();
+	else
+		munmap(mapping, HEADROOM / 2);
+	p = malloc(size);
+	want(p != NULL, "%zu bytes are refused though there is room", size);
+	free(p);
+	for (i = 0; i < nr; i++)
+		free(block[i]);
+	if (raise)
+		munmap(mapping, HEADROOM / 2);
+	else
+		lift_address_space();
+	verdict("%s after blocks of %zu bytes counts at once", raise ? "a raised limit" : "what is unmapped", size);
+}
+
 static const char *get(const char *name)
 {
 	static char buf[64];
@@ -129,11 +158,12 @@ static void test_key(void)
 int main(void)
 {
 	static const size_t sizes[] = { 1000000, 2000, 5 * MIB, 30000, 100000, 4096 };
+	static const size_t room_sizes[] = { 8000, 30000, 100000, 1000000 };
 	size_t i;
 
 	if (api_sanitized() || api_under_valgrind())
 		skip_all("a sanitizer or valgrind cannot live under RLIMIT_AS");
-	plan(1 + 2 * API_ARRAY_SIZE(sizes));
+	plan(1 + 2 * API_ARRAY_SIZE(sizes) + 2 * API_ARRAY_SIZE(room_sizes));
 	api_prove_served();
 	if (bm_ctl_set("oom", "enomem"))
 		bail_out("oom:enomem cannot be set");
@@ -141,6 +171,10 @@ int main(void)
 	for (i = 0; i < API_ARRAY_SIZE(sizes); i++)
 		test_size(sizes[i]);
 	lift_address_space();
+	for (i = 0; i < API_ARRAY_SIZE(room_sizes); i++) {
+		test_room(room_sizes[i], false);
+		test_room(room_sizes[i], true);
+	}
 	test_key();
 	return tap_exit();
 }
