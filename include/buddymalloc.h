@@ -128,8 +128,9 @@ BM_API int bm_compact_memory(int nid);
  * at once; with no lock of the library held, but maybe any of the application's: so a shrinker takes its own by
  * trylock, and returns BM_SHRINK_STOP from scan, 0 from count, where that fails. What was not scanned is put off, not forgotten.
  * They may free; they may allocate, but get only what is left of the reserve, often NULL, and no shrinker is called for
- * that. They return: no longjmp, no exception, no end of the thread. With kswapd (doc/configuration.md) they run on a
- * thread of the library's too, which has 64 KiB of stack and all signals blocked. [struct shrinker]
+ * that. They return: no longjmp, no exception, no end of the thread; which owners they enter or leave counts for as long
+ * as they run. With kswapd (doc/configuration.md) they run on a thread of the library's too, which has 64 KiB of stack
+ * and all signals blocked. [struct shrinker]
  */
 struct bm_shrink_control {
 	bm_gfp_t gfp; /* of the request that wants memory */
@@ -170,16 +171,18 @@ BM_API void bm_shrinker_unregister(bm_shrinker_t *s);
  * It is the address that malloc returns to which decides: a function that libc calls, and whose last act is to return
  * what malloc gives, may be left out by the compiler.
  *
- * attr and its name (of which 31 bytes are kept) are copied. limit and min are bytes, counted in whole pages, 0 for
- * none. At its limit an owner first frees what it can spare, then the application's shrinkers are called, then the
+ * attr and its name (of which 31 bytes are kept, control characters as _) are copied. limit and min are bytes, counted
+ * in whole pages, 0 for none. At its limit an owner first frees what it can spare, then the application's shrinkers are called, then the
  * owner is the victim of an OOM step of its own: its abort callback, and if that does not help, NULL with ENOMEM. When
  * the whole process has reached its limit, the largest owner is the victim, by its usage plus score_adj thousandths
  * of the limit; never one with a usage up to min, or with score_adj -1000.
  *
  * abort runs on the thread that asks for memory, with any of the application's locks held, but none of the library's,
- * and does not block: it sets a flag, cancels a request, drops what it can. 0: the owner is being emptied; until its
- * usage falls, or oom_wait_ms pass, it is the only victim and may use the reserve. Else: not this one, the next is
- * chosen. NULL: SIGABRT to a thread that is inside. [mem_cgroup]
+ * and does not block: it sets a flag, cancels a request, drops what it can. It may enter and leave owners, but returns,
+ * as shrinkers do; the thread is inside of the same one then as before, and nobody can destroy that one, or the one
+ * that the request is for, meanwhile. 0: the owner is being emptied; until its usage falls, or oom_wait_ms pass, it is
+ * the only victim and may use the reserve. Else: not this one, the next is chosen. NULL: SIGABRT to a thread that is
+ * inside. [mem_cgroup]
  */
 typedef struct bm_owner bm_owner_t;
 struct bm_owner_attr {

@@ -453,9 +453,15 @@ static void *alloc_any(size_t size, unsigned long caller)
 /* Where pages are charged a block stays whose it was. */
 static cold void *alloc_like(const struct block *b, size_t size, unsigned long caller)
 {
+	struct owner *o = page_named_owner(b->page), *saved = current->charged;
 	bool zeroed;
-	void *p = alloc_for(page_named_owner(b->page), size, 0, &zeroed, GFP_MALLOC, caller);
+	void *p;
 
+	/* Also while others are asked to help: they may not destroy it. */
+	if (o)
+		current->charged = o;
+	p = alloc_for(o, size, 0, &zeroed, GFP_MALLOC, caller);
+	current->charged = saved;
 	return likely(p) ? p : no_memory();
 }
 

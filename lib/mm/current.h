@@ -43,6 +43,7 @@ struct task {
 	uint64_t oom_victim_until;	/* ms: it is to end, and may use the reserve until then */
 	struct owner *inside;	 /* the named one it has entered; NULL: none */
 	struct owner *charged;	 /* that, but for requests that are another's: mm/owner.h */
+	struct owner_hold *holds; /* of the calls of the application's that it is in, the innermost first */
 	bool by_new;		 /* it is in operator new */
 	bool at_limit;		 /* its owner could not pay for the last request */
 	struct mempolicy policy; /* this thread's own; nobody else looks */

@@ -221,6 +221,7 @@ static bool end_callback(struct owner *owner)
 /* False: it does not want to end. The callback itself may destroy it: its place may be another's then. */
 static bool call_abort(struct owner *victim)
 {
+	struct owner_hold hold;
 	unsigned int scopes;
 	int ret;
 
@@ -229,7 +230,9 @@ static bool call_abort(struct owner *victim)
 	mutex_unlock(&oom_lock);
 	/* It may allocate: from the reserve. */
 	scopes = memalloc_flags_save(PF_MEMALLOC);
+	owner_hold(&hold);
 	ret = victim->abort(owner_handle(victim), victim->arg);
+	owner_unhold(&hold);
 	memalloc_flags_restore(scopes);
 	mutex_lock(&oom_lock);
 	if (!end_callback(victim))

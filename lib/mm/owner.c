@@ -278,13 +278,18 @@ void owner_uncharge(struct page *page, unsigned long nr_pages)
 
 bool owner_resize(const struct page *page, unsigned long nr_pages, unsigned long new_nr, gfp_t gfp)
 {
-	struct owner *o = owner_by_id(page->owner);
+	struct owner *o = owner_by_id(page->owner), *saved = current->charged;
+	int err = 0;
 
-	if (new_nr > nr_pages)
-		return !owner_charge(o, new_nr - nr_pages, gfp);
+	if (new_nr > nr_pages) {
+		if (is_named(o))
+			current->charged = o;
+		err = owner_charge(o, new_nr - nr_pages, gfp);
+		current->charged = saved;
+	}
 	if (new_nr < nr_pages)
 		owner_give_back(o, nr_pages - new_nr);
-	return true;
+	return !err;
 }
 
 static void mark_block(struct page *page, struct owner *o)
@@ -373,7 +378,7 @@ void owners_reinit_after_fork(void)
 	mutex_reinit_after_fork(&table.lock);
 	for (o = owner_next(&process); o; o = owner_next(o)) {
 		if (o->kind == OWNER_NAMED) {
-			o->inside = o == current->inside;
+			o->inside = owner_inside_by_this_thread(o);
 			o->tid = o->inside ? os_gettid() : 0;
 		} else if (o == current->owner) {
 			o->tid = os_gettid();

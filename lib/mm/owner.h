@@ -140,6 +140,21 @@ static always_inline struct owner *page_named_owner(const struct page *page)
 }
 
 /*
+ * Around a call of the application's from within a request: whom the thread is inside of, and who pays, cannot be
+ * destroyed by it, and the thread is inside of the same one again afterwards. No lock held.
+ */
+struct owner_hold {
+	struct owner *inside, *charged;
+	struct owner_hold *outer;
+};
+void owner_hold(struct owner_hold *hold);
+void owner_unhold(struct owner_hold *hold);
+/* Threads and holds of this thread's that are inside of o; in the child of a fork there are no others. */
+uint32_t owner_inside_by_this_thread(const struct owner *o);
+/* Called when owner_unhold has changed whom the thread is inside of. */
+extern void (*owner_moved)(void);
+
+/*
  * Named owners (owner_named.c). A handle is a number, never an address: one that is stale is found out, whatever its
  * place serves by then.
  */

@@ -4,7 +4,6 @@
  * owners share by their number, so that fork can take all of them.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "base/lock.h"
 #include "mm/gfp.h"
@@ -42,6 +41,15 @@ static unsigned long limit_pages(size_t bytes)
 	return (bytes >> PAGE_SHIFT) + !!(bytes % PAGE_SIZE);
 }
 
+/* A report has a line for it. */
+static void copy_name(struct owner *o, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(o->name) - 1 && name[i]; i++)
+		o->name[i] = (unsigned char)name[i] < ' ' || name[i] == 0x7f ? '_' : name[i];
+}
+
 struct owner *owner_create(const struct bm_owner_attr *attr, bool (*init)(struct owner *o))
 {
 	struct owner *o;
@@ -66,7 +74,7 @@ struct owner *owner_create(const struct bm_owner_attr *attr, bool (*init)(struct
 	WRITE_ONCE(o->score_adj, attr->score_adj);
 	o->abort = attr->abort;
 	o->arg = attr->arg;
-	strncpy(o->name, attr->name, sizeof(o->name) - 1);
+	copy_name(o, attr->name);
 	owner_place_publish(o, OWNER_NAMED);
 	return o;
 }
@@ -135,6 +143,51 @@ bool owner_leave(struct owner *o)
 		WRITE_ONCE(o->tid, 0);
 	owner_unlock(o);
 	return last;
+}
+
+void (*owner_moved)(void);
+
+static void hold_inside(struct owner *o)
+{
+	if (!o)
+		return;
+	owner_lock(o);
+	ADD_ONCE(o->inside, 1);
+	owner_unlock(o);
+}
+
+void owner_hold(struct owner_hold *hold)
+{
+	*hold = (struct owner_hold){ current->inside, current->charged, current->holds };
+	hold_inside(hold->inside);
+	if (hold->charged != hold->inside)
+		hold_inside(hold->charged);
+	current->holds = hold;
+}
+
+void owner_unhold(struct owner_hold *hold)
+{
+	struct owner *now = current->inside;
+
+	current->inside = hold->inside;
+	current->charged = hold->charged;
+	current->holds = hold->outer;
+	if (now && owner_leave(now))
+		owner_reclaim(now);
+	if (hold->charged && hold->charged != hold->inside)
+		owner_leave(hold->charged);
+	if (now != hold->inside)
+		owner_moved();
+}
+
+uint32_t owner_inside_by_this_thread(const struct owner *o)
+{
+	uint32_t nr = o == current->inside;
+	const struct owner_hold *hold;
+
+	for (hold = current->holds; hold; hold = hold->outer)
+		nr += o == hold->inside || o == hold->charged;
+	return nr;
 }
 
 int owner_destroy_begin(const bm_owner_t *handle, struct owner **owner)

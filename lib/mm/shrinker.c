@@ -16,6 +16,7 @@
 #include "base/host.h"
 #include "mm/current.h"
 #include "mm/memblock.h"
+#include "mm/owner.h"
 #include "mm/vmstat.h"
 
 #define NAME_LEN 32
@@ -249,12 +250,15 @@ unsigned long shrink_slab_app_at(gfp_t gfp, int nid, int priority)
 {
 	unsigned int scopes = memalloc_flags_save(PF_MEMALLOC);
 	unsigned long freed = 0;
+	struct owner_hold hold;
 	struct bm_shrinker *s;
 	int err = errno;
 
+	owner_hold(&hold);
 	if (have_shrinkers())
 		for (s = next_shrinker(NULL); s; s = next_shrinker(s))
 			freed += do_shrink_slab(s, gfp, nid, priority);
+	owner_unhold(&hold);
 	memalloc_flags_restore(scopes);
 	errno = err;
 	return freed;

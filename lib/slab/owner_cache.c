@@ -11,6 +11,7 @@
 #include "mm/memblock.h"
 #include "mm/page_alloc.h"
 #include "slab/slab.h"
+#include "slab/tcache.h"
 
 struct owner_slab_stats owner_slabs;
 
@@ -39,6 +40,7 @@ static uintptr_t free_mark(const struct object *obj)
 bool owner_cache_init(struct owner *o)
 {
 	WRITE_ONCE(owner_reclaim, owner_cache_shrink);
+	WRITE_ONCE(owner_moved, tcache_follow_owner);
 	if (!o->cache)
 		o->cache = memblock_alloc(sizeof(*o->cache));
 	return o->cache;

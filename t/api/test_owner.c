@@ -537,6 +537,73 @@ static void limited_with_cache(void)
 	verdict("at its limit the application's caches are asked");
 }
 
+/* What is asked when memory ends leaves the owner that wants it, and would destroy it. */
+static int told;
+static int leave_and_destroy(bm_owner_t *owner, void *arg)
+{
+	(void)arg;
+	bm_owner_enter(NULL);
+	told = bm_owner_destroy(owner);
+	return 0;
+}
+static unsigned long leave_in_scan(void *arg, struct bm_shrink_control *sc)
+{
+	(void)sc;
+	leave_and_destroy(*(bm_owner_t **)arg, NULL);
+	return 0;
+}
+static unsigned long count_ten(void *arg, struct bm_shrink_control *sc)
+{
+	(void)arg;
+	(void)sc;
+	return 10;
+}
+
+static void fill_until_told(void)
+{
+	for (int i = 0; i < 4000 && !told; i++)
+		want(calloc(1, 1000) || told, "block %d", i);
+	want(told == -EBUSY, "destroyed by who is asked: %d", told);
+	told = 0;
+}
+
+static void held(void)
+{
+	static const struct bm_shrinker_ops ops = { count_ten, leave_in_scan };
+	struct bm_owner_attr attr = { .name = "held", .limit = 2 * MIB, .abort = leave_and_destroy };
+	bm_owner_t *owner = bm_owner_create(&attr), *other = make("other");
+	bm_shrinker_t *s = bm_shrinker_register("leaves", &ops, &owner, 2);
+	char *p, *moved;
+	size_t before;
+
+	bm_owner_enter(owner);
+	p = malloc(1000);
+	fill_until_told();
+	want(bm_owner_enter(other) == owner, "inside of it again after a shrinker");
+	bm_shrinker_unregister(s);
+	bm_owner_enter(owner);
+	fill_until_told();
+	want(bm_owner_enter(other) == owner, "and after its callback");
+	before = bm_owner_usage(owner);
+	free(malloc(100000));
+	want(bm_owner_usage(owner) == before, "nothing more is charged to it");
+	want(bm_owner_destroy(owner) == 0, "destroy");
+
+	/* A block that somebody outside of its owner makes larger. */
+	owner = bm_owner_create(&attr);
+	bm_owner_enter(owner);
+	memset(p = malloc(1000), 'p', 1000);
+	while (bm_owner_usage(owner) < 2 * MIB - 2 * PAGE)
+		malloc(1000);
+	bm_owner_enter(other);
+	moved = realloc(p, 30000);
+	want(told == -EBUSY && bm_owner_enter(NULL) == other, "its callback is called outside of it");
+	want((moved ? moved : p)[999] == 'p', "the block is still there");
+	told = 0;
+	want(bm_owner_destroy(owner) == 0 && bm_owner_destroy(other) == 0, "destroy both");
+	verdict("callbacks and shrinkers that leave and destroy the owner that asks");
+}
+
 static bm_owner_t *shared_owner;
 static void *work(void *arg)
 {
@@ -582,7 +649,7 @@ static void threads(void)
 
 static void reports(void)
 {
-	struct bm_owner_attr attr = { .name = "reported", .limit = 9 * MIB, .min = 40 * KIB, .score_adj = -17 };
+	struct bm_owner_attr attr = { .name = "reported\n", .limit = 9 * MIB, .min = 40 * KIB, .score_adj = -17 };
 	bm_owner_t *owner = bm_owner_create(&attr);
 	char name[40], kind[20], state[20], *text, *line, *p;
 	unsigned long usage, limit, min;
@@ -594,7 +661,7 @@ static void reports(void)
 	p = malloc(300000);
 	before = bm_owner_usage(owner);
 	text = api_report("owners");
-	line = strstr(text, "\nreported ");
+	line = strstr(text, "\nreported_ ");
 	want(line && sscanf(line, "%39s %19s %d %lu %lu %lu %d %u %19s", name, kind, &tid, &usage, &limit, &min, &score,
 			    &inside, state) == 9,
 	     "a line of it");
@@ -703,6 +770,7 @@ int main(void)
 	forked();
 	limited();
 	limited_with_cache();
+	held();
 	threads();
 	reports();
 	misuse();
