@@ -67,9 +67,9 @@ TAP_UNUSED void no_more_growth(void)
 
 TAP_UNUSED void set_marks(struct zone *zone, unsigned long min, unsigned long low, unsigned long high)
 {
-	zone->watermark[WMARK_MIN] = min;
-	zone->watermark[WMARK_LOW] = low;
-	zone->watermark[WMARK_HIGH] = high;
+	WRITE_ONCE(zone->watermark[WMARK_MIN], min);
+	WRITE_ONCE(zone->watermark[WMARK_LOW], low);
+	WRITE_ONCE(zone->watermark[WMARK_HIGH], high);
 }
 
 /* A block of the type from the zone's lists, as if it were allocated; NULL: none is that large. */
