@@ -126,11 +126,11 @@ BM_API int bm_compact_memory(int nid);
  *
  * Both run on any thread that allocates with BM_GFP_FS (malloc does, outside of BM_SCOPE_NOFS), at any time and on many
  * at once; with no lock of the library held, but maybe any of the application's: so a shrinker takes its own by
- * trylock, and returns BM_SHRINK_STOP from scan, 0 from count, where that fails. What was not scanned is put off, not forgotten.
- * They may free; they may allocate, but get only what is left of the reserve, often NULL, and no shrinker is called for
- * that. They return: no longjmp, no exception, no end of the thread; which owners they enter or leave counts for as long
- * as they run. With kswapd (doc/configuration.md) they run on a thread of the library's too, which has 64 KiB of stack
- * and all signals blocked. [struct shrinker]
+ * trylock, and returns BM_SHRINK_STOP from scan, 0 from count, where that fails. What was not scanned is put off, not
+ * forgotten. They may free; they may allocate, but get only what is left of the reserve, often NULL, and no shrinker is
+ * called for that. They return: no longjmp, no exception, no end of the thread; which owners they enter or leave counts
+ * for as long as they run. With kswapd (doc/configuration.md) they run on a thread of the library's too, which has
+ * 64 KiB of stack and all signals blocked. [struct shrinker]
  */
 struct bm_shrink_control {
 	bm_gfp_t gfp; /* of the request that wants memory */
@@ -164,18 +164,19 @@ BM_API void bm_shrinker_unregister(bm_shrinker_t *s);
  *
  * What libc allocates stays: a request that comes from libc itself, the dynamic loader or a module of the name service
  * or of iconv is the thread's own, whatever the thread is inside of, since libc may keep such blocks for later (the
- * buffer of stdout, a thread's stack and what belongs to it, a loaded object, a locale, the resolver's state). So is what a libc
- * function allocates for its caller (strdup, getline, asprintf, fopen, ...): it outlives the owner, and is to be freed
- * one by one, as ever. The C++ runtime's exceptions outlive it too, but not the text of one that has a std::string.
+ * buffer of stdout, a thread's stack and what belongs to it, a loaded object, a locale, the resolver's state). So is
+ * what a libc function allocates for its caller (strdup, getline, asprintf, fopen, ...): it outlives the owner, and is
+ * to be freed one by one, as ever. The C++ runtime's exceptions outlive it too, but not the text of one that has a
+ * std::string, nor what a std::locale other than the classic one makes when a stream first uses it: let that be outside.
  * Other libraries' blocks are the owner's: what such a library keeps must not be allocated inside.
  * It is the address that malloc returns to which decides: a function that libc calls, and whose last act is to return
  * what malloc gives, may be left out by the compiler.
  *
  * attr and its name (of which 31 bytes are kept, control characters as _) are copied. limit and min are bytes, counted
- * in whole pages, 0 for none. At its limit an owner first frees what it can spare, then the application's shrinkers are called, then the
- * owner is the victim of an OOM step of its own: its abort callback, and if that does not help, NULL with ENOMEM. When
- * the whole process has reached its limit, the largest owner is the victim, by its usage plus score_adj thousandths
- * of the limit; never one with a usage up to min, or with score_adj -1000.
+ * in whole pages, 0 for none. At its limit an owner first frees what it can spare, then the application's shrinkers are
+ * called, then the owner is the victim of an OOM step of its own: its abort callback, and if that does not help, NULL
+ * with ENOMEM. When the whole process has reached its limit, the largest owner is the victim, by its usage plus
+ * score_adj thousandths of the limit; never one with a usage up to min, or with score_adj -1000.
  *
  * abort runs on the thread that asks for memory, with any of the application's locks held, but none of the library's,
  * and does not block: it sets a flag, cancels a request, drops what it can. It may enter and leave owners, but returns,
