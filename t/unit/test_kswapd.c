@@ -163,6 +163,12 @@ static void down_to(unsigned long nr)
 #else
 #define TSAN 0
 #endif
+/* Address sanitizer has locks that a thread holds while it begins, and that a fork takes along. */
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define ASAN 1
+#else
+#define ASAN 0
+#endif
 
 /* Its thread's number; 0: there is none. nr: threads in all. */
 static int find_thread(const char *name, int *nr)
@@ -611,6 +617,8 @@ static void forks(void)
 	must(heap_init());
 	for (i = 0; i < 20; i++) {
 		again(); /* it may be at work, or not be there yet */
+		if (ASAN)
+			until(balanced);
 		fflush(NULL);
 		child = fork();
 		if (!child) {
