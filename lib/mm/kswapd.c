@@ -130,11 +130,13 @@ static void unboost(pg_data_t *pgdat, const unsigned long *boosts)
 
 	for (z = 0; z < MAX_NR_ZONES; z++) {
 		struct zone *zone = &pgdat->node_zones[z];
+		unsigned long boost;
 
 		if (!boosts[z])
 			continue;
 		mutex_lock(&zone->lock);
-		WRITE_ONCE(zone->watermark_boost, zone->watermark_boost - min_ul(zone->watermark_boost, boosts[z]));
+		boost = READ_ONCE(zone->watermark_boost); /* set to 0 without the lock, too */
+		WRITE_ONCE(zone->watermark_boost, boost - min_ul(boost, boosts[z]));
 		mutex_unlock(&zone->lock);
 	}
 }

@@ -85,7 +85,7 @@ bool boost_watermark(struct zone *zone)
 	if (!max_boost)
 		return false;
 	max_boost = max_ul(PAGEBLOCK_PAGES, max_boost);
-	WRITE_ONCE(zone->watermark_boost, min_ul(zone->watermark_boost + PAGEBLOCK_PAGES, max_boost));
+	WRITE_ONCE(zone->watermark_boost, min_ul(READ_ONCE(zone->watermark_boost) + PAGEBLOCK_PAGES, max_boost));
 	return true;
 }
 

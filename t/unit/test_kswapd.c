@@ -63,12 +63,14 @@ static pg_data_t *pgdat;
 /* A cache of the page allocator's own. */
 static struct page *held[NR_FREE];
 static unsigned long nr_held;
-static unsigned int held_scans;
+static unsigned int held_scans, held_counts;
+static unsigned long boost_meanwhile; /* the marks are raised by as much, once, while it is asked */
 static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static unsigned long count_held(int nid)
 {
 	(void)nid;
+	atomic_add_return(&held_counts, 1);
 	return READ_ONCE(nr_held);
 }
 static unsigned long scan_held(int nid, unsigned long nr)
@@ -78,6 +80,9 @@ static unsigned long scan_held(int nid, unsigned long nr)
 	(void)nid;
 	must(current->flags & PF_MEMALLOC);
 	atomic_add_return(&held_scans, 1);
+	mutex_lock(&zone->lock);
+	WRITE_ONCE(zone->watermark_boost, READ_ONCE(zone->watermark_boost) + xchg(&boost_meanwhile, 0UL));
+	mutex_unlock(&zone->lock);
 	pthread_mutex_lock(&held_lock);
 	for (; freed < nr && nr_held; freed++) {
 		WRITE_ONCE(nr_held, nr_held - 1);
@@ -348,6 +353,30 @@ static void boost(void)
 	wakeup_kswapd(zone, 0, 0, ZONE_NORMAL);
 	until(unboosted);
 	must(READ_ONCE(vm_events[PAGEOUTRUN]) >= 2);
+}
+
+/* What came while it worked is taken back by the next run. */
+static void boosted_meanwhile(void)
+{
+	start(NR_HELD);
+	down_to(HIGH + 5);
+	zone->watermark_boost = 40;
+	boost_meanwhile = 7;
+	must(alloc_pages(GFP_KERNEL, 0));
+	until(unboosted);
+	must(!READ_ONCE(boost_meanwhile) && READ_ONCE(vm_events[PAGEOUTRUN]) == 2 && !vm_events[ALLOCSTALL]);
+}
+
+/* For the sake of a boost nobody is asked twice. */
+static void boost_in_vain(void)
+{
+	start(NR_HELD);
+	nr_held = 0;
+	down_to(HIGH + 5);
+	zone->watermark_boost = 40;
+	must(alloc_pages(GFP_KERNEL, 0));
+	until(unboosted);
+	must(READ_ONCE(held_counts) == 1 && READ_ONCE(vm_events[PAGEOUTRUN]) == 1 && !vm_events[ALLOCSTALL]);
 }
 
 /* Each kind of request has its zones: what one of them has is no help to the other. */
@@ -637,6 +666,30 @@ static void forks(void)
 	must(find_thread("kswapd0", &nr) && nr == 2);
 }
 
+/* The child of a vfork has our memory, and would take the thread along when it becomes another program. */
+static void vforks(void)
+{
+	pid_t child;
+	int status;
+
+	start(NR_HELD);
+	hurry = 100;
+	down_to(LOW - 1);
+	until(balanced);
+	WRITE_ONCE(tunables.kswapd, KSWAPD_OFF);
+	until(gone);
+	WRITE_ONCE(tunables.kswapd, KSWAPD_ON);
+	child = vfork();
+	if (!child) {
+		down_to(LOW - 1);
+		_exit(starts == 1 && !running() ? 7 : 8);
+	}
+	must(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	down_to(LOW - 2);
+	until(balanced);
+	must(starts == 2);
+}
+
 /* The process ends while it works, or right after it was made. */
 static void endless(struct app *a)
 {
@@ -666,6 +719,8 @@ int main(void)
 	run_case("where no thread can be made", no_thread);
 	run_case("gives up where nothing is to be had", hopeless);
 	run_case("takes a boost back", boost);
+	run_case("but not what came meanwhile", boosted_meanwhile);
+	run_case("in vain: one round", boost_in_vain);
 	run_case("balanced, for which requests", zones);
 	run_case("idle: gives back in time, then ends", idle);
 	run_case("asks the application's shrinkers", asks_application);
@@ -673,10 +728,12 @@ int main(void)
 	run_case("or unregister themselves", leaves);
 	run_case("or stall, and others go on without it", stalls);
 	run_case("no signal is delivered on it, but setuid() reaches it", signals);
-	if (TSAN)
-		skip(1, "thread sanitizer has no new threads in the child of one that has some");
-	else
+	if (TSAN) {
+		skip(2, "thread sanitizer has no new threads in the child of one that has some, and no vfork");
+	} else {
 		run_case("fork: the child makes its own", forks);
+		run_case("vfork: the child makes none", vforks);
+	}
 	run_case("exit while it works", ends);
 	return done_testing();
 }
