@@ -91,9 +91,12 @@ unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
 void arena_balance(void)
 {
 	uint32_t decay = (uint32_t)READ_ONCE(tunables.dirty_decay);
-	unsigned long keep;
+	unsigned long keep, usual, slack;
 
 	budget_poll();
-	keep = budget_keep(arena_dirty_limit() << PAGEBLOCK_SHIFT, arena_slack() << PAGEBLOCK_SHIFT) >> PAGEBLOCK_SHIFT;
+	slack = arena_slack();
+	usual = arena_dirty_limit();
+	usual -= min_ul(usual, slack);
+	keep = budget_keep(usual << PAGEBLOCK_SHIFT, slack << PAGEBLOCK_SHIFT) >> PAGEBLOCK_SHIFT;
 	arena_purge(keep, decay ? decay : ~0U, false);
 }

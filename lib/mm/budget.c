@@ -25,7 +25,7 @@
 /* There is plenty while this share of a limit is left, or so much. */
 #define PLENTY_SHARE 8
 #define PLENTY_MAX (128L << 20)
-#define OTHERS_SHARE 6
+#define OTHERS_SHARE 4
 
 /* What is more is no limit, and no sum of a few limits overflows. */
 #define LIMIT_MAX (1UL << 60)
@@ -191,26 +191,29 @@ static long high_marks(void)
 }
 
 /*
- * Of a limit, and so much of what it counts free: as long as that leaves plenty to others, it is the heap's own affair
- * how much it keeps. Then only the high mark stays; and what is missed again and again, for a steady state shall not
- * make system calls: but the others have the headroom, and their share of what is not in use.
+ * Of a limit, and so much of what it counts free: as long as that leaves plenty to others, the heap keeps what is usual,
+ * and else the high mark. More stays where it is missed again and again, for a steady state shall not make system
+ * calls: but no more than half of what is in use, so that a heap that has become empty is given back, and the others
+ * have the headroom, and their share of what is not in use.
  */
 static long keep_of(enum limit_kind kind, long free, long usual, long slack)
 {
-	long limit = (long)READ_ONCE(budget.limit[kind]), all = limit - used(kind) + free, plenty, others;
+	long limit = (long)READ_ONCE(budget.limit[kind]), all = limit - used(kind) + free, plenty, others, in_use;
 
 	/* It counts nothing but the heap: what is free is in nobody's way. */
 	if (kind == LIMIT_CONF)
-		return min_long(usual, all);
+		return min_long(usual + slack, all);
 	plenty = min_long(limit / PLENTY_SHARE, PLENTY_MAX);
 	others = max_long((long)budget_headroom(kind), all / OTHERS_SHARE);
-	return min_long(usual, max_long(all - plenty, high_marks() + min_long(slack, all - others)));
+	in_use = (long)(READ_ONCE(arena_stats.used) << PAGEBLOCK_SHIFT);
+	slack = min_long(slack, min_long(all - others, in_use / 2));
+	return max_long(min_long(usual, all - plenty), high_marks() + slack);
 }
 
 size_t budget_keep(size_t usual, size_t slack)
 {
 	long mapped = (long)((READ_ONCE(arena_stats.mapped) - READ_ONCE(arena_stats.used)) << PAGEBLOCK_SHIFT);
-	long dirty = (long)(READ_ONCE(arena_stats.dirty) << PAGEBLOCK_SHIFT), keep = (long)usual;
+	long dirty = (long)(READ_ONCE(arena_stats.dirty) << PAGEBLOCK_SHIFT), keep = (long)(usual + slack);
 	unsigned int kind;
 
 	for (kind = 0; kind < NR_LIMITS; kind++) {

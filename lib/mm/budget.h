@@ -67,8 +67,8 @@ size_t budget_reserve(void);
 
 /* Does a limit count what is mapped, so that giving back means to unmap? */
 bool budget_counts_mapped(void);
-/* Of free memory that could be used again, how many bytes may stay, of the usual ones: less when little is left of a
- * limit, down to the high mark. slack is the part of them that was missed before. */
+/* Of free memory that could be used again, how many bytes may stay: the usual ones, and as slack those that were missed
+ * before. Less when little is left of a limit, down to the high mark. */
 size_t budget_keep(size_t usual, size_t slack);
 /* The same for pages that lie in the zones: only a cgroup counts those. dirty: how many bytes there are. */
 size_t budget_keep_resident(size_t usual, size_t dirty);

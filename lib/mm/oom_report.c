@@ -81,8 +81,11 @@ static void to_all(void (*print)(struct out *o, const void *arg), const void *ar
 	struct out o;
 	unsigned int i;
 
-	if (tunables.oom_report_file[0])
+	if (tunables.oom_report_file[0]) {
 		fds[2] = os_open_append(tunables.oom_report_file);
+		(void)WARN_ONCE(fds[2] < 0, "cannot open oom_report_file %s: error %ld", tunables.oom_report_file,
+				-fds[2]);
+	}
 	for (i = 0; i < ARRAY_SIZE(fds); i++) {
 		if (fds[i] < 0 || (i && fds[i] == STDERR))
 			continue;

@@ -33,6 +33,15 @@ for touch in touch ""; do
 	diag <err
 done
 
+# Memory that is missed again and again stays longer, but not when nothing is in use.
+for limit in -v -d; do
+	for kib in 131072 307200; do
+		said=$(BUDDYMALLOC_CONF=$enomem preloaded ./limited $limit $kib ./limit again 2>err)
+		is "$? $said" "0 ok ok ok " "ulimit $limit: $((kib / 1024)) MiB filled and freed three times are others' each time"
+		diag <err
+	done
+done
+
 # The limits as the library sees them.
 is "$(preloaded ./limited -v 1048576 ./limit)" "RLIMIT_AS 1073741824" "ulimit -v binds"
 is "$(preloaded ./limited -d 524288 ./limited -v 1048576 ./limit)" "RLIMIT_DATA 536870912" "the smaller of two binds"

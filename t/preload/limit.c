@@ -3,6 +3,7 @@
  * limit WHAT [touch]: what a program meets under a limit of memory.
  *
  * fill: blocks of 4 KiB until malloc says no, all freed; then a thread, a raw mmap and a malloc of 64 MiB must do.
+ * again: filled and freed three times; after each, most of that must be had by one raw mmap.
  * untouched: one block of 1 GiB, of which one page is used.
  * binding: which limit binds, and how much that is.
  */
@@ -29,10 +30,10 @@ static const char *outcome(int ok)
 	return ok ? "ok" : strerror(errno);
 }
 
-static int fill(int touch)
+/* How many bytes could be had, and were freed; 0: malloc did not end as it should. */
+static size_t fill_and_free(int touch)
 {
-	void **first = NULL, **block, *p;
-	pthread_t id;
+	void **first = NULL, **block;
 	size_t nr = 0;
 
 	for (errno = 0; (block = malloc(BLOCK)); first = block, nr++) {
@@ -41,13 +42,38 @@ static int fill(int touch)
 		*block = first;
 	}
 	if (errno != ENOMEM)
-		return 1;
+		return 0;
 	while ((block = first)) {
 		first = *block;
 		free(block);
 	}
 	fprintf(stderr, "%zu MiB in blocks\n", nr * BLOCK >> 20);
-	printf("%s ", nr * BLOCK > LARGE * 3 ? "filled" : "too little");
+	return nr * BLOCK;
+}
+
+static int again(void)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		size_t most = fill_and_free(1) / 3 * 2;
+		void *p = mmap(NULL, most, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		printf("%s ", outcome(most && p != MAP_FAILED));
+		if (p != MAP_FAILED)
+			munmap(p, most);
+	}
+	printf("\n");
+	return 0;
+}
+
+static int fill(int touch)
+{
+	size_t bytes = fill_and_free(touch);
+	pthread_t id;
+	void *p;
+
+	printf("%s ", bytes > LARGE * 3 ? "filled" : "too little");
 	errno = pthread_create(&id, NULL, thread, NULL);
 	printf("thread %s ", outcome(!errno));
 	if (!errno)
@@ -88,6 +114,8 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "fill"))
 		return fill(argc > 2);
+	if (argc > 1 && !strcmp(argv[1], "again"))
+		return again();
 	if (argc > 1 && !strcmp(argv[1], "untouched"))
 		return untouched();
 	return binding();

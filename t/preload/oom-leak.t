@@ -54,6 +54,8 @@ is "$(grep -c 'invoked oom-killer' err)" 1 "but the report"
 status '' "oom_report_file:$TEST_DIR/report" >/dev/null
 grep '^buddymalloc: ' err | cmp -s - report
 ok $? "oom_report_file has the same"
+status '' "oom_report_file:$TEST_DIR/none/report" >/dev/null
+is "$(grep -c "cannot open oom_report_file $TEST_DIR/none/report: error 2" err)" 1 "one that cannot be opened is said, once"
 
 # The backtrace is that of the eater.
 if need_program gdb gdb && gdb -q -batch -ex 'set debuginfod enabled off' -ex "set environment LD_PRELOAD $BM_LIB" \
