@@ -13,12 +13,9 @@
 #include "malloc/huge.h"
 #include "malloc/memcheck.h"
 #include "malloc/owned.h"
+#include "malloc/reclaim.h"
 #include "mm/fault_inject.h"
-#include "mm/oom.h"
 #include "mm/page_alloc.h"
-#include "mm/shrinker.h"
-#include "mm/vmscan.h"
-#include "os/os.h"
 #include "slab/owner_cache.h"
 #include "slab/run.h"
 #include "slab/slab.h"
@@ -26,57 +23,12 @@
 /* Blocks that shrink keep their place while this share of them is still used. */
 #define SHRINK_IN_PLACE 2
 
-/* Objects that the application's shrinkers are asked for: at least, and when it is given up. */
-#define RECLAIM_MIN 32UL
-#define RECLAIM_MAX (1UL << 48)
-
 const struct heap_forward *heap_forward;
 
 static void *no_memory(void)
 {
 	errno = ENOMEM;
 	return NULL;
-}
-
-/* Bring home what caches hold, and give back what is free; true if that was anything. */
-static bool reclaim_own(void)
-{
-	tcache_flush();
-	slab_reclaim();
-	return mm_trim(0) > 0;
-}
-
-/* A block that no limit could ever allow is not worth the application's caches. */
-static bool hopeless(size_t size)
-{
-	return size >= os_rlimit_as() || size >= os_rlimit_data();
-}
-
-/* What has been done for one request; all zero at first. */
-struct effort {
-	unsigned long objects; /* that the application's shrinkers are asked for next */
-	bool had_reserve;      /* the last try was an OOM victim's */
-};
-
-/*
- * After a failure: shall the request for size bytes, of the slab class or 0, be tried again? Our own caches come first;
- * then the application's are asked, for more each time, as long as that frees something: what they freed may be an
- * object of the class, and no page. At last somebody is ended.
- */
-static cold bool reclaim(size_t size, unsigned int class, struct effort *effort)
-{
-	if (!effort->objects) {
-		effort->objects = max_ul(size_to_pages(size), RECLAIM_MIN);
-		if (reclaim_own() || (class && class < FIRST_RUN_CLASS && slab_has_free(&kmem_caches[class])))
-			return true;
-	}
-	if (have_shrinkers() && effort->objects <= RECLAIM_MAX && !hopeless(size) &&
-	    shrink_application(current_gfp_context(GFP_MALLOC), effort->objects)) {
-		effort->objects *= 2;
-		reclaim_own();
-		return true;
-	}
-	return alloc_may_oom(GFP_MALLOC, order_for_pages(size_to_pages(size)), &effort->had_reserve);
 }
 
 /* Is this one of the requests that a test wants to fail? */
@@ -87,10 +39,10 @@ static always_inline bool fault_injected(size_t size)
 
 static cold void *alloc_class_reclaim(unsigned int class, size_t size)
 {
-	struct effort effort = { 0 };
+	struct heap_effort effort = { 0 };
 	void *p = NULL;
 
-	while (!p && reclaim(size, class, &effort))
+	while (!p && heap_reclaim(size, class, &effort))
 		p = tcache_alloc_slow(class);
 	return p;
 }
@@ -120,14 +72,14 @@ static void *alloc_class(unsigned int class, size_t size, gfp_t gfp, unsigned lo
 
 static void *alloc_huge(size_t size, size_t align, bool *zeroed, gfp_t gfp, unsigned long caller)
 {
-	struct effort effort = { 0 };
+	struct heap_effort effort = { 0 };
 	void *p;
 
 	if (size > HEAP_SIZE_MAX)
 		return NULL;
 	p = huge_alloc(size, align, zeroed);
 	/* An alignment takes as much as a size. */
-	while (unlikely(!p) && reclaim(max_ul(size, align), 0, &effort))
+	while (unlikely(!p) && heap_reclaim(max_ul(size, align), 0, &effort))
 		p = huge_alloc(size, align, zeroed);
 	if (likely(p))
 		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), gfp);
@@ -149,7 +101,7 @@ bool heap_watched;
 /* For a named owner, or, o NULL, for the thread, whatever it is inside of. */
 static void *alloc_for(struct owner *o, size_t size, size_t align, bool *zeroed, gfp_t gfp, unsigned long caller)
 {
-	struct effort effort = { 0 };
+	struct heap_effort effort = { 0 };
 	size_t bytes;
 	void *p;
 
@@ -157,7 +109,7 @@ static void *alloc_for(struct owner *o, size_t size, size_t align, bool *zeroed,
 		return NULL;
 	p = owned_alloc(o, size, align, zeroed, &bytes);
 	/* What others have does not help an owner at its limit. */
-	while (unlikely(!p) && !owner_was_at_limit() && reclaim(size, 0, &effort))
+	while (unlikely(!p) && !owner_was_at_limit() && heap_reclaim(size, 0, &effort))
 		p = owned_alloc(o, size, align, zeroed, &bytes);
 	if (likely(p))
 		trace_kmalloc(caller, p, size, bytes, gfp);
@@ -383,11 +335,11 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 		p = alloc_huge(size, align, &zeroed, GFP_MALLOC, caller);
 	} else if (max_ul(size, align) > SLAB_SIZE_MAX) {
 		unsigned int order = align > PAGE_SIZE ? order_for_pages(align >> PAGE_SHIFT) : 0;
-		struct effort effort = { 0 };
+		struct heap_effort effort = { 0 };
 
 		class = size_to_class(max_ul(size, SLAB_SIZE_MAX + 1));
 		p = run_alloc(class, order, &zeroed);
-		while (!p && reclaim(max_ul(size, align), 0, &effort))
+		while (!p && heap_reclaim(max_ul(size, align), 0, &effort))
 			p = run_alloc(class, order, &zeroed);
 		if (likely(p))
 			trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
@@ -543,18 +495,4 @@ void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
 		return realloc_move(&b, size, caller);
 	trace_resized(&b, size, bytes, caller);
 	return addr;
-}
-
-int heap_trim(size_t pad)
-{
-	unsigned long released;
-
-	if (heap_forward || !heap_init())
-		return 0;
-	released = READ_ONCE(mm_released);
-	memcheck_release();
-	tcache_flush();
-	slab_reclaim();
-	/* Some of it may have gone back as it came free. */
-	return mm_trim(pad) > 0 || READ_ONCE(mm_released) != released;
 }
