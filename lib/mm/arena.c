@@ -41,8 +41,7 @@ void arena_advise_new(void *addr, size_t bytes, int nid)
 		os->madvise(addr, bytes, MADV_NOHUGEPAGE);
 }
 
-/* Put memory behind pageblocks that have none. */
-static int range_commit(unsigned long pb, unsigned long nr, int nid)
+int arena_commit(unsigned long pb, unsigned long nr, int nid)
 {
 	int err = sparse_commit(pb, nr);
 
@@ -66,7 +65,7 @@ static int grow_at_top(unsigned long need, unsigned long want, int nid, size_t r
 		nr = min_ul(nr, sparse_end_block() - top);
 		err = budget_may_grow(nr << PAGEBLOCK_SHIFT, false, reserve) ? sparse_extend(top + nr) : -ENOMEM;
 		if (!err)
-			err = range_commit(top, nr, nid);
+			err = arena_commit(top, nr, nid);
 		if (!err || nr == need)
 			break;
 		nr = max_ul(need, nr / 2);
@@ -179,8 +178,16 @@ static bool range_affordable(unsigned long pb, unsigned long nr, size_t reserve)
 static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
 				  size_t reserve, bool *grown)
 {
-	unsigned long pb, start;
+	unsigned long pb = range_find(nr, align, nid), start;
 
+	if (unlikely(READ_ONCE(limits_in_force)) && !(pb && block_at(pb)->flags & PBF_MAPPED)) {
+		start = arena_gather(nr, align, state, nid, reserve);
+		if (start) {
+			count_used(nr, state);
+			regret(start, nr);
+			return start;
+		}
+	}
 	while (!(pb = range_find(nr, align, nid))) {
 		if (*grown || !arena_grow(nr, align, nid, reserve))
 			return 0;
@@ -191,7 +198,7 @@ static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pa
 		return 0;
 	range_take(pb, start, nr, state);
 	if (!(block_at(start)->flags & PBF_MAPPED)) {
-		int err = range_commit(start, nr, nid);
+		int err = arena_commit(start, nr, nid);
 
 		if (err == -EEXIST) { /* taken by somebody while it was not ours */
 			range_forget(start, nr);

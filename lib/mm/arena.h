@@ -33,6 +33,12 @@ extern struct arena_stats arena_stats;
 unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, bool *clean);
 /* The same for PB_OFFLINE, and for a request that has a right to what lies below the min mark. */
 unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid, bool *clean);
+/* arena_gather.c. The same out of dirty pages that lie elsewhere, under a limit on what is mapped, and what the limit
+ * leaves; the arena lock is held, and the caller counts what is used. 0: that is not enough, or the system does not move
+ * them. */
+unsigned long arena_gather(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, size_t reserve);
+/* Put memory behind pageblocks that have none; 0 or -errno. The arena lock is held. */
+int arena_commit(unsigned long pb, unsigned long nr, int nid);
 /* Give a range back; dirty unless it was never written. May give memory back to the system. */
 void arena_free(unsigned long pb, unsigned long nr, bool dirty);
 /* Lengthen a range in place by what lies free behind it; false if it does not. */

@@ -179,6 +179,11 @@ bool budget_counts_mapped(void)
 	return (is_limited(LIMIT_AS) && !sparse_is_reserved()) || is_limited(LIMIT_DATA);
 }
 
+size_t budget_move_bytes(void)
+{
+	return min_ul(budget_headroom(LIMIT_AS), budget_headroom(LIMIT_DATA)) / 2;
+}
+
 static long high_marks(void)
 {
 	struct zone *zone;

@@ -67,6 +67,8 @@ size_t budget_reserve(void);
 
 /* Does a limit count what is mapped, so that giving back means to unmap? */
 bool budget_counts_mapped(void);
+/* Bytes that may be mapped twice for a moment: what is left to others of those limits, once. */
+size_t budget_move_bytes(void);
 /* Of free memory that could be used again, how many bytes may stay: the usual ones, and as slack those that were missed
  * before. Less when little is left of a limit, down to the high mark. */
 size_t budget_keep(size_t usual, size_t slack);

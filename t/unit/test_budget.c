@@ -8,6 +8,7 @@
 
 #include "base/tunables.h"
 #include "mm/budget.h"
+#include "mm/current.h"
 #include "mm/internal.h"
 #include "mm/owner.h"
 #include "os/limits.h"
@@ -236,6 +237,61 @@ static void clean_first(void)
 	check_arena();
 }
 
+/* Short ranges of dirty pages, each page with its number; nothing is given back for it. */
+static void make_short_ranges(void)
+{
+	unsigned int scopes = memalloc_flags_save(PF_MEMALLOC_NOIO);
+	unsigned long pb[8], i;
+
+	for (i = 0; i < 8; i++)
+		must(grow_huge(4, &pb[i]));
+	for (i = 0; i < 16; i++)
+		*(unsigned long *)block_to_addr(pb[i / 4 * 2] + i % 4) = i + 1;
+	for (i = 0; i < 8; i += 2)
+		arena_free(pb[i], 4, true);
+	memalloc_flags_restore(scopes);
+	must(arena_stats.dirty == 16);
+}
+
+/* Near the limit pages that are there are moved together, rather than given back and made again. */
+static void gathered(void)
+{
+	unsigned long pb, i, mapped, seen = 0;
+
+	if (window_reserved())
+		return;
+	start_rlimit(RLIMIT_DATA, 200 * MIB);
+	make_short_ranges();
+	mapped = arena_stats.mapped;
+	must(grow_huge(14, &pb) && fake_os_calls(FAKE_MREMAP) == 4 && fake_os_calls(FAKE_MUNMAP) == 0);
+	must(arena_stats.mapped == mapped && arena_stats.dirty == 2);
+	for (i = 0; i < 14; i++)
+		seen |= 1UL << *(unsigned long *)block_to_addr(pb + i);
+	must(seen >> 1 == (1UL << 14) - 1, "the pages are those that were there: %#lx", seen);
+	check_arena();
+	/* What is not there is mapped. */
+	must(grow_huge(6, &pb) && fake_os_calls(FAKE_MREMAP) == 5 && arena_stats.dirty == 0);
+	must(arena_stats.mapped == mapped + 4 && !*(unsigned long *)block_to_addr(pb + 5));
+	check_arena();
+}
+
+/* The system does not move them: then it makes others. */
+static void not_gathered(void)
+{
+	unsigned long pb;
+
+	if (window_reserved())
+		return;
+	start_rlimit(RLIMIT_DATA, 200 * MIB);
+	make_short_ranges();
+	fake_os_fail(FAKE_MREMAP, 2, true, EFAULT);
+	must(grow_huge(14, &pb) && fake_os_calls(FAKE_MREMAP) == 2);
+	check_arena();
+	must(grow_huge(3, &pb), "out of one of the ranges");
+	arena_free(pb, 3, true);
+	check_arena();
+}
+
 /* Where the system makes no hole, the pages go at least. */
 static void no_holes(void)
 {
@@ -362,6 +418,8 @@ int main(void)
 	run_case("RLIMIT_AS: refused at the headroom, unmapped when free", address_space);
 	run_case("RLIMIT_DATA: the same", data);
 	run_case("clean memory is unmapped before dirty memory", clean_first);
+	run_case("pages of short ranges are moved together", gathered);
+	run_case("or not, if the system does not move them", not_gathered);
 	run_case("no holes where the system makes none", no_holes);
 	run_case("a steady state near the limit makes no calls", steady);
 	run_case("a limit that is found when the system refuses, and lifted", learnt);
