@@ -88,7 +88,7 @@ static void start(void)
 static struct party *create(int i, unsigned long pages, bool with_abort)
 {
 	struct bm_owner_attr attr = { .abort = with_abort ? told : NULL, .arg = &parties[i] };
-	char name[16];
+	char name[32];
 
 	snprintf(name, sizeof(name), "party-%d", i);
 	attr.name = name;
