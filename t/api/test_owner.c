@@ -415,7 +415,7 @@ static void busy(void)
 {
 	bm_owner_t *owner = make("busy");
 	pthread_t t;
-	int status;
+	int status = -1;
 	pid_t pid;
 
 	pthread_barrier_init(&barrier, NULL, 2);
@@ -435,7 +435,7 @@ static void busy(void)
 static void forked(void)
 {
 	bm_owner_t *owner = make("forked");
-	int status;
+	int status = -1;
 	char *p;
 	pid_t pid;
 
@@ -652,9 +652,9 @@ static void reports(void)
 	struct bm_owner_attr attr = { .name = "reported\n", .limit = 9 * MIB, .min = 40 * KIB, .score_adj = -17 };
 	bm_owner_t *owner = bm_owner_create(&attr);
 	char name[40], kind[20], state[20], *text, *line, *p;
-	unsigned long usage, limit, min;
-	unsigned int inside;
-	int tid, score;
+	unsigned long usage = 0, limit = 0, min = 0;
+	unsigned int inside = 0;
+	int tid = 0, score = 0;
 	size_t before;
 
 	bm_owner_enter(owner);
