@@ -198,7 +198,7 @@ static long high_marks(void)
 /*
  * Of a limit, and so much of what it counts free: as long as that leaves plenty to others, the heap keeps what is usual,
  * and else the high mark. More stays where it is missed again and again, for a steady state shall not make system
- * calls: but no more than half of what is in use, so that a heap that has become empty is given back, and the others
+ * calls: but no more than is in use, so that a heap that has become empty is given back, and the others
  * have the headroom, and their share of what is not in use.
  */
 static long keep_of(enum limit_kind kind, long free, long usual, long slack)
@@ -211,7 +211,7 @@ static long keep_of(enum limit_kind kind, long free, long usual, long slack)
 	plenty = min_long(limit / PLENTY_SHARE, PLENTY_MAX);
 	others = max_long((long)budget_headroom(kind), all / OTHERS_SHARE);
 	in_use = (long)(READ_ONCE(arena_stats.used) << PAGEBLOCK_SHIFT);
-	slack = min_long(slack, min_long(all - others, in_use / 2));
+	slack = min_long(slack, min_long(all - others, in_use));
 	return max_long(min_long(usual, all - plenty), high_marks() + slack);
 }
 
