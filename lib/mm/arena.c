@@ -187,11 +187,13 @@ static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pa
 			regret(start, nr);
 			return start;
 		}
+		pb = range_find(nr, align, nid);
 	}
-	while (!(pb = range_find(nr, align, nid))) {
+	while (!pb) {
 		if (*grown || !arena_grow(nr, align, nid, reserve))
 			return 0;
 		*grown = true;
+		pb = range_find(nr, align, nid);
 	}
 	start = range_fit(pb, nr, align);
 	if (!range_affordable(start, nr, reserve))

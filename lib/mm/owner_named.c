@@ -102,34 +102,39 @@ static bool handle_valid(const bm_owner_t *handle, const struct owner *o)
 	       (uintptr_t)handle >> HANDLE_ID_BITS == o->generation;
 }
 
-struct owner *owner_by_handle(const bm_owner_t *handle)
+/* The owner that a handle names, with its lock held; NULL: there is none, or not any more. */
+static struct owner *lock_by_handle(const bm_owner_t *handle)
 {
 	struct owner *o = handle_place(handle);
-	bool valid;
 
 	if (!o)
 		return NULL;
 	owner_lock(o);
-	valid = handle_valid(handle, o);
+	if (handle_valid(handle, o))
+		return o;
 	owner_unlock(o);
-	return valid ? o : NULL;
+	return NULL;
+}
+
+struct owner *owner_by_handle(const bm_owner_t *handle)
+{
+	struct owner *o = lock_by_handle(handle);
+
+	if (o)
+		owner_unlock(o);
+	return o;
 }
 
 struct owner *owner_enter(const bm_owner_t *handle, int tid)
 {
-	struct owner *o = handle_place(handle);
-	bool valid;
+	struct owner *o = lock_by_handle(handle);
 
 	if (!o)
 		return NULL;
-	owner_lock(o);
-	valid = handle_valid(handle, o);
-	if (valid) {
-		ADD_ONCE(o->inside, 1);
-		WRITE_ONCE(o->tid, tid);
-	}
+	ADD_ONCE(o->inside, 1);
+	WRITE_ONCE(o->tid, tid);
 	owner_unlock(o);
-	return valid ? o : NULL;
+	return o;
 }
 
 bool owner_leave(struct owner *o)
