@@ -266,25 +266,85 @@ bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr)
 	return true;
 }
 
-/* Free blocks looked at before a larger one is cut. */
-#define EXACT_TRIES 16
+/* Free blocks that lie side by side in one pageblock. */
+struct free_extent {
+	unsigned long pfn, nr;
+};
+
+/* The free block that ends before pfn, in the same pageblock; NULL: that page is in use. */
+static struct page *free_block_before(unsigned long pfn)
+{
+	unsigned int order;
+
+	for (order = 0; order < PAGEBLOCK_ORDER; order++) {
+		struct page *page = pfn_to_page(pfn - (1UL << order));
+
+		if (page_type(page) == PAGE_BUDDY && page->order == order)
+			return page;
+		if (pfn & 1UL << order) /* what ends here is no larger */
+			break;
+	}
+	return NULL;
+}
+
+/* What a free block is part of; it may go on behind `enough` pages. */
+static struct free_extent extent_of(const struct page *page, unsigned long enough)
+{
+	unsigned long pfn = page_to_pfn(page), end = pfn + (1UL << page->order);
+
+	while (pfn % PAGEBLOCK_PAGES && (page = free_block_before(pfn)))
+		pfn = page_to_pfn(page);
+	while (end - pfn < enough && end % PAGEBLOCK_PAGES && page_type(pfn_to_page(end)) == PAGE_BUDDY)
+		end += 1UL << pfn_to_page(end)->order;
+	return (struct free_extent){ pfn, end - pfn };
+}
+
+/* Blocks of a list that are looked at, fewer if one leaves no more than this share. */
+#define EXACT_TRIES 8
+#define EXACT_SHARE 8
+
+/* The extent that leaves the least of best and those that the first blocks of a list are part of; 0 pages: none holds
+ * nr. */
+static struct free_extent best_extent(uint32_t pfn, unsigned long nr, struct free_extent best)
+{
+	int tries;
+
+	for (tries = 0; pfn != NO_PFN && tries < EXACT_TRIES; tries++) {
+		const struct page *page = pfn_to_page(pfn);
+		struct free_extent extent = extent_of(page, 2 * nr);
+
+		if (extent.nr >= nr && (!best.nr || extent.nr < best.nr))
+			best = extent;
+		if (best.nr && best.nr - nr <= nr / EXACT_SHARE)
+			break;
+		pfn = page->next;
+	}
+	return best;
+}
+
+/* May any page of a free range have been written? */
+static bool range_is_dirty(unsigned long pfn, unsigned long end)
+{
+	for (; pfn < end; pfn += 1UL << pfn_to_page(pfn)->order)
+		if (pfn_to_page(pfn)->flags & PG_DIRTY)
+			return true;
+	return false;
+}
 
 struct page *rmqueue_exact(struct zone *zone, unsigned long nr, enum migratetype mt)
 {
 	unsigned int order = min_ul(ilog2(nr), MAX_ORDER - 1);
-	uint32_t pfn = zone->free_area[order].free_list[mt];
-	int tries;
+	struct free_extent best = { 0, 0 };
+	bool dirty;
 
-	for (tries = 0; pfn != NO_PFN && tries < EXACT_TRIES; tries++) {
-		struct page *page = pfn_to_page(pfn);
-		uint32_t next = page->next;
-		uint8_t flags = page->flags;
-
-		if (take_free_range(zone, pfn, nr)) {
-			page->flags = flags | PG_DIRTY;
-			return page;
-		}
-		pfn = next;
-	}
-	return NULL;
+	/* However badly it lies, an extent that holds nr pages has a block of the order below. */
+	for (order -= order > 0; order < PAGEBLOCK_ORDER && (!best.nr || order <= ilog2(nr)); order++)
+		best = best_extent(zone->free_area[order].free_list[mt], nr, best);
+	if (!best.nr)
+		return NULL;
+	dirty = range_is_dirty(best.pfn, best.pfn + nr);
+	if (!take_free_range(zone, best.pfn, nr))
+		return NULL;
+	pfn_to_page(best.pfn)->flags = dirty ? PG_DIRTY : 0;
+	return pfn_to_page(best.pfn);
 }

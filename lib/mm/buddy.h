@@ -53,8 +53,8 @@ struct page *rmqueue_smallest(struct zone *zone, unsigned int order, enum migrat
 void del_page_from_free_list(struct zone *zone, struct page *page);
 /* A free block to the list of another migratetype; the pageblock's is the caller's business. */
 void move_to_free_list(struct zone *zone, struct page *page, enum migratetype from, enum migratetype to);
-/* Exactly nr pages, of no more than one page alignment, from free blocks that lie side by side. NULL: none near the
- * heads of the lists; a whole block of the next order then has to be cut. */
+/* Exactly nr pages, of no more than one page alignment, where they leave least of what is free side by side, as far
+ * as the heads of the lists show. NULL: a whole pageblock has to be cut. */
 struct page *rmqueue_exact(struct zone *zone, unsigned long nr, enum migratetype mt);
 /* Take exactly the pages [pfn, pfn + nr): all or nothing. */
 bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr);

@@ -295,12 +295,53 @@ static void ranges(void)
 	must(zone->free_area[MAX_ORDER - 1].nr_free == 1);
 }
 
+static unsigned long take_exact(unsigned long nr)
+{
+	struct page *page;
+
+	mutex_lock(&zone->lock);
+	page = rmqueue_exact(zone, nr, MIGRATE_UNMOVABLE);
+	mutex_unlock(&zone->lock);
+	return page ? page_to_pfn(page) : 0;
+}
+
+static void give_range(unsigned long pfn, unsigned long nr)
+{
+	mutex_lock(&zone->lock);
+	free_page_range(zone, pfn, nr, true);
+	mutex_unlock(&zone->lock);
+}
+
+/* Ranges that are no power of two leave nothing between them, and take the place that fits best. */
+static void exact_lengths(void)
+{
+	unsigned long pfn = one_large_block(), i;
+
+	must(!take_exact(10), "a whole pageblock is not begun");
+	mutex_lock(&zone->lock);
+	must(take_free_range(zone, pfn, 10));
+	mutex_unlock(&zone->lock);
+	for (i = 1; i < 51; i++)
+		must(take_exact(10) == pfn + 10 * i && !(pfn_to_page(pfn + 10 * i)->flags & PG_DIRTY), "range %lu", i);
+	must(!take_exact(10) && zone->nr_free_pages == 1024 - 510);
+
+	give_range(pfn + 20, 20);
+	give_range(pfn + 103, 7);
+	give_range(pfn + 110, 3);
+	give_range(pfn + 200, 20);
+	must(take_exact(10) == pfn + 103 && pfn_to_page(pfn + 103)->flags & PG_DIRTY, "the one extent that is used up");
+	i = take_exact(15);
+	must(i == pfn + 20 || i == pfn + 200);
+	check_zone(zone);
+}
+
 int main(void)
 {
 	model_init();
 	run_case("a block splits down to a page and joins again", split_and_join);
 	run_case("blocks of random orders, freed in another order, make one block", coalescing);
 	run_case("free_page_range and take_free_range", ranges);
+	run_case("ranges of exact lengths", exact_lengths);
 	run_case("random operations against the model", random_operations);
 	return done_testing();
 }

@@ -255,13 +255,17 @@ static void page_events(void)
 	}
 	must(vmstat("numa_hit") == hits + MAX_ORDER);
 	p = alloc_pages_exact(GFP_USER, 37, 0);
-	count_pages(64, 27, "an exact length, cut from a block");
+	count_pages(37, 0, "an exact length");
 	must(resize_pages_exact(p, 37, 20));
 	count_pages(0, 17, "made shorter");
 	must(resize_pages_exact(p, 20, 50));
 	count_pages(30, 0, "made longer");
 	free_pages_exact(p, 50);
 	count_pages(0, 50, "freed");
+	p = alloc_pages_exact(GFP_USER, 500, 0);
+	count_pages(512, 12, "an exact length, cut from a block");
+	free_pages_exact(p, 500);
+	count_pages(0, 500, "freed");
 	p = alloc_contig_pages(700, GFP_KERNEL, 0, NULL);
 	must(p);
 	count_pages(700, 0, "contiguous pages");
