@@ -109,6 +109,19 @@ size_t budget_max_high(void)
 	return min_ul(budget_total() / KEEP_SHARE, KEEP_MAX) / 2;
 }
 
+/* Of what the heap has in use, the memory that a cgroup can have counted: free pages that nobody has touched are yet to
+ * be. Whoever has large blocks that he has not touched may still be taken to have done so. */
+static long own_touched(void)
+{
+	long bytes = own(LIMIT_CGROUP);
+	struct zone *zone;
+	int i;
+
+	for_each_zone (zone, i)
+		bytes -= (long)((READ_ONCE(zone->nr_free_pages) - READ_ONCE(zone->nr_dirty)) << PAGE_SHIFT);
+	return bytes;
+}
+
 /* What is left for the heap; less than 0 if others are in the headroom. */
 static long rest(enum limit_kind kind)
 {
@@ -152,8 +165,8 @@ bool budget_may_grow_slow(size_t bytes, bool mapped, size_t reserve)
 
 	if (bytes > (size_t)INT64_MAX / 2 || rest(LIMIT_CONF) < (long)bytes + keep)
 		return false;
-	/* What a cgroup counts is touched memory: only that there is some left can be asked. */
-	if (rest(LIMIT_CGROUP) <= keep)
+	/* What a cgroup counts is touched memory: of a large block only that there is some left can be asked. */
+	if (rest(LIMIT_CGROUP) <= keep + (reserve ? (long)bytes - 1 : 0))
 		return false;
 	return mapped || rest_mapped() >= (long)bytes + keep;
 }
@@ -297,7 +310,7 @@ static void read_cgroup_limit(void)
 	struct cgroup_memory cg;
 
 	if (os_cgroup_memory(&cg))
-		set_limit(LIMIT_CGROUP, cg.limit, (long)cg.used - own(LIMIT_CGROUP));
+		set_limit(LIMIT_CGROUP, cg.limit, (long)cg.used - own_touched());
 	else
 		set_limit(LIMIT_CGROUP, NO_LIMIT, 0);
 }

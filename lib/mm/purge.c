@@ -220,6 +220,8 @@ void balance_zone(struct zone *zone)
 {
 	unsigned long limit;
 
+	/* Others in the cgroup may want what lies free here, though this zone's own use does not change. */
+	budget_poll();
 	if (unlikely(data_race(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
 		zone_trim(zone, ZONE_KEEP_BLOCKS);
 	limit = zone_dirty_limit(zone);

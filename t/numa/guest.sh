@@ -4,6 +4,7 @@
 # results become results of the test.
 #
 #     node CPUS MIB DISTANCE…     once for each node; 0 for none; the distances are those to node 0, 1, …
+#     disk MIB                    an empty disk, /dev/nvme0n1
 #     run PROGRAM ARGUMENTS…      once for each program, by its name below t/; variables may come before it
 #     boot                        starts the machine, waits for its end and takes the results over
 
@@ -43,6 +44,11 @@ node() {
 	guest_nodes=$((guest_nodes + 1))
 }
 
+disk() {
+	truncate -s "$1M" disk
+	guest_machine="$guest_machine -drive file=disk,if=none,id=disk,format=raw -device nvme,drive=disk,serial=disk"
+}
+
 run() {
 	guest_assigned=
 	while case $1 in *=*) ;; *) false ;; esac do
@@ -69,12 +75,13 @@ make_initrd() {
 	export PATH=/bin GUEST_NODES='$guest_spec'
 	mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 	mount -t cgroup2 cgroup /sys/fs/cgroup
+	echo '+memory +cpu +cpuset' >/sys/fs/cgroup/cgroup.subtree_control
 	ln -s /proc/self/fd /dev/fd
 	mkdir /dev/shm; mount -t tmpfs shm /dev/shm
 	stty -F /dev/ttyS1 raw -echo
 	while read -r command; do
 		echo "%run \$command"
-		timeout ${GUEST_TEST_TIMEOUT:-100} sh -c "\$command" </dev/null
+		timeout ${GUEST_TEST_TIMEOUT:-200} sh -c "\$command" </dev/null
 		echo "%status \$?"
 	done </commands >/dev/ttyS1 2>&1
 	echo %end >/dev/ttyS1
@@ -108,7 +115,7 @@ boot() {
 	make_initrd
 	: >results
 	# shellcheck disable=SC2086
-	timeout -k 5 "${GUEST_TIMEOUT:-150}" qemu-system-x86_64 -accel tcg,thread=multi -machine q35,hpet=off -cpu max \
+	timeout -k 5 "${GUEST_TIMEOUT:-400}" qemu-system-x86_64 -accel tcg,thread=multi -machine q35,hpet=off -cpu max \
 		-smp "$guest_cpus" -m "$guest_mib" $guest_machine $guest_distances -nodefaults -no-user-config \
 		-display none -no-reboot -kernel "$kernel" -initrd initrd \
 		-append 'console=ttyS0 quiet panic=-1 numa_balancing=disable' \

@@ -1,12 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# One node, which the kernel names all the same.
+# One node, which the kernel names all the same. And groups of processes, for which nodes do not matter.
 
 . "${top_srcdir:-.}/t/numa/guest.sh"
 
-node 1 192 10
+node 1 256 10
+disk 128
 run numa/test_topology
 run numa/test_place
+run numa/test_cgroup
 boot
 
 done_testing

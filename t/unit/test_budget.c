@@ -392,6 +392,44 @@ static void cgroup(void)
 	must(budget_total() == 2 * GIB_);
 }
 
+static unsigned long cgroup_used(void)
+{
+	struct budget_line line;
+
+	must(budget_line(LIMIT_CGROUP, &line));
+	return line.used;
+}
+
+/* What a zone gets will be touched, which a cgroup counts then: it must be left. What is free there may be another's. */
+static void cgroup_zone(void)
+{
+	unsigned long pb;
+	struct page *page;
+
+	start();
+	fake_sys_write("self/cgroup", "0::/box\n");
+	cgroup_file("max", GIB_);
+	cgroup_file("current", GIB_ - 63 * MIB);
+	min_free_kbytes = 0;
+	min_free_kbytes_sysctl_handler();
+	budget_refresh();
+	must(zone_grow(zone, 0, MIGRATE_UNMOVABLE));
+	budget_refresh();
+	must(cgroup_used() == GIB_ - 61 * MIB, "the system does not know yet of what nobody has touched");
+	cgroup_file("current", GIB_ - 35 * MIB);
+	budget_refresh();
+	must(!zone_grow(zone, 0, MIGRATE_UNMOVABLE), "there is the headroom, and 1 MiB");
+	must(grow_huge(4, &pb));
+	arena_free(pb, 4, false);
+
+	page = alloc_pages(GFP_KERNEL, 6);
+	must(page);
+	cgroup_file("current", GIB_ - 50 * MIB);
+	os_sleep_ms(110);
+	free_pages(page, 6);
+	must(cgroup_used() < GIB_ - 45 * MIB, "looked at again, though no arena was asked");
+}
+
 /* Without /proc the heap's own figures have to do. */
 static void no_proc(void)
 {
@@ -424,6 +462,7 @@ int main(void)
 	run_case("a steady state near the limit makes no calls", steady);
 	run_case("a limit that is found when the system refuses, and lifted", learnt);
 	run_case("a cgroup's limit", cgroup);
+	run_case("a cgroup's limit, for zones", cgroup_zone);
 	run_case("without /proc", no_proc);
 	fake_sys_remove();
 	return done_testing();

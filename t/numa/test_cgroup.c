@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Limits of nested memory cgroups. Each case is this program anew, as a child in the inner one of two groups, so that
+ * it may die; whatever it does, the kernel must have had nobody to kill.
+ */
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "numa.h"
+#include "oom.h"
+
+#define OUTER "/sys/fs/cgroup/test"
+#define INNER OUTER "/inner"
+#define DISK "/dev/nvme0n1"
+
+/* false: there is no such file. */
+static bool put(const char *file, const char *text)
+{
+	int fd = open(file, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+/* The number behind a word of the file; the file's only one for "". -1: there is none. */
+static long figure(const char *file, const char *word)
+{
+	char text[4096];
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	const char *at;
+
+	if (fd >= 0)
+		close(fd);
+	if (len <= 0)
+		return -1;
+	text[len] = '\0';
+	for (at = text; (at = strstr(at, word)); at++)
+		if (at == text || at[-1] == '\n' || at[-1] == ' ')
+			return atol(at + strlen(word));
+	return -1;
+}
+
+static void make_groups(const char *outer_max, const char *inner_max, const char *inner_high)
+{
+	rmdir(INNER);
+	rmdir(OUTER);
+	if (mkdir(OUTER, 0755) || !put(OUTER "/cgroup.subtree_control", "+memory") || mkdir(INNER, 0755) ||
+	    !put(OUTER "/memory.max", outer_max) || !put(INNER "/memory.max", inner_max) ||
+	    !put(INNER "/memory.high", inner_high))
+		bail_out("no groups below /sys/fs/cgroup: %s", strerror(errno));
+}
+
+/*
+ * Cases.
+ */
+
+/* A cache that only ever grows, but for its shrinker, which gives up what is oldest. */
+static struct item {
+	struct item *next;
+	char text[2000];
+} * oldest, *newest;
+static unsigned long nr_items, asked;
+
+static unsigned long count_items(void *arg, struct bm_shrink_control *sc)
+{
+	(void)arg, (void)sc;
+	return nr_items ? nr_items : BM_SHRINK_EMPTY;
+}
+
+static unsigned long scan_items(void *arg, struct bm_shrink_control *sc)
+{
+	unsigned long nr = 0;
+
+	(void)arg;
+	for (asked++; nr < sc->nr_to_scan && oldest; nr++) {
+		struct item *item = oldest;
+
+		oldest = item->next;
+		nr_items--;
+		free(item);
+	}
+	return nr;
+}
+
+static void fill_cache(size_t mib)
+{
+	static const struct bm_shrinker_ops ops = { .count = count_items, .scan = scan_items };
+	size_t i;
+
+	if (!asked)
+		check(bm_shrinker_register("items", &ops, NULL, 0));
+	for (i = 0; i < mib * MIB / sizeof(struct item); i++) {
+		struct item *item = malloc(sizeof(*item));
+
+		check(item);
+		memset(item, 1, sizeof(*item));
+		item->next = NULL;
+		if (oldest)
+			newest->next = item;
+		else
+			oldest = item;
+		newest = item;
+		nr_items++;
+	}
+}
+
+static void case_cache(void)
+{
+	char binding[32], total[32];
+
+	check(bm_ctl_get("budget.binding", binding, sizeof(binding)) > 0 && !strcmp(binding, "cgroup"));
+	check(bm_ctl_get("budget.total", total, sizeof(total)) > 0 && atol(total) == 64 * (long)MIB);
+	fill_cache(100);
+	check(asked && nr_items * sizeof(struct item) > 20 * MIB);
+}
+
+/* One owner leaks, and ends when it is told to; another, which is modest, and the process go on. */
+static atomic_bool leaker_told, leaker_ended;
+
+static void on_leaker_told(struct party *p)
+{
+	(void)p;
+	atomic_store(&leaker_told, true);
+}
+
+static void *leak(void *arg)
+{
+	bm_owner_t *before = bm_owner_enter(parties[1].owner);
+
+	while (!atomic_load(&leaker_told) && add(&parties[1].chain, 1000))
+		;
+	check(leaker_told);
+	bm_owner_enter(before);
+	check(!bm_owner_destroy(parties[1].owner));
+	atomic_store(&leaker_ended, true);
+	return arg;
+}
+
+static void case_owner(void)
+{
+	pthread_t thread;
+
+	set("oom_wait_ms", "10000"); /* the guest may be slow */
+	create(0, 0, 0, 0, true);
+	create(1, 0, 0, 0, true);
+	parties[1].on_abort = on_leaker_told;
+	check(!pthread_create(&thread, NULL, leak, NULL));
+	while (!atomic_load(&leaker_ended)) {
+		check(eat_as(0, 2, 500));
+		drop(&parties[0].chain);
+	}
+	check(!pthread_join(thread, NULL));
+	check(parties[1].calls == 1 && !parties[0].calls && leaker_told);
+	check(eat(&all, 40, 500));
+}
+
+/* A thread that knows nothing of owners: the signal is its own. */
+static pthread_t leaking;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	_exit(pthread_equal(pthread_self(), leaking) ? 0 : 101);
+}
+
+static void *leak_plainly(void *arg)
+{
+	leaking = pthread_self();
+	eat(&all, 200, 500);
+	return arg;
+}
+
+static void case_thread(void)
+{
+	pthread_t thread;
+
+	signal(SIGABRT, on_signal);
+	check(!pthread_create(&thread, NULL, leak_plainly, NULL));
+	for (;;) {
+		static struct chain little;
+
+		eat(&little, 1, 500);
+		drop(&little);
+	}
+}
+
+/* The cache of files fills the group, and goes when memory is wanted. */
+static void read_disk(int fd)
+{
+	static char buf[1 << 16];
+
+	for (off_t at = 0; at < 100 * (off_t)MIB; at += sizeof(buf))
+		check(pread(fd, buf, sizeof(buf), at) == sizeof(buf));
+}
+
+static void case_files(void)
+{
+	int fd = open(DISK, O_RDONLY | O_CLOEXEC);
+
+	check(fd >= 0);
+	for (int i = 0; i < 3; i++) {
+		read_disk(fd);
+		check(i || figure(INNER "/memory.stat", "inactive_file ") > 50 * (long)MIB);
+		check(eat(&all, 48, 500));
+		read_disk(fd);
+		drop(&all);
+	}
+}
+
+/* Another process in the group, which takes a MiB whenever it is told to. */
+static struct {
+	int tell, done;
+} neighbour;
+
+static void neighbour_takes(size_t mib)
+{
+	char c = 0;
+
+	for (; mib; mib--)
+		check(write(neighbour.tell, &c, 1) == 1 && read(neighbour.done, &c, 1) == 1);
+}
+
+static void neighbour_main(int tell, int done)
+{
+	char c;
+
+	while (read(tell, &c, 1) == 1) {
+		memset(mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, MIB);
+		check(write(done, &c, 1) == 1);
+	}
+	_exit(0);
+}
+
+static void start_neighbour(void)
+{
+	int tell[2], done[2];
+	pid_t pid;
+
+	check(!pipe(tell) && !pipe(done));
+	pid = fork();
+	check(pid >= 0);
+	close(pid ? tell[0] : tell[1]);
+	close(pid ? done[1] : done[0]);
+	if (!pid)
+		neighbour_main(tell[0], done[1]);
+	neighbour.tell = tell[1];
+	neighbour.done = done[0];
+}
+
+static void case_neighbour(void)
+{
+	set("oom", "enomem");
+	start_neighbour();
+	check(eat(&all, 50, 500));
+	drop(&all);
+	/* What is free here becomes the other's, while we go on with what we need. */
+	for (int i = 0; i < 20; i++) {
+		neighbour_takes(2);
+		usleep(150000);
+		check(eat(&all, 10, 500));
+		drop(&all);
+	}
+	check(!eat(&all, 60, 500) && all.nr * 500 > 15 * MIB && all.nr * 500 < 24 * MIB);
+	drop(&all);
+	/* It ends. */
+	close(neighbour.tell);
+	check(wait(NULL) > 0);
+	check(eat(&all, 50, 500));
+}
+
+/* A limit that is raised counts before anything fails; one that is lowered, before the kernel has to enforce it. */
+static void case_changed(void)
+{
+	set("oom", "enomem");
+	check(!eat(&all, 100, 500) && all.nr * 500 < 64 * MIB);
+	check(put(INNER "/memory.max", "128M") && put(OUTER "/memory.max", "128M"));
+	check(eat(&all, 40, 500) && !eat(&all, 60, 500));
+	check(all.nr * 500 > 90 * MIB && all.nr * 500 < 128 * MIB);
+	drop(&all);
+	check(eat(&all, 30, 500));
+	check(put(INNER "/memory.max", "48M"));
+	check(!eat(&all, 60, 500) && all.nr * 500 < 48 * MIB && all.nr * 500 > 30 * MIB);
+}
+
+static const struct {
+	const char *name;
+	void (*fn)(void);
+} cases[] = {
+	{ "cache", case_cache }, { "owner", case_owner },	  { "thread", case_thread },
+	{ "files", case_files }, { "neighbour", case_neighbour }, { "changed", case_changed },
+};
+
+/*
+ * Their parent.
+ */
+static void start_case(const char *name, int err)
+{
+	const struct rlimit no_core = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	dup2(err, 2);
+	if (!put(INNER "/cgroup.procs", "0"))
+		_exit(98);
+	execl("/proc/self/exe", "test_cgroup", name, (char *)NULL);
+	_exit(97);
+}
+
+/* It ends well, after so many reports (-1: any number); and the kernel had to kill nobody. */
+static void want_case(const char *name, int reports)
+{
+	FILE *file = tmpfile();
+	int status = -1;
+	pid_t child;
+	ssize_t n;
+
+	fflush(NULL);
+	child = fork();
+	if (!child)
+		start_case(name, fileno(file));
+	waitpid(child, &status, 0);
+	n = pread(fileno(file), said, sizeof(said) - 1, 0);
+	said[n > 0 ? n : 0] = 0;
+	fclose(file);
+	want(!figure(OUTER "/memory.events", "oom_kill "), "%s: the kernel killed %ld", name,
+	     figure(OUTER "/memory.events", "oom_kill "));
+	want(reports < 0 || count("invoked oom-killer") == reports, "%s: %d reports", name,
+	     count("invoked oom-killer"));
+	diag("%s: max %ld, oom %ld, peak %ld", name, figure(OUTER "/memory.events", "max "),
+	     figure(OUTER "/memory.events", "oom "), figure(INNER "/memory.peak", ""));
+	if (!want(!status, "%s: status %#x", name, (unsigned int)status))
+		tell(status);
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const levels[][3] = {
+		{ "max", "64M", "the inner group's" },
+		{ "64M", "max", "the outer group's" },
+		{ "64M", "100M", "that of both, the outer one less" },
+		{ "100M", "64M", "that of both, the inner one less" },
+	};
+
+	for (size_t i = 0; argc > 1 && i < API_ARRAY_SIZE(cases); i++) {
+		if (!strcmp(argv[1], cases[i].name)) {
+			alarm(100);
+			cases[i].fn();
+			return 0;
+		}
+	}
+	numa_init();
+	for (size_t i = 0; i < API_ARRAY_SIZE(levels); i++) {
+		make_groups(levels[i][0], levels[i][1], "max");
+		want_case("cache", 0);
+		verdict("%s limit: shrinkers keep the program alive", levels[i][2]);
+		make_groups(levels[i][0], levels[i][1], "max");
+		want_case("owner", 1);
+		want(strstr(said, "limit cgroup: usage ") && strstr(said, "aborting owner party-1"),
+		     "not as it should be:");
+		verdict("%s: the owner that leaks is told to end, and another goes on", levels[i][2]);
+	}
+	make_groups("max", "64M", "max");
+	want_case("thread", 1);
+	verdict("a thread that leaks is sent the signal");
+	make_groups("64M", "max", "max");
+	want_case("files", 0);
+	verdict("the cache of files is no use of memory");
+	make_groups("64M", "64M", "max");
+	want_case("neighbour", 0);
+	verdict("what another process has in the group is not there");
+	make_groups("max", "64M", "max");
+	want_case("changed", 0);
+	verdict("limits that are changed at run time");
+	return done_testing();
+}
