@@ -22,15 +22,19 @@ struct spec {
 void out_init(struct out *o, int fd)
 {
 	o->fd = fd;
+	o->sink = NULL;
 	o->len = 0;
 	o->buf[0] = '\0';
 }
 
 void out_flush(struct out *o)
 {
-	if (o->fd < 0)
+	if (o->sink)
+		o->sink(o->buf, o->len);
+	else if (o->fd >= 0)
+		host_write(o->fd, o->buf, o->len);
+	else
 		return;
-	host_write(o->fd, o->buf, o->len);
 	o->len = 0;
 	o->buf[0] = '\0';
 }

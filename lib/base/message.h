@@ -12,9 +12,10 @@
 #include "base/compiler.h"
 
 /* A line buffer for reports; flushed when full. fd -1 collects into buf only, NUL-terminated, and drops what does not
- * fit. */
+ * fit. With a sink, which out_init leaves out, that gets the text instead. */
 struct out {
 	int fd;
+	void (*sink)(const char *text, size_t len);
 	size_t len;
 	char buf[1536];
 };

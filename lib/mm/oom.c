@@ -19,7 +19,14 @@
 
 #define OOM_SCORE_ADJ_MIN (-1000)
 
+/* A wait for what others do about the end of memory. They say so: this is for memory that comes free unsaid. */
+#define TICK_MS 2
+
 struct mutex oom_lock = MUTEX_INIT(RANK_OOM);
+static struct {
+	uint32_t news; /* somebody was told to end, or has given up what was waited for, or nobody can be */
+	uint32_t waiting;
+} oom_waits;
 unsigned long oom_calls;
 unsigned long sysctl_panic_on_oom, sysctl_oom_kill_allocating_task, sysctl_oom_dump_tasks = 1;
 
@@ -73,9 +80,33 @@ static void mark_oom_victim(struct owner *owner)
 	__atomic_or_fetch(&owner->state, OWNER_VICTIM, __ATOMIC_RELAXED);
 }
 
+uint32_t oom_news(void)
+{
+	return smp_load_acquire(&oom_waits.news);
+}
+
+void oom_tell_waiting(void)
+{
+	__atomic_add_fetch(&oom_waits.news, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&oom_waits.waiting, __ATOMIC_SEQ_CST))
+		host_futex_wake(&oom_waits.news, INT_MAX);
+}
+
+void oom_wait_for_news(uint32_t seen)
+{
+	unsigned long stalled;
+
+	psi_memstall_enter(&stalled);
+	__atomic_add_fetch(&oom_waits.waiting, 1, __ATOMIC_SEQ_CST);
+	os_futex_wait_ms(&oom_waits.news, seen, TICK_MS);
+	__atomic_sub_fetch(&oom_waits.waiting, 1, __ATOMIC_SEQ_CST);
+	psi_memstall_leave(&stalled);
+}
+
 static void unmark_oom_victim(struct owner *owner)
 {
-	__atomic_and_fetch(&owner->state, (uint8_t)~OWNER_VICTIM, __ATOMIC_RELAXED);
+	if (__atomic_fetch_and(&owner->state, (uint8_t)~OWNER_VICTIM, __ATOMIC_RELAXED) & OWNER_VICTIM)
+		oom_tell_waiting();
 }
 
 void oom_victim_gave(struct owner *owner)
@@ -241,6 +272,22 @@ static bool call_abort(struct owner *victim)
 	return !ret;
 }
 
+/* False: it cannot end, or has. */
+static bool tell_victim(struct oom_control *oc, struct owner *victim, int tid)
+{
+	if (has_callback(victim)) {
+		if (call_abort(victim))
+			return true;
+		oom_say("Out of memory: owner %s cannot end now", victim->name);
+		return false;
+	}
+	if (tid == os_gettid()) {
+		abort_this_thread(oc, victim);
+		return true;
+	}
+	return !os_tgkill(tid, SIGABRT);
+}
+
 /* End the chosen one; false: another must be chosen. */
 static bool oom_kill_process(struct oom_control *oc)
 {
@@ -257,20 +304,8 @@ static bool oom_kill_process(struct oom_control *oc)
 		oom_pages(victim) << (PAGE_SHIFT - 10), oc->chosen_points, victim->score_adj);
 	count_vm_event(OOM_KILL);
 	mark_oom_victim(victim);
-	if (has_callback(victim)) {
-		if (call_abort(victim))
-			return true;
-		oom_say("Out of memory: owner %s cannot end now", victim->name);
-		pass_over(victim);
-		return false;
-	}
-	if (tid == os_gettid()) {
-		abort_this_thread(oc, victim);
+	if (tell_victim(oc, victim, tid))
 		return true;
-	}
-	if (!os_tgkill(tid, SIGABRT))
-		return true;
-	/* It has just ended by itself. */
 	pass_over(victim);
 	return false;
 }
@@ -291,9 +326,15 @@ static void check_panic_on_oom(struct oom_control *oc)
 /* Victims in flight first, then the largest, until one ends or nobody is left. */
 static bool oom_kill_someone(struct oom_control *oc)
 {
-	for (;;) {
-		if (!select_bad_process(oc) || memory_came_free(oc))
+	bool helps;
+
+	do {
+		/* Who waits goes on doing so, for the same victim. */
+		if (!select_bad_process(oc))
 			return true;
+		helps = memory_came_free(oc);
+		if (helps)
+			break;
 		if (READ_ONCE(sysctl_oom_kill_allocating_task) && !oc->memcg &&
 		    oom_badness(current_owner(), oc->totalpages) != LONG_MIN) {
 			oc->chosen = current_owner();
@@ -302,11 +343,12 @@ static bool oom_kill_someone(struct oom_control *oc)
 		if (!oc->chosen) {
 			if (dump_header(oc, true))
 				oom_say("Out of memory and no owner that could be aborted: the request fails");
-			return false;
+			break;
 		}
-		if (oom_kill_process(oc))
-			return true;
-	}
+		helps = oom_kill_process(oc);
+	} while (!helps);
+	oom_tell_waiting();
+	return helps;
 }
 
 static bool only_report(struct oom_control *oc)
@@ -314,6 +356,7 @@ static bool only_report(struct oom_control *oc)
 	select_bad_process(oc);
 	if (dump_header(oc, true))
 		oom_say("Out of memory: the request fails, as oom:report wants it");
+	oom_tell_waiting();
 	return false;
 }
 
@@ -336,18 +379,10 @@ bool out_of_memory(struct oom_control *oc)
 	return oom_kill_someone(oc);
 }
 
-void oom_wait_tick(void)
-{
-	unsigned long stalled;
-
-	psi_memstall_enter(&stalled);
-	os_sleep_ms(1);
-	psi_memstall_leave(&stalled);
-}
-
 bool mem_cgroup_out_of_memory(struct owner *owner, gfp_t gfp, unsigned int order)
 {
 	struct oom_control oc = { .memcg = owner, .gfp_mask = gfp, .order = order };
+	uint32_t news = oom_news();
 	bool ret;
 
 	if (order > PAGE_ALLOC_COSTLY_ORDER || !(gfp & GFP_FS) || current->flags & (PF_DUMPCORE | PF_MEMALLOC) ||
@@ -362,7 +397,7 @@ bool mem_cgroup_out_of_memory(struct owner *owner, gfp_t gfp, unsigned int order
 	}
 	current->oom_step = false;
 	if (ret)
-		oom_wait_tick();
+		oom_wait_for_news(news);
 	return ret;
 }
 
@@ -402,5 +437,6 @@ void oom_reinit_after_fork(void)
 		owner->oom.running = current->oom_callback == owner;
 	}
 	current->oom_victim_until = 0;
+	oom_waits.waiting = 0;
 	mutex_reinit_after_fork(&oom_lock);
 }

@@ -48,8 +48,11 @@ bool alloc_may_oom(gfp_t gfp, unsigned int order, bool *had_reserve);
 bool oom_victim_in_time(const struct owner *owner);
 /* Is this thread to end? Then a part of the reserve is its, and it does not wait for anybody. */
 bool tsk_is_oom_victim(void);
-/* Whoever is to end, or at it, does so a tick from now. */
-void oom_wait_tick(void);
+/* Who waits until there are news about the end of memory looks at oom_news before the step that makes it wait, which
+ * may make some itself. Any lock may be held by who tells, none by who waits: a tick at most. */
+uint32_t oom_news(void);
+void oom_tell_waiting(void);
+void oom_wait_for_news(uint32_t seen);
 /* This thread makes no OOM step: it is in one, or forks. */
 bool oom_step_closed(void);
 /* A victim has given up something: with the half of what it had it is none any more. Any lock may be held. */

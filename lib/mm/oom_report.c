@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What is said before somebody is ended, in the kernel's shape: who asked for what, which limit binds, what the zones
- * have, and who has how much. Nothing is allocated; a line at a time goes out, through a buffer on the stack.
+ * have, and who has how much. Nothing is allocated.
  */
 #include <string.h>
 
+#include "base/host.h"
 #include "base/message.h"
 #include "base/tunables.h"
 #include "mm/budget.h"
@@ -74,11 +75,18 @@ const char *owner_label(const struct owner *owner, char *buf)
 	return buf;
 }
 
-/* Everywhere that the report is to go: one after the other, each as a whole. */
-static void to_all(void (*print)(struct out *o, const void *arg), const void *arg)
+/*
+ * A report goes out as a whole, when its last line is there: each write may cost the thread its CPU, and the victim is
+ * still to be told. The oom lock's.
+ */
+static struct out report;
+static char gathered[16 * KiB];
+static size_t nr_gathered;
+
+/* On stderr, and wherever else it is wanted. */
+static void send_report(void)
 {
 	long fds[] = { STDERR, READ_ONCE(oom_report_fd), -1 };
-	struct out o;
 	unsigned int i;
 
 	if (tunables.oom_report_file[0]) {
@@ -86,43 +94,40 @@ static void to_all(void (*print)(struct out *o, const void *arg), const void *ar
 		(void)WARN_ONCE(fds[2] < 0, "cannot open oom_report_file %s: error %ld", tunables.oom_report_file,
 				-fds[2]);
 	}
-	for (i = 0; i < ARRAY_SIZE(fds); i++) {
-		if (fds[i] < 0 || (i && fds[i] == STDERR))
-			continue;
-		out_init(&o, (int)fds[i]);
-		print(&o, arg);
-		out_flush(&o);
-	}
+	for (i = 0; i < ARRAY_SIZE(fds); i++)
+		if (fds[i] >= 0 && (!i || fds[i] != STDERR))
+			host_write((int)fds[i], gathered, nr_gathered);
 	if (fds[2] >= 0)
 		os_close((int)fds[2]);
+	nr_gathered = 0;
 }
 
-struct line {
-	const char *fmt;
-	va_list *ap;
-};
-
-static void print_line(struct out *o, const void *arg)
+static void gather(const char *text, size_t len)
 {
-	const struct line *line = arg;
-	va_list ap;
+	if (len > sizeof(gathered) - nr_gathered)
+		send_report();
+	memcpy(gathered + nr_gathered, text, len);
+	nr_gathered += len;
+}
 
-	out_printf(o, "buddymalloc: ");
-	va_copy(ap, *line->ap);
-	out_vprintf(o, line->fmt, ap);
-	va_end(ap);
-	out_printf(o, "\n");
+static struct out *the_report(void)
+{
+	report.sink = gather;
+	return &report;
 }
 
 void oom_say(const char *fmt, ...)
 {
-	struct line line = { .fmt = fmt };
+	struct out *o = the_report();
 	va_list ap;
 
+	out_printf(o, "buddymalloc: ");
 	va_start(ap, fmt);
-	line.ap = &ap;
-	to_all(print_line, &line);
+	out_vprintf(o, fmt, ap);
 	va_end(ap);
+	out_printf(o, "\n");
+	out_flush(o);
+	send_report();
 }
 
 /* The rows are sorted, the largest first; who has as much as another comes behind him. */
@@ -144,15 +149,18 @@ static void add_row(const struct owner *owner, unsigned long pages)
 	table.rows[at] = (struct row){ .owner = owner, .pages = pages };
 }
 
-/* One look for all that are told. */
 static void fill_table(void)
 {
 	const struct owner *owner;
 
 	memset(&table, 0, sizeof(table));
-	for (owner = owner_next(NULL); owner; owner = owner_next(owner))
-		if (!(READ_ONCE(owner->state) & OWNER_EXITED))
-			add_row(owner, oom_pages(owner));
+	for (owner = owner_next(NULL); owner; owner = owner_next(owner)) {
+		unsigned long pages = oom_pages(owner);
+
+		/* What a thread is called has to be asked for: not of those that are in it for nothing. */
+		if (!(READ_ONCE(owner->state) & OWNER_EXITED) && (pages || owner->kind != OWNER_THREAD))
+			add_row(owner, pages);
+	}
 }
 
 static void print_owners_table(struct out *o)
@@ -160,19 +168,18 @@ static void print_owners_table(struct out *o)
 	char label[OWNER_LABEL_LEN];
 	unsigned int i;
 
+	fill_table();
 	out_printf(o, "buddymalloc: Owners state (memory values in pages):\n");
 	out_printf(o, "buddymalloc: [   tid ] kind    inside    usage    limit      min oom_score_adj name\n");
 	for (i = 0; i < table.nr; i++) {
 		const struct owner *owner = table.rows[i].owner;
 
-		out_flush(o);
 		out_printf(o, "buddymalloc: [%7d] %-7s %6u %8lu %8lu %8lu %13d %s\n", owner_tid(owner),
 			   owner_kind(owner), READ_ONCE(owner->inside), table.rows[i].pages, READ_ONCE(owner->limit),
 			   owner->min, owner->score_adj, owner_label(owner, label));
 	}
 	if (table.others)
 		out_printf(o, "buddymalloc: and %u others with %lu pages\n", table.others, table.others_pages);
-	out_flush(o);
 }
 
 static void print_budget(struct out *o)
@@ -185,17 +192,16 @@ static void print_budget(struct out *o)
 			out_printf(o, "buddymalloc: limit %s: usage %zukB, limit %zukB%s\n", line.name, line.used >> 10,
 				   line.limit >> 10,
 				   (enum limit_kind)kind == budget_binding() ? ", this one binds" : "");
-	out_flush(o);
 }
 
-static void print_decision(struct out *o, const void *arg)
+void dump_decision(const struct oom_control *oc)
 {
-	const struct oom_control *oc = arg;
 	static const char *const constraints[] = {
 		[CONSTRAINT_NONE] = "CONSTRAINT_NONE",
 		[CONSTRAINT_MEMORY_POLICY] = "CONSTRAINT_MEMORY_POLICY",
 		[CONSTRAINT_MEMCG] = "CONSTRAINT_MEMCG",
 	};
+	struct out *o = the_report();
 	struct budget_line line;
 	char label[OWNER_LABEL_LEN];
 
@@ -214,9 +220,8 @@ static void print_decision(struct out *o, const void *arg)
 	out_printf(o, "\n");
 }
 
-static void print_header(struct out *o, const void *arg)
+static void print_header(struct out *o, const struct oom_control *oc)
 {
-	const struct oom_control *oc = arg;
 	const struct owner *owner = current_owner();
 	char label[OWNER_LABEL_LEN];
 
@@ -226,7 +231,6 @@ static void print_header(struct out *o, const void *arg)
 	out_printf(o, "), order=%u, oom_score_adj=%d\n", oc->order, owner->score_adj);
 	out_printf(o, "buddymalloc: CPU: %u PID: %d TID: %d Owner: %s (%s)\n", os_cpu_id(), os_getpid(), os_gettid(),
 		   owner_label(owner, label), owner_kind(owner));
-	out_flush(o);
 	if (oc->memcg)
 		out_printf(o, "buddymalloc: memory: usage %lukB, limit %lukB, of owner %s\n",
 			   owner_usage(oc->memcg) << (PAGE_SHIFT - 10), oc->memcg->limit << (PAGE_SHIFT - 10),
@@ -240,11 +244,6 @@ static void print_header(struct out *o, const void *arg)
 		print_owners_table(o);
 }
 
-void dump_decision(const struct oom_control *oc)
-{
-	to_all(print_decision, oc);
-}
-
 bool dump_header(struct oom_control *oc, bool limited)
 {
 	static struct ratelimit_state oom_rs = RATELIMIT_STATE_INIT(5000, 10);
@@ -255,8 +254,6 @@ bool dump_header(struct oom_control *oc, bool limited)
 	if (limited && !ratelimit(&oom_rs, os_clock_ms(), &missed))
 		return false;
 	oc->dumped = true;
-	if (READ_ONCE(sysctl_oom_dump_tasks))
-		fill_table();
-	to_all(print_header, oc);
+	print_header(the_report(), oc);
 	return true;
 }

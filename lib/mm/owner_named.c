@@ -220,6 +220,7 @@ int owner_destroy_begin(const bm_owner_t *handle, struct owner **owner)
 void owner_destroy_end(struct owner *o)
 {
 	owner_exit(o);
+	oom_tell_waiting();
 }
 
 void owner_add_block(struct owner *o, struct page *page)

@@ -230,7 +230,9 @@ static struct page *look_or_oom(struct slowpath *s)
 	budget_recheck();
 	oc.page = get_page_from_freelist((s->gfp | GFP_HARDWALL) & ~GFP_DIRECT_RECLAIM, s->order,
 					 ALLOC_WMARK_HIGH | ALLOC_CPUSET, s->ac);
-	if (!oc.page && !oom_exempt(s))
+	if (oc.page)
+		oom_tell_waiting();
+	else if (!oom_exempt(s))
 		s->did_some_progress = out_of_memory(&oc);
 	return oc.page;
 }
@@ -238,6 +240,7 @@ static struct page *look_or_oom(struct slowpath *s)
 static struct page *alloc_pages_may_oom(struct slowpath *s)
 {
 	struct page *page = NULL;
+	uint32_t news = oom_news();
 
 	s->did_some_progress = 0;
 	if (oom_step_closed())
@@ -256,7 +259,7 @@ static struct page *alloc_pages_may_oom(struct slowpath *s)
 	}
 	current->oom_step = false;
 	if (!page && s->did_some_progress)
-		oom_wait_tick();
+		oom_wait_for_news(news);
 	return page;
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "base/host.h"
 #include "base/tunables.h"
 #include "mm/budget.h"
 #include "mm/oom.h"
@@ -38,6 +39,19 @@ void __wrap_os_sleep_ms(unsigned int ms)
 {
 	sleeps += ms;
 	usleep(1000);
+}
+
+/* The tick is endless: who is not told waits for ever. */
+static uint32_t asleep;
+
+bool __wrap_os_futex_wait_ms(uint32_t *word, uint32_t value, unsigned int ms);
+bool __wrap_os_futex_wait_ms(uint32_t *word, uint32_t value, unsigned int ms)
+{
+	must(ms);
+	__atomic_add_fetch(&asleep, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value)
+		host_futex_wait(word, value);
+	return true;
 }
 
 static void (*on_begin)(void);
@@ -172,6 +186,33 @@ static void in_flight(void)
 	must(oom() && calls() == 1, "but it gives up something");
 	p->owner->usage = 1500;
 	must(oom() && calls() == 2 && other->calls == 1, "it has given up half");
+}
+
+/* Who waits is told when somebody was told to end, and when that has had an effect; not that it is still waited for. */
+static void *wait_for_news(void *arg)
+{
+	oom_wait_for_news(*(uint32_t *)arg);
+	return NULL;
+}
+
+static void news(void)
+{
+	uint32_t seen = oom_news();
+	pthread_t thread;
+	struct party *p;
+
+	start();
+	p = create(0, 3000, true);
+	must(oom() && p->calls == 1 && oom_news() != seen);
+	oom_wait_for_news(seen);
+	seen = oom_news();
+	must(oom() && oom_news() == seen);
+	must(!pthread_create(&thread, NULL, wait_for_news, &seen));
+	while (__atomic_load_n(&asleep, __ATOMIC_SEQ_CST) < 2)
+		usleep(1000);
+	usleep(10000);
+	owner_give_back(p->owner, 1500);
+	pthread_join(thread, NULL);
 }
 
 static void passed_over(void)
@@ -479,6 +520,7 @@ int main(void)
 	run_case_says("oom:report says it, and ends nobody", only_report, "as oom:report wants it");
 	run_case_says("the largest is told to end", the_largest, "aborting owner party-1");
 	run_case_says("one victim at a time", in_flight, "aborting owner party-1");
+	run_case_says("who waits is told of that", news, "aborting owner party-0");
 	run_case_says("who had its time is passed over", passed_over, "aborting owner party-1");
 	run_case_says("score_adj and min", scores, "owner party-3 cannot end now");
 	run_case_says("nobody can be ended: the request fails", nobody, "no owner that could be aborted");

@@ -80,6 +80,14 @@ void __wrap_os_sleep_ms(unsigned int ms)
 		on_sleep();
 }
 
+void __wrap_oom_wait_for_news(uint32_t seen);
+void __wrap_oom_wait_for_news(uint32_t seen)
+{
+	must(seen == oom_news() && sleeps++ < 64, "wait without end");
+	if (on_sleep)
+		on_sleep();
+}
+
 static unsigned int wakeups;
 
 void __wrap_wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_type highest_zoneidx);
