@@ -197,7 +197,7 @@ static const struct {
 	const char *key;
 	void (*changed)(void);
 } settable[] = {
-	{ "dirty_max", NULL }, { "dirty_decay", NULL }, { "thp", NULL }, { "foreign_free", NULL },
+	{ "dirty_max", NULL }, { "dirty_decay", NULL }, { "thp", NULL }, { "hugetlb", NULL }, { "foreign_free", NULL },
 	{ "limit", budget_limit_changed }, { "kswapd", NULL }, { "oom", NULL }, { "oom_wait_ms", NULL },
 };
 

@@ -9,6 +9,7 @@
 
 #include "mm/arena.h"
 #include "mm/budget.h"
+#include "mm/hugetlb.h"
 #include "mm/migrate.h"
 #include "mm/internal.h"
 #include "mm/lowmem.h"
@@ -45,12 +46,14 @@ void fork_prepare(void)
 	pressure_lock_all();
 	owner_locks_lock_all();
 	owners_lock_all();
+	hugetlb_fork_prepare();
 	mutex_hold_for_fork(true);
 }
 
 void fork_parent(void)
 {
 	mutex_hold_for_fork(false);
+	hugetlb_fork_parent();
 	owners_unlock_all();
 	owner_locks_unlock_all();
 	pressure_unlock_all();
@@ -77,6 +80,7 @@ void fork_child(void)
 	movable_reinit_after_fork();
 	lowmem_reinit_after_fork();
 	arena_reinit_after_fork();
+	hugetlb_fork_child();
 	zones_reinit_after_fork();
 	cma_reinit_after_fork();
 	watermark_reinit_after_fork();

@@ -7,6 +7,7 @@
 #include "mm/arena.h"
 #include "mm/budget.h"
 #include "mm/debug.h"
+#include "mm/hugetlb.h"
 #include "mm/kswapd.h"
 #include "mm/mempolicy.h"
 #include "mm/mmzone.h"
@@ -33,8 +34,8 @@ void *huge_alloc(size_t size, size_t align, bool *zeroed)
 	unsigned long pb, full = pages >> PAGEBLOCK_ORDER;
 	struct page *page;
 
-	pb = arena_alloc(blocks_for_pages(pages), max_ul(align >> PAGEBLOCK_SHIFT, 1), PB_HUGE, mempolicy_slab_node(),
-			 zeroed);
+	pb = arena_alloc_hugetlb(blocks_for_pages(pages), max_ul(align >> PAGEBLOCK_SHIFT, 1), PB_HUGE,
+				 mempolicy_slab_node(), zeroed);
 	if (!pb)
 		return NULL;
 	if (full >= THP_BLOCKS_MIN)

@@ -18,6 +18,7 @@
 #include "mm/budget.h"
 #include "mm/debug.h"
 #include "mm/fault_inject.h"
+#include "mm/hugetlb.h"
 #include "mm/kswapd.h"
 #include "mm/oom.h"
 #include "mm/page_alloc.h"
@@ -50,6 +51,7 @@ static cold bool heap_init_slow(void)
 		slab_init();
 		tcache_init(fork_handlers_register);
 		kswapd_before_start = fork_handlers_register;
+		hugetlb_before_first = fork_handlers_register;
 		smp_store_release(&ready, true);
 	}
 	mutex_unlock(&init_lock);

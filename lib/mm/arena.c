@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is done with ranges: allocation with growth at the window's top, freeing, lengthening. Moving and giving back are
+ * What is done with ranges: allocation with growth at the window's top, freeing. Lengthening, moving and giving back are
  * in files of their own.
  *
  * arena.lock protects everything here, the free ranges (range.h) and the pageblock fields named so in page.h; the
@@ -97,7 +97,7 @@ static bool arena_grow(unsigned long nr, unsigned long align, int nid, size_t re
 		const struct pageblock *last = top > FIRST_BLOCK ? block_at(top - 1) : NULL;
 
 		/* A free range that ends at the top is lengthened, not stranded. */
-		if (last && READ_ONCE(last->state) == PB_FREE && (last->flags & PBF_MAPPED) && last->nid == nid)
+		if (last && READ_ONCE(last->state) == PB_FREE && (last->flags & PBF_KIND) == PBF_MAPPED && last->nid == nid)
 			start = top - last->nr;
 		start = align_block(start, align);
 		need = start + nr > top ? start + nr - top : 1;
@@ -110,15 +110,6 @@ static bool arena_grow(unsigned long nr, unsigned long align, int nid, size_t re
 		range_raise_top(1);
 	}
 	return !err;
-}
-
-static void count_used(unsigned long nr, enum pageblock_state state)
-{
-	ADD_ONCE(arena_stats.used, nr);
-	if (arena_stats.used > arena_stats.used_peak)
-		WRITE_ONCE(arena_stats.used_peak, arena_stats.used);
-	if (state == PB_HUGE)
-		ADD_ONCE(arena_stats.huge, nr);
 }
 
 /*
@@ -154,6 +145,16 @@ unsigned long arena_slack(void)
 	return min_ul(READ_ONCE(arena.slack), peak > used ? peak - used : 0);
 }
 
+void arena_count_used(unsigned long pb, unsigned long nr, enum pageblock_state state)
+{
+	ADD_ONCE(arena_stats.used, nr);
+	if (arena_stats.used > arena_stats.used_peak)
+		WRITE_ONCE(arena_stats.used_peak, arena_stats.used);
+	if (state == PB_HUGE)
+		ADD_ONCE(arena_stats.huge, nr);
+	regret(pb, nr);
+}
+
 static void forget_regret(uint32_t now)
 {
 	if (arena.slack && now - arena.regretted > 2 * READ_ONCE(tunables.dirty_decay)) {
@@ -183,8 +184,7 @@ static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pa
 	if (unlikely(READ_ONCE(limits_in_force)) && !(pb && block_at(pb)->flags & PBF_MAPPED)) {
 		start = arena_gather(nr, align, state, nid, reserve);
 		if (start) {
-			count_used(nr, state);
-			regret(start, nr);
+			arena_count_used(start, nr, state);
 			return start;
 		}
 		pb = range_find(nr, align, nid);
@@ -211,19 +211,8 @@ static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pa
 			return 0;
 		}
 	}
-	count_used(nr, state);
-	regret(start, nr);
+	arena_count_used(start, nr, state);
 	return start;
-}
-
-static bool is_clean(unsigned long pb, unsigned long nr)
-{
-	unsigned long i;
-
-	for (i = pb; i < pb + nr; i++)
-		if (block_at(i)->flags & PBF_DIRTY)
-			return false;
-	return true;
 }
 
 /* There was nothing to be had: give back what is free elsewhere, and try again. Under a limit no more than is asked for
@@ -242,7 +231,7 @@ static cold unsigned long alloc_again(unsigned long nr, unsigned long align, enu
 		grown = false;
 		mutex_lock(&arena.lock);
 		pb = alloc_locked(nr, align, state, nid, reserve, &grown);
-		*clean = pb && is_clean(pb, nr);
+		*clean = pb && range_is_clean(pb, nr);
 		mutex_unlock(&arena.lock);
 		if (pb || all)
 			return pb;
@@ -261,7 +250,7 @@ static unsigned long alloc_range(unsigned long nr, unsigned long align, enum pag
 	budget_poll();
 	mutex_lock(&arena.lock);
 	pb = alloc_locked(nr, align, state, nid, reserve, &grown);
-	*clean = pb && is_clean(pb, nr);
+	*clean = pb && range_is_clean(pb, nr);
 	dirty = arena_stats.dirty;
 	slack = arena_slack();
 	mutex_unlock(&arena.lock);
@@ -322,32 +311,14 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 		arena_purge(limit, decay ? decay : ~0U, false);
 }
 
-bool arena_extend(unsigned long pb, unsigned long nr, unsigned long new_nr)
-{
-	unsigned long behind = pb + nr;
-	unsigned long more = new_nr - nr;
-	bool done = false;
-
-	mutex_lock(&arena.lock);
-	if (behind < range_top() && same_kind(block_at(behind), block_at(behind)) && block_at(behind)->nr >= more &&
-	    (block_at(behind)->flags & PBF_MAPPED) && block_at(behind)->nid == block_at(pb)->nid) {
-		enum pageblock_state state = (enum pageblock_state)block_at(pb)->state;
-
-		range_take(behind, behind, more, state);
-		count_used(more, state);
-		regret(behind, more);
-		done = true;
-	}
-	mutex_unlock(&arena.lock);
-	return done;
-}
-
 void arena_advise_huge(unsigned long pb, unsigned long nr)
 {
 	size_t mapped = READ_ONCE(arena_stats.mapped) << PAGEBLOCK_SHIFT;
 	bool want = thp_wanted(mapped);
 	unsigned long i, have = 0;
 
+	if (data_race(block_at(pb)->flags) & PBF_HUGETLB)
+		return;
 	/* A collapse that began before the pageblocks were ours may yet end. */
 	for (i = pb; i < pb + nr; i++)
 		have += !!(data_race(block_at(i)->flags) & PBF_THP);

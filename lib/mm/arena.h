@@ -19,6 +19,7 @@ struct arena_stats {
 	unsigned long huge;	  /* serving one malloc by themselves */
 	unsigned long dirty;	  /* free, but maybe resident */
 	unsigned long thp;	  /* advised to be a hugepage */
+	unsigned long hugetlb;	  /* on hugetlb pages */
 	unsigned long grown;	  /* times memory was mapped */
 	unsigned long given_back; /* pageblocks given back to the system, ever */
 	unsigned long pieces;	  /* that the mapped ones lie in: each is a mapping, or more */
@@ -37,6 +38,11 @@ unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid
  * leaves; the arena lock is held, and the caller counts what is used. 0: that is not enough, or the system does not move
  * them. */
 unsigned long arena_gather(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, size_t reserve);
+/* arena_gather.c. A free range that fits and has memory of this kind (range.h), or none, if need be from the window's top
+ * on; 0: there is no room. The arena lock is held. */
+unsigned long arena_find(unsigned long nr, unsigned long align, int nid, uint8_t kind);
+/* What was taken from a free range is in use. The arena lock is held. */
+void arena_count_used(unsigned long pb, unsigned long nr, enum pageblock_state state);
 /* Put memory behind pageblocks that have none; 0 or -errno. The arena lock is held. */
 int arena_commit(unsigned long pb, unsigned long nr, int nid);
 /* Give a range back; dirty unless it was never written. May give memory back to the system. */

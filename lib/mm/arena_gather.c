@@ -13,17 +13,16 @@
 #include "mm/sparse.h"
 #include "os/os.h"
 
-/* An unmapped free range that fits, if need be from the window's top on; 0: none, or one that has memory fits. */
-static unsigned long find_unmapped(unsigned long nr, unsigned long align, int nid)
+unsigned long arena_find(unsigned long nr, unsigned long align, int nid, uint8_t kind)
 {
-	unsigned long pb = range_find(nr, align, nid), top = range_top(), end = align_block(top, align) + nr;
+	unsigned long pb = range_find_kind(nr, align, nid, kind), top = range_top(), end = align_block(top, align) + nr;
 
 	if (!pb && end <= sparse_end_block() && !sparse_extend(end)) {
 		range_raise_top(end - top);
 		range_insert(top, end - top);
-		pb = range_find(nr, align, nid);
+		pb = range_find_kind(nr, align, nid, kind);
 	}
-	return pb && !(block_at(pb)->flags & PBF_MAPPED) ? pb : 0;
+	return pb;
 }
 
 /* The flags that belong to the pages go where they go. */
@@ -52,7 +51,7 @@ static unsigned long move_oldest(unsigned long dst, unsigned long max, int nid)
 	unsigned long src, nr = 0;
 	bool moved;
 
-	if (!range_oldest() || block_at(range_oldest())->nid != nid)
+	if (!range_oldest() || block_at(range_oldest())->nid != nid || block_at(range_oldest())->flags & PBF_HUGETLB)
 		return 0;
 	src = range_take_oldest(max, &nr);
 	moved = !sparse_commit(dst, nr);
@@ -81,8 +80,8 @@ unsigned long arena_gather(unsigned long nr, unsigned long align, enum pageblock
 
 	if (!budget_counts_mapped() || sparse_is_reserved() || unlikely(page_debug) || !enough(nr, reserve))
 		return 0;
-	pb = find_unmapped(nr, align, nid);
-	if (!pb)
+	pb = arena_find(nr, align, nid, PBF_MAPPED);
+	if (!pb || block_at(pb)->flags & PBF_MAPPED)
 		return 0;
 	start = range_fit(pb, nr, align);
 	end = start + nr;

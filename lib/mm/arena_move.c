@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of pageblocks in use that changes its place or its kind: moves by page tables, and small pages that become a
- * hugepage.
+ * Memory of pageblocks in use that changes its length, its place or its kind: more of it, moves by page tables, and small
+ * pages that become a hugepage.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -16,6 +16,26 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+
+bool arena_extend(unsigned long pb, unsigned long nr, unsigned long new_nr)
+{
+	unsigned long behind = pb + nr;
+	unsigned long more = new_nr - nr;
+	bool done = false;
+
+	arena_lock_all();
+	if (behind < range_top() && same_kind(block_at(behind), block_at(behind)) && block_at(behind)->nr >= more &&
+	    (block_at(behind)->flags & PBF_MAPPED) && block_at(behind)->nid == block_at(pb)->nid &&
+	    !((block_at(behind)->flags ^ block_at(pb)->flags) & PBF_HUGETLB)) {
+		enum pageblock_state state = (enum pageblock_state)block_at(pb)->state;
+
+		range_take(behind, behind, more, state);
+		arena_count_used(behind, more, state);
+		done = true;
+	}
+	arena_unlock_all();
+	return done;
+}
 
 /* Fill a hole of the first bytes of a range in use. If there is no memory, or somebody was faster, then the range has
  * none behind it any more. */
@@ -82,6 +102,8 @@ bool arena_move(unsigned long dst, unsigned long src, unsigned long nr, size_t b
 {
 	bool hole;
 
+	if ((data_race(block_at(dst)->flags) | data_race(block_at(src)->flags)) & PBF_HUGETLB)
+		return false;
 	if (os_is_error(move_pages(dst, src, bytes, &hole))) {
 		refill_target(dst, nr, bytes);
 		return false;
@@ -100,7 +122,7 @@ int arena_collapse(unsigned long pb)
 	int err;
 
 	arena_lock_all();
-	have = block_at(pb)->flags & PBF_THP;
+	have = block_at(pb)->flags & (PBF_THP | PBF_HUGETLB);
 	arena_unlock_all();
 	if (have || !thp_collapse_wanted(READ_ONCE(arena_stats.mapped) << PAGEBLOCK_SHIFT))
 		return -EALREADY;

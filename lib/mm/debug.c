@@ -158,9 +158,10 @@ void debug_online_pages(unsigned long pfn, unsigned long nr, bool dirty)
 /* Drop what lies there; false if the system does not: then it was cleared by hand, if there is memory at all. */
 static bool clear_pages(unsigned long pfn, unsigned long nr)
 {
-	long ret = nr ? os->madvise(pfn_to_addr(pfn), nr << PAGE_SHIFT, MADV_DONTNEED) : 0;
+	bool hugetlb = pfn_to_block(pfn)->flags & PBF_HUGETLB;
+	long ret = nr && !hugetlb ? os->madvise(pfn_to_addr(pfn), nr << PAGE_SHIFT, MADV_DONTNEED) : 0;
 
-	if (ret < 0 && ret != -ENOMEM)
+	if (hugetlb || (ret < 0 && ret != -ENOMEM))
 		fill_pages(pfn, nr, 0);
 	return ret >= 0;
 }

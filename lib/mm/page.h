@@ -106,6 +106,7 @@ enum pageblock_state {
 #define PBF_THP 0x04	/* hugepages were asked for */
 #define PBF_GIVEN 0x08	/* was given back, at the time of its stamp */
 #define PBF_LOST 0x10	/* in use, but its addresses may be somebody else's by now */
+#define PBF_HUGETLB 0x20 /* the memory behind it is hugetlb pages, all of them there */
 
 struct pageblock {
 	uint32_t next, prev;   /* free ranges of one size; arena lock */

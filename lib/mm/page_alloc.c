@@ -19,6 +19,7 @@
 #include "mm/debug.h"
 #include "mm/fault_inject.h"
 #include "mm/internal.h"
+#include "mm/hugetlb.h"
 #include "mm/kswapd.h"
 #include "mm/lowmem.h"
 #include "mm/mempolicy.h"
@@ -75,6 +76,8 @@ static bool grow_zone(struct zone *zone, unsigned int order, enum migratetype mt
 		pb = budget_may_grow(nr << PAGEBLOCK_SHIFT, false, reserve ? BUDGET_RESERVE : nr << PAGEBLOCK_SHIFT) ?
 			     lowmem_alloc(nr, nr, zone->nid, &clean) :
 			     0;
+	else if (unlikely(zone->idx == ZONE_MOVABLE) && !reserve)
+		pb = arena_alloc_hugetlb(nr, nr, PB_OFFLINE, zone->nid, &clean);
 	else if (unlikely(reserve))
 		pb = arena_alloc_reserve(nr, nr, zone->nid, &clean);
 	else

@@ -127,7 +127,7 @@ static void take_dirty_blocks(struct zone *zone, struct purge_batch *batch, unsi
 			if (batch->nr == PURGE_BATCH || (unsigned long)batch->nr << batch->order >= most)
 				return;
 			next = page->next;
-			if (!(page->flags & PG_DIRTY))
+			if (!(page->flags & PG_DIRTY) || pfn_to_block(pfn)->flags & PBF_HUGETLB)
 				continue;
 			del_page_from_free_list(zone, page);
 			page_list_add(&zone->purging, page);

@@ -132,6 +132,8 @@ void range_set_unmapped(unsigned long pb, unsigned long nr)
 	for (i = pb; i < pb + nr; i++) {
 		if (block_at(i)->flags & PBF_THP)
 			ADD_ONCE(arena_stats.thp, -1);
+		if (block_at(i)->flags & PBF_HUGETLB)
+			ADD_ONCE(arena_stats.hugetlb, -1);
 		block_at(i)->flags &= PBF_GIVEN;
 	}
 	ADD_ONCE(arena_stats.mapped, -nr);
@@ -175,7 +177,7 @@ void range_insert_pieces(unsigned long pb, unsigned long nr)
 
 	for (start = pb; start < pb + nr; start = end) {
 		for (end = start + 1; end < pb + nr; end++)
-			if ((block_at(end)->flags ^ block_at(start)->flags) & (PBF_MAPPED | PBF_LOST))
+			if ((block_at(end)->flags ^ block_at(start)->flags) & (PBF_KIND | PBF_LOST))
 				break;
 		if (block_at(start)->flags & PBF_LOST)
 			range_forget(start, end - start);
@@ -216,14 +218,15 @@ unsigned long range_fit(unsigned long pb, unsigned long nr, unsigned long align)
 }
 
 /* The best range of a bin: one with memory before one without, then the shortest, then the lowest. */
-static unsigned long bin_find(unsigned int bin, unsigned long nr, unsigned long align, int nid)
+static unsigned long bin_find(unsigned int bin, unsigned long nr, unsigned long align, int nid, uint8_t kind)
 {
 	unsigned long pb, best = 0;
 
 	for (pb = ranges.bins[bin]; pb; pb = block_at(pb)->next) {
 		const struct pageblock *b = block_at(pb), *old = block_at(best);
 
-		if (!range_fit(pb, nr, align) || ((b->flags & PBF_MAPPED) && b->nid != nid))
+		if (!range_fit(pb, nr, align) ||
+		    ((b->flags & PBF_MAPPED) && (b->nid != nid || (b->flags & PBF_KIND) != kind)))
 			continue;
 		if (best && (old->flags & PBF_MAPPED) != (b->flags & PBF_MAPPED)) {
 			if (b->flags & PBF_MAPPED)
@@ -235,18 +238,28 @@ static unsigned long bin_find(unsigned int bin, unsigned long nr, unsigned long 
 	return best;
 }
 
-unsigned long range_find(unsigned long nr, unsigned long align, int nid)
+unsigned long range_find_kind(unsigned long nr, unsigned long align, int nid, uint8_t kind)
 {
 	unsigned int bin = bin_of(nr);
 	uint64_t bins = ranges.bins_used & (~0UL << bin);
 
 	for (; bins; bins &= bins - 1) {
-		unsigned long pb = bin_find(first_bit(bins), nr, align, nid);
+		unsigned long pb = bin_find(first_bit(bins), nr, align, nid, kind);
 
 		if (pb)
 			return pb;
 	}
 	return 0;
+}
+
+bool range_is_clean(unsigned long pb, unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = pb; i < pb + nr; i++)
+		if (block_at(i)->flags & PBF_DIRTY)
+			return false;
+	return true;
 }
 
 unsigned long range_oldest(void)

@@ -10,6 +10,9 @@
 #include "base/compiler.h"
 #include "mm/page.h"
 
+/* What the memory of a free range is, the same for all of it. */
+#define PBF_KIND (PBF_MAPPED | PBF_HUGETLB)
+
 #define FIRST_BLOCK 2UL /* block 0 would hold page frame 0; 2 keeps order 10 aligned */
 
 static always_inline struct pageblock *block_at(unsigned long pb)
@@ -21,7 +24,7 @@ static always_inline struct pageblock *block_at(unsigned long pb)
 static always_inline bool same_kind(const struct pageblock *a, const struct pageblock *b)
 {
 	return READ_ONCE(a->state) == PB_FREE && READ_ONCE(b->state) == PB_FREE && a->nid == b->nid &&
-	       !((a->flags ^ b->flags) & PBF_MAPPED);
+	       !((a->flags ^ b->flags) & PBF_KIND);
 }
 
 /* The first pageblock that was never taken from the window. */
@@ -43,14 +46,21 @@ void range_insert_pieces(unsigned long pb, unsigned long nr);
 void range_forget(unsigned long pb, unsigned long nr);
 
 /* The best range for nr pageblocks whose address is a multiple of align of them: the shortest that has memory of node
- * nid behind it, else one without memory. Its first pageblock, 0: none. */
-unsigned long range_find(unsigned long nr, unsigned long align, int nid);
+ * nid and of that kind behind it, else one without memory. Its first pageblock, 0: none. */
+unsigned long range_find_kind(unsigned long nr, unsigned long align, int nid, uint8_t kind);
+static always_inline unsigned long range_find(unsigned long nr, unsigned long align, int nid)
+{
+	return range_find_kind(nr, align, nid, PBF_MAPPED);
+}
 /* Where in the free range at pb would nr aligned pageblocks begin? 0: it does not fit. */
 unsigned long range_fit(unsigned long pb, unsigned long nr, unsigned long align);
 /* The first pageblock from pb on whose address is a multiple of align pageblocks: the window's base may not be one. */
 unsigned long align_block(unsigned long pb, unsigned long align);
 /* Cut nr pageblocks from start on out of the free range at pb, for state; the rest stays free. */
 void range_take(unsigned long pb, unsigned long start, unsigned long nr, enum pageblock_state state);
+
+/* Does all of it read as zero? */
+bool range_is_clean(unsigned long pb, unsigned long nr);
 
 /* The pageblock that has been dirty for longest, 0: none is. */
 unsigned long range_oldest(void);

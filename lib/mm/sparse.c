@@ -53,10 +53,9 @@ static struct {
 
 struct vmemmap vmemmap = { .low_pfn = ~0UL };
 
-/* Map exactly there, over nothing that is there already. */
-static int map_fresh(uintptr_t addr, size_t len, int prot)
+int sparse_map_fresh(uintptr_t addr, size_t len, int prot, int flags)
 {
-	long ret = os->mmap((void *)addr, len, prot, MAP_FIXED_NOREPLACE);
+	long ret = os->mmap((void *)addr, len, prot, MAP_FIXED_NOREPLACE | flags);
 
 	if (os_is_error(ret))
 		return (int)ret;
@@ -71,7 +70,7 @@ static int commit_range(uintptr_t addr, size_t len)
 {
 	if (sparse.reserved)
 		return (int)os->mprotect((void *)addr, len, PROT_READ | PROT_WRITE);
-	return map_fresh(addr, len, PROT_READ | PROT_WRITE);
+	return sparse_map_fresh(addr, len, PROT_READ | PROT_WRITE, 0);
 }
 
 static int area_extend(struct descriptor_area *area, size_t need)
@@ -234,7 +233,7 @@ int sparse_commit(unsigned long pb, unsigned long nr)
 	void *addr = block_to_addr(pb);
 
 	if (!in_reservation(pb))
-		return map_fresh((uintptr_t)addr, nr << PAGEBLOCK_SHIFT, PROT_READ | PROT_WRITE);
+		return sparse_map_fresh((uintptr_t)addr, nr << PAGEBLOCK_SHIFT, PROT_READ | PROT_WRITE, 0);
 	return (int)os->mprotect(addr, nr << PAGEBLOCK_SHIFT, PROT_READ | PROT_WRITE);
 }
 
@@ -255,7 +254,7 @@ int sparse_decommit(unsigned long pb, unsigned long nr)
 
 int sparse_fill_hole(unsigned long pb, size_t bytes)
 {
-	return map_fresh((uintptr_t)block_to_addr(pb), bytes, PROT_READ | PROT_WRITE);
+	return sparse_map_fresh((uintptr_t)block_to_addr(pb), bytes, PROT_READ | PROT_WRITE, 0);
 }
 
 int sparse_give_up_hole(unsigned long pb, unsigned long nr, size_t bytes)
@@ -266,7 +265,7 @@ int sparse_give_up_hole(unsigned long pb, unsigned long nr, size_t bytes)
 	/* Without a reservation the next commit finds out whether somebody is there. */
 	if (err || !sparse.reserved)
 		return err;
-	return map_fresh((uintptr_t)block_to_addr(pb), bytes, PROT_NONE);
+	return sparse_map_fresh((uintptr_t)block_to_addr(pb), bytes, PROT_NONE, 0);
 }
 
 bool sparse_is_reserved(void)

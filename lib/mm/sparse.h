@@ -16,6 +16,8 @@ int sparse_extend(unsigned long pb);
 int sparse_extend_low(unsigned long pb, unsigned long nr);
 /* Put memory behind nr pageblocks; 0 or -errno (-EEXIST: the addresses are somebody else's). */
 int sparse_commit(unsigned long pb, unsigned long nr);
+/* Map exactly there (MAP_* flags), over nothing that is there already; 0 or -errno, as above. */
+int sparse_map_fresh(uintptr_t addr, size_t len, int prot, int flags);
 /* Take memory and address space away again; 0 or -errno. */
 int sparse_decommit(unsigned long pb, unsigned long nr);
 /* Put memory into a hole of bytes at the start of a committed range; 0 or -errno: nothing changed, -EEXIST if it is

@@ -41,6 +41,8 @@ struct out;
 	X(CMA_ALLOC_FAIL, "cma_alloc_fail")      \
 	X(THP_COLLAPSE_ALLOC, "thp_collapse_alloc") \
 	X(THP_COLLAPSE_ALLOC_FAILED, "thp_collapse_alloc_failed") \
+	X(HTLB_BUDDY_ALLOC_SUCCESS, "htlb_buddy_alloc_success") \
+	X(HTLB_BUDDY_ALLOC_FAIL, "htlb_buddy_alloc_fail") \
 	X(FAULTS_INJECTED, "faults_injected")
 
 enum vm_event_item {

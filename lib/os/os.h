@@ -70,6 +70,8 @@ bool os_futex_wait_ms(uint32_t *word, uint32_t value, unsigned int ms);
  * -errno. It may allocate. errno is untouched. */
 int os_thread_start(void *(*fn)(void *), void *arg, size_t stack);
 void os_thread_name(const char *name); /* this one's, up to 15 bytes */
+/* Have the page at addr there, without a signal if the system has none; what it begins with is lost. 0 or -errno. */
+int os_fault_in(void *addr);
 size_t os_page_size(void);     /* the machine's page size, from the auxiliary vector */
 bool os_secure(void);	       /* AT_SECURE: take no configuration from the environment */
 uint64_t os_random(void);      /* from AT_RANDOM, another value on each call */

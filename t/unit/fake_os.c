@@ -2,9 +2,11 @@
 /*
  * The failing system: every operation asks for its rule, then goes on to Linux.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,10 +41,65 @@ static long fail(enum fake_op op)
 	return own ? own : any;
 }
 
+/* The pool, and where its pages are mapped. For one thread. */
+#define HUGETLB_SIZE (2UL << 20)
+#define HUGETLB_MAX 64
+static struct {
+	unsigned long pages;
+	uintptr_t at[HUGETLB_MAX]; /* 0: in the pool */
+} hugetlb;
+
+unsigned long fake_os_hugetlb_free(void)
+{
+	unsigned long i, nr = hugetlb.pages;
+
+	for (i = 0; i < hugetlb.pages; i++)
+		nr -= hugetlb.at[i] != 0;
+	return nr;
+}
+
+static bool hugetlb_mapped(uintptr_t start, size_t len)
+{
+	unsigned long i;
+
+	for (i = 0; i < hugetlb.pages; i++)
+		if (hugetlb.at[i] >= start && hugetlb.at[i] < start + len)
+			return true;
+	return false;
+}
+
+static void hugetlb_unmap(uintptr_t start, size_t len)
+{
+	unsigned long i;
+
+	for (i = 0; i < hugetlb.pages; i++)
+		if (hugetlb.at[i] >= start && hugetlb.at[i] < start + len)
+			hugetlb.at[i] = 0;
+}
+
+static long hugetlb_map(void *addr, size_t len, int prot, int flags)
+{
+	unsigned long i;
+	size_t done;
+	long ret;
+
+	if (fake_os_hugetlb_free() < len / HUGETLB_SIZE)
+		return -ENOMEM;
+	ret = os_linux.mmap(addr, len, prot, flags & ~(MAP_HUGETLB | 63 << 26));
+	for (i = 0, done = 0; !os_is_error(ret) && done < len; i++)
+		if (!hugetlb.at[i]) {
+			hugetlb.at[i] = (uintptr_t)ret + done;
+			done += HUGETLB_SIZE;
+		}
+	return ret;
+}
+
 static long fake_mmap(void *addr, size_t len, int prot, int flags)
 {
 	long err = fail(FAKE_MMAP);
 
+	if (!err && flags & MAP_HUGETLB)
+		return hugetlb_map(addr, len, prot, flags);
 	return err ? err : os_linux.mmap(addr, len, prot, flags);
 }
 
@@ -50,6 +107,8 @@ static long fake_munmap(void *addr, size_t len)
 {
 	long err = fail(FAKE_MUNMAP);
 
+	if (!err)
+		hugetlb_unmap((uintptr_t)addr, len);
 	return err ? err : os_linux.munmap(addr, len);
 }
 
@@ -57,6 +116,10 @@ static long fake_mremap(void *addr, size_t old_len, size_t new_len, void *dst, i
 {
 	long err = fail(FAKE_MREMAP);
 
+	if (!err && hugetlb_mapped((uintptr_t)addr, old_len))
+		abort(); /* many kernels do not move them */
+	if (!err && dst)
+		hugetlb_unmap((uintptr_t)dst, new_len);
 	return err ? err : os_linux.mremap(addr, old_len, new_len, dst, flags);
 }
 
@@ -71,6 +134,8 @@ static long fake_madvise(void *addr, size_t len, int advice)
 {
 	long err = fail(FAKE_MADVISE);
 
+	if (!err && (advice == MADV_DONTNEED || advice == MADV_FREE) && hugetlb_mapped((uintptr_t)addr, len))
+		abort();
 	return err ? err : os_linux.madvise(addr, len, advice);
 }
 
@@ -101,6 +166,14 @@ static const struct os_ops fake_ops = {
 void fake_os_reset(void)
 {
 	memset(rules, 0, sizeof(rules));
+}
+
+void fake_os_hugetlb(unsigned long pages)
+{
+	if (pages > HUGETLB_MAX)
+		abort();
+	memset(&hugetlb, 0, sizeof(hugetlb));
+	hugetlb.pages = pages;
 }
 
 void fake_os_install(void)

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hugetlb pages of a pool that the test sets aside, on each node: where they lie, what happens when the pool runs dry
+ * under load, and that a fork never ends anybody, whatever is left in it. Each case is a process of its own.
+ */
+#include <pthread.h>
+#include <signal.h>
+
+#include "numa.h"
+
+#define HUGEPAGE (2 * MIB)
+#define POOL 8 /* pages on each node */
+#define THREADS 4
+
+static void pool_path(char *path, size_t len, int nid, const char *file)
+{
+	snprintf(path, len, "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/%s", nid, file);
+}
+
+static long pool_read(int nid, const char *file)
+{
+	char path[128];
+	long nr = -1;
+	FILE *f;
+
+	pool_path(path, sizeof(path), nid, file);
+	f = fopen(path, "r");
+	if (!f || fscanf(f, "%ld", &nr) != 1)
+		nr = -1;
+	if (f)
+		fclose(f);
+	return nr;
+}
+
+/* False: the system has not so many. */
+static bool pool_set(int nid, long nr)
+{
+	char path[128];
+	FILE *f;
+
+	pool_path(path, sizeof(path), nid, "nr_hugepages");
+	f = fopen(path, "w");
+	if (!f)
+		return false;
+	fprintf(f, "%ld", nr);
+	return !fclose(f) && pool_read(nid, "nr_hugepages") == nr;
+}
+
+static bool pools_set(long nr)
+{
+	bool all = true;
+
+	for (int nid = 0; nid < numa_nodes; nid++)
+		if (numa_node[nid].mib)
+			all &= pool_set(nid, nr);
+	return all;
+}
+
+/* What the kernel's page is below addr, in KiB; 0: there is no mapping. */
+static long page_kib(const void *addr)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	unsigned long start, end;
+	bool here = false;
+	char line[512];
+	long kib = 0;
+
+	while (f && !kib && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = (uintptr_t)addr >= start && (uintptr_t)addr < end;
+		else if (here)
+			sscanf(line, "KernelPageSize: %ld", &kib);
+	}
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+static long stat_of(const char *name)
+{
+	static char text[16384];
+	int fd[2], len;
+	char *at;
+
+	if (pipe(fd))
+		return -1;
+	bm_stats_print(fd[1], "vmstat");
+	close(fd[1]);
+	for (len = 0; (at = text + len, 1);) {
+		ssize_t got = read(fd[0], at, sizeof(text) - 1 - (size_t)len);
+
+		if (got <= 0)
+			break;
+		len += (int)got;
+	}
+	close(fd[0]);
+	text[len] = '\0';
+	at = strstr(text, name);
+	return at ? atol(at + strlen(name)) : -1;
+}
+
+/* A child with this mode; it passes if it ends well and says on stderr what it should, so often. */
+static void run_child(const char *name, const char *mode, void (*fn)(void), const char *words, int times)
+{
+	int fd[2], status = -1, seen = 0;
+	static char said[4096];
+	ssize_t got, len = 0;
+	pid_t pid;
+
+	if (!pools_set(POOL) || pipe(fd)) {
+		skip(1, "the system has not so many hugetlb pages on each node");
+		return;
+	}
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		dup2(fd[1], 2);
+		close(fd[0]);
+		alarm(90);
+		bm_ctl_set("hugetlb", mode);
+		fn();
+		fflush(stdout);
+		_exit(api_failures != 0);
+	}
+	close(fd[1]);
+	while ((got = read(fd[0], said + len, sizeof(said) - 1 - (size_t)len)) > 0)
+		len += got;
+	said[len] = '\0';
+	close(fd[0]);
+	waitpid(pid, &status, 0);
+	for (const char *at = said; words && (at = strstr(at, words)); at++)
+		seen++;
+	if (!ok(!status && seen == times && (times || !len), "%s", name))
+		diag("status %#x, said %d times, in all: %s", (unsigned int)status, seen, said);
+}
+
+static void want_hugetlb(void *p, size_t size, int nid)
+{
+	want(p != NULL, "none on node %d", nid);
+	if (!p)
+		return;
+	want(!numa_astray(p, size, 1UL << nid), "%zu bytes for node %d: a page lies on %d", size, nid, numa_node_of(p));
+	want(page_kib(p) == 2048, "%zu bytes on node %d have pages of %ld kB", size, nid, page_kib(p));
+}
+
+static void placed(void)
+{
+	for (int nid = 0; nid < numa_nodes; nid++) {
+		unsigned long mask = 1UL << nid;
+		void *p;
+
+		if (!numa_node[nid].mib)
+			continue;
+		p = bm_alloc_pages_node(nid, BM_GFP_USER | BM_GFP_MOVABLE | BM_GFP_THISNODE, 0);
+		want_hugetlb(p, PAGE, nid);
+		p = bm_alloc_pages_node(nid, BM_GFP_USER | BM_GFP_MOVABLE | BM_GFP_THISNODE, 10);
+		want_hugetlb(p, 4 * MIB, nid);
+		bm_set_mempolicy(MPOL_BIND, &mask, MASK_BITS);
+		want_hugetlb(malloc(3 * MIB), 3 * MIB, nid);
+		bm_set_mempolicy(MPOL_DEFAULT, NULL, 0);
+		if (!numa_node[nid].cpus)
+			continue;
+		numa_run_on(nid);
+		want_hugetlb(malloc(3 * MIB), 3 * MIB, nid);
+	}
+	want(stat_of("htlb_buddy_alloc_fail ") == 0, "%ld failed", stat_of("htlb_buddy_alloc_fail "));
+}
+
+/* One node's pool is empty, the others' are not: what serves lies on the node asked for all the same. */
+static void other_pools_left(void)
+{
+	int last = -1;
+
+	for (int nid = 0; nid < numa_nodes; nid++)
+		last = numa_node[nid].mib ? nid : last;
+	unsigned long mask = 1UL << last;
+	pool_set(last, 1);
+	bm_set_mempolicy(MPOL_BIND, &mask, MASK_BITS);
+	for (int i = 0; i < 4; i++) {
+		char *p = malloc(3 * MIB);
+
+		want(p && !numa_astray(p, 3 * MIB, mask), "block %d", i);
+		want(page_kib(p) == 4, "block %d has pages of %ld kB", i, page_kib(p));
+	}
+	want(stat_of("htlb_buddy_alloc_fail ") == 4, "%ld failed", stat_of("htlb_buddy_alloc_fail "));
+}
+
+static void given_back(void)
+{
+	void *p = malloc(5 * MIB);
+	long before = 0, after = 0;
+
+	for (int nid = 0; nid < numa_nodes; nid++)
+		before += numa_node[nid].mib ? pool_read(nid, "free_hugepages") : 0;
+	free(p);
+	malloc_trim(0);
+	for (int nid = 0; nid < numa_nodes; nid++)
+		after += numa_node[nid].mib ? pool_read(nid, "free_hugepages") : 0;
+	want(after == before + 3, "%ld free, then %ld", before, after);
+}
+
+static void *churn(void *arg)
+{
+	unsigned int seed = (unsigned int)(uintptr_t)arg;
+	char *block[8] = { NULL };
+
+	for (int i = 0; i < 60; i++) {
+		size_t size = (1 + rand_r(&seed) % 3) * MIB + 100000;
+		unsigned int slot = (unsigned int)rand_r(&seed) % 8;
+
+		if (block[slot])
+			want(block[slot][0] == (char)slot && block[slot][MIB] == (char)slot, "a block is damaged");
+		free(block[slot]);
+		block[slot] = i % 3 ? malloc(size) : calloc(1, size);
+		want(block[slot] && (i % 3 || !block[slot][size - 1]), "no zeroed %zu bytes", size);
+		if (block[slot])
+			for (size_t at = 0; at < size; at += PAGE)
+				block[slot][at] = (char)slot;
+	}
+	for (int slot = 0; slot < 8; slot++)
+		free(block[slot]);
+	return NULL;
+}
+
+/* More than the pools have, by several threads at once. */
+static void dry_under_load(void)
+{
+	pthread_t thread[THREADS];
+
+	for (uintptr_t i = 0; i < THREADS; i++)
+		pthread_create(&thread[i], NULL, churn, (void *)(i + 1));
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	want(stat_of("htlb_buddy_alloc_success ") > 0, "none was had");
+	want(stat_of("htlb_buddy_alloc_fail ") > 0, "none failed");
+}
+
+static void only(void)
+{
+	void *p[64];
+	int nr = 0;
+
+	while (nr < 64 && (p[nr] = malloc(3 * MIB))) {
+		want(page_kib(p[nr]) == 2048, "block %d has other pages", nr);
+		nr++;
+	}
+	want(nr > 0 && nr < 64 && errno == ENOMEM, "%d blocks, then error %d", nr, errno);
+	want(malloc(1000) != NULL, "nor small ones");
+	if (nr)
+		free(p[0]);
+	want(malloc(3 * MIB) != NULL, "none after one was freed");
+}
+
+/* All of the pool, in blocks that say who they are. */
+#define BLOCKS 32
+static char *filled[BLOCKS];
+static int nr_filled;
+static bool stop;
+
+static void fill_pool(void)
+{
+	while (nr_filled < BLOCKS && (filled[nr_filled] = malloc(3 * MIB))) {
+		memset(filled[nr_filled], nr_filled + 1, 3 * MIB);
+		nr_filled++;
+	}
+	want(nr_filled > 1, "%d blocks", nr_filled);
+	for (int nid = 0; nid < numa_nodes; nid++)
+		if (numa_node[nid].mib)
+			pool_set(nid, 0); /* what is in use stays; nothing is left */
+}
+
+/* Blocks from the first on hold what they did; all of them are written to. */
+static bool intact(int first)
+{
+	bool good = true;
+
+	for (int i = first; i < nr_filled; i++) {
+		for (size_t at = 0; at < 3 * MIB; at += PAGE) {
+			good &= filled[i][at] == i + 1;
+			filled[i][at + 1]++;
+		}
+	}
+	return good;
+}
+
+static void fork_and_write(int first)
+{
+	for (int i = 0; i < 2; i++) {
+		int status = -1;
+		pid_t pid = fork();
+
+		if (!pid) {
+			bool good = intact(first) && malloc(100);
+
+			/* A child of its own has nothing to fear either. */
+			pid = fork();
+			if (!pid)
+				_exit(!intact(first));
+			good &= waitpid(pid, &status, 0) == pid && !status;
+			_exit(!good);
+		}
+		want(intact(first), "the parent's blocks");
+		want(waitpid(pid, &status, 0) == pid && !status, "a child ended with %#x", (unsigned int)status);
+	}
+	want(page_kib(filled[0]) == 2048, "the parent has pages of %ld kB", page_kib(filled[0]));
+}
+
+static void fork_dry(void)
+{
+	fill_pool();
+	fork_and_write(0);
+}
+
+static void *write_on(void *arg)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
+		for (size_t at = 0; at < 3 * MIB; at += PAGE)
+			((volatile char *)arg)[at]++;
+	return NULL;
+}
+
+/* The same while other threads write to theirs. */
+static void fork_dry_threads(void)
+{
+	pthread_t thread[2];
+
+	fill_pool();
+	for (int i = 0; i < 2; i++)
+		pthread_create(&thread[i], NULL, write_on, filled[i]);
+	fork_and_write(2);
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+}
+
+int main(void)
+{
+	numa_init();
+	if (!pools_set(POOL))
+		skip_all("this system sets no hugetlb pages aside for us");
+	run_child("hugetlb pages lie on the node asked for", "try", placed, NULL, 0);
+	run_child("where the node's pool is empty, ordinary pages do", "try", other_pools_left, "ordinary pages serve", 1);
+	run_child("what is free goes back to the pool", "try", given_back, NULL, 0);
+	run_child("a pool runs dry under load: counted, with one warning", "try", dry_under_load, "buddymalloc:", 1);
+	run_child("hugetlb:only fails instead", "only", only, "requests fail", 1);
+	run_child("a fork with a dry pool harms nobody", "only", fork_dry, "requests fail", 1);
+	run_child("nor does one while threads write", "only", fork_dry_threads, "requests fail", 1);
+	pools_set(0);
+	return done_testing();
+}
