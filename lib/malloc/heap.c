@@ -215,6 +215,21 @@ void *heap_new_large(size_t size, unsigned long caller)
 	return p;
 }
 
+/* Of a class that threads have no lists of. */
+static noinline void *malloc_unlisted(size_t size, unsigned int class, unsigned long caller)
+{
+	void *p;
+
+	if (unlikely(tcache.state < TCACHE_ACTIVE) || unlikely(READ_ONCE(heap_watched)) ||
+	    unlikely(READ_ONCE(failslab_enabled)))
+		return heap_malloc_slow(size, class, caller);
+	p = run_alloc_fast(class);
+	if (unlikely(!p))
+		return heap_malloc_slow(size, class, caller);
+	trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
+	return p;
+}
+
 void *heap_malloc_large(size_t size, unsigned long caller)
 {
 	unsigned int class;
@@ -223,6 +238,8 @@ void *heap_malloc_large(size_t size, unsigned long caller)
 	if (unlikely(size > RUN_SIZE_MAX))
 		return heap_malloc_huge(size, caller);
 	class = size_to_class_computed(size);
+	if (class >= FIRST_UNLISTED_CLASS)
+		return malloc_unlisted(size, class, caller);
 	p = tcache_alloc(class);
 	if (unlikely(!p))
 		return heap_malloc_slow(size, class, caller);
@@ -254,18 +271,10 @@ cold void heap_free_foreign(void *addr)
 		block_report_foreign("free", addr);
 }
 
-/* After a tcache_free that did not take the block; class is what the class map says of its page. */
-void heap_free_slow(void *addr, unsigned long class)
+static noinline void free_unclassed(void *addr)
 {
 	struct block b;
 
-	tcache_undo_free(class);
-	if (likely(class != NO_CLASS)) {
-		if (unlikely(addr == (void *)tcache.head[class]))
-			block_report_double_free(addr);
-		tcache_free_slow(addr, (unsigned int)class);
-		return;
-	}
 	tcache_note();
 	if (unlikely(annotate_listening)) {
 		memcheck_free(addr);
@@ -276,6 +285,20 @@ void heap_free_slow(void *addr, unsigned long class)
 		huge_free(b.page);
 	else if (!owned_free(&b))
 		block_report_foreign("free", addr);
+}
+
+/* After a tcache_free that did not take the block; class is what the class map says of its page. */
+void heap_free_slow(void *addr, unsigned long class)
+{
+	tcache_undo_free(class);
+	if (class >= FIRST_UNLISTED_CLASS)
+		tcache_free_unlisted(addr);
+	else if (unlikely(class == NO_CLASS))
+		free_unclassed(addr);
+	else if (unlikely(addr == (void *)tcache.head[class]))
+		block_report_double_free(addr);
+	else
+		tcache_free_slow(addr, (unsigned int)class);
 }
 
 void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller)

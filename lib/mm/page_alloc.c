@@ -17,6 +17,7 @@
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/debug.h"
+#include "mm/exact.h"
 #include "mm/fault_inject.h"
 #include "mm/internal.h"
 #include "mm/hugetlb.h"
@@ -363,6 +364,8 @@ static struct page *try_this_zone(struct zone *zone, gfp_t gfp, unsigned int ord
 
 	if (!page)
 		page = rmqueue_lent(*ac->preferred, zone, order, alloc_flags);
+	if (!page && drain_exact_lists(zone, false))
+		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
 	if (!page && zone_may_grow(zone, ac) &&
 	    zone_grow_for(zone, order, ac->migratetype, gfp, alloc_flags & ALLOC_RESERVE))
 		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);

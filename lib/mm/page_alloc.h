@@ -122,6 +122,8 @@ void alloc_fast_close(void);
 void alloc_fast_open(void);
 /* The page API alone: while owners are charged. */
 void api_fast_close(void);
+/* Take a word as a per-CPU list is taken, once nobody holds it. */
+long pcp_take_wait(long *word);
 /* Fork handlers. */
 void pcp_lock_all(void);
 void pcp_unlock_all(void);

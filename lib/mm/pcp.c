@@ -12,6 +12,7 @@
 #include "base/annotate.h"
 #include "base/trace.h"
 #include "mm/buddy.h"
+#include "mm/exact.h"
 #include "mm/internal.h"
 #include "mm/memblock.h"
 #include "mm/owner.h"
@@ -52,12 +53,12 @@ static always_inline void list_give(struct per_cpu_list *list, long count)
 
 /* For those who must have it: it is held for a few instructions. But whoever holds it may be kept from running by us, if
  * we are of a higher priority: sleep then. */
-static long list_take_wait(struct per_cpu_list *list)
+long pcp_take_wait(long *word)
 {
 	long count;
 	int tries;
 
-	for (tries = 0; (count = list_take(list)) == PCP_TAKEN; tries++)
+	for (tries = 0; (count = __atomic_exchange_n(word, PCP_TAKEN, __ATOMIC_ACQUIRE)) == PCP_TAKEN; tries++)
 		if (tries < TAKE_YIELDS)
 			os_yield();
 		else
@@ -297,7 +298,7 @@ static unsigned long drain_list(struct zone *zone, struct per_cpu_pages *pcp, un
 
 	if (!wait && !READ_ONCE(list->count))
 		return 0;
-	count = wait && !mutex_held_for_fork() ? list_take_wait(list) : list_take(list);
+	count = wait && !mutex_held_for_fork() ? pcp_take_wait(&list->count) : list_take(list);
 	if (count == PCP_TAKEN)
 		return 0;
 	for (i = 0; i < count; i++)
@@ -312,7 +313,7 @@ static unsigned long drain_list(struct zone *zone, struct per_cpu_pages *pcp, un
 static unsigned long drain_zone(struct zone *zone, bool wait)
 {
 	struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
-	unsigned long drained = 0;
+	unsigned long drained = drain_exact_lists(zone, wait);
 	unsigned int cpu, i, mt;
 
 	for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
@@ -341,7 +342,7 @@ unsigned long drain_all_pages(void)
 unsigned long nr_pcp_pages(const struct zone *zone)
 {
 	const struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
-	unsigned long nr = 0;
+	unsigned long nr = nr_exact_list_pages(zone);
 	unsigned int cpu, l;
 
 	for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
@@ -423,7 +424,7 @@ static void for_all_lists(void (*fn)(struct per_cpu_list *list))
 
 static void hold_list(struct per_cpu_list *list)
 {
-	list->held = list_take_wait(list) + 1;
+	list->held = pcp_take_wait(&list->count) + 1;
 }
 /* A zone may have got its lists since, which somebody uses. */
 static void release_list(struct per_cpu_list *list)
@@ -439,9 +440,11 @@ static void release_list(struct per_cpu_list *list)
 void pcp_lock_all(void)
 {
 	for_all_lists(hold_list);
+	exact_lists_lock();
 }
 
 void pcp_unlock_all(void)
 {
+	exact_lists_unlock();
 	for_all_lists(release_list);
 }

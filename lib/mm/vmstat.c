@@ -9,6 +9,7 @@
 #include "mm/arena.h"
 #include "mm/buddy.h"
 #include "mm/compaction.h"
+#include "mm/exact.h"
 #include "mm/page_alloc.h"
 
 unsigned long vm_events[NR_VM_EVENT_ITEMS];
@@ -82,7 +83,7 @@ unsigned long zone_pages_allocated(const struct zone *zone)
 	unsigned long pages;
 
 	pcp_nr_alloc(zone, &pages);
-	return READ_ONCE(zone->nr_alloc_pages) + pages;
+	return READ_ONCE(zone->nr_alloc_pages) + pages + exact_list_pages_allocated(zone);
 }
 
 unsigned long zone_pages_used(const struct zone *zone)

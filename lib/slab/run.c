@@ -5,17 +5,11 @@
 #include "slab/run.h"
 
 #include "base/annotate.h"
-#include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "slab/slab.h"
 
 /* Of each class, from FIRST_RUN_CLASS on. */
-static unsigned long nr_runs[NR_CLASSES - FIRST_RUN_CLASS];
-
-static unsigned long class_pages(unsigned int class)
-{
-	return class_size(class) >> PAGE_SHIFT;
-}
+unsigned long nr_runs[NR_CLASSES - FIRST_RUN_CLASS];
 
 unsigned long run_nr(unsigned int class)
 {
@@ -46,7 +40,7 @@ static void set_class(struct page *page, unsigned int class)
 static always_inline void forget_run(struct page *page)
 {
 	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], NO_CLASS);
-	set_page_type(page, PAGE_HEAD);
+	set_page_type(page, PAGE_NONE);
 	atomic_sub_return(&nr_runs[page->cache - FIRST_RUN_CLASS], 1);
 }
 
@@ -75,11 +69,22 @@ static cold void free_charged_run(struct page *page)
 	free_pages_exact(page, page->nr_pages);
 }
 
+static cold void free_unkept_run(struct page *page)
+{
+	exact_lists_ask(page->nr_pages);
+	if (!exact_list_free(page, page->nr_pages))
+		free_pages_exact(page, page->nr_pages);
+}
+
 void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
 {
-	unsigned long nr = class_pages(class);
-	struct page *page = alloc_pages_exact(GFP_MALLOC, nr, order);
+	struct page *page;
+	void *p = order ? NULL : run_alloc_fast(class);
 
+	*zeroed = false;
+	if (p)
+		return p;
+	page = alloc_pages_exact(GFP_MALLOC, class_pages(class), order);
 	if (!page)
 		return NULL;
 	*zeroed = !(page->flags & PG_DIRTY);
@@ -102,8 +107,10 @@ void run_free(void *addr)
 	forget_run(page);
 	if (unlikely(page->owner))
 		free_charged_run(page);
+	else if (likely(exact_list_free(page, page->nr_pages)))
+		trace_mm_page_free(addr, page->order);
 	else
-		free_pages_exact(page, page->nr_pages);
+		free_unkept_run(page);
 }
 
 bool run_resize(void *addr, unsigned int class)
@@ -113,7 +120,10 @@ bool run_resize(void *addr, unsigned int class)
 
 	if (!charge_resize(page, nr, new_nr, GFP_MALLOC))
 		return false;
-	if (!resize_pages_exact(page, nr, new_nr)) {
+	/* What lies behind it may be kept for another run. */
+	if (!resize_pages_exact(page, nr, new_nr) &&
+	    !(new_nr > nr && drain_exact_lists(pfn_to_zone(page_to_pfn(page)), false) &&
+	      resize_pages_exact(page, nr, new_nr))) {
 		charge_resize(page, new_nr, nr, GFP_MALLOC);
 		return false;
 	}

@@ -17,6 +17,7 @@
 #include "base/tunables.h"
 #include "mm/arena.h"
 #include "mm/current.h"
+#include "mm/exact.h"
 #include "mm/fault_inject.h"
 #include "mm/kswapd.h"
 #include "mm/owner.h"
@@ -30,7 +31,7 @@
 #define MAGAZINE_BYTES (128 * KiB)
 #define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
 #define MAGAZINE_MAX 256UL
-#define RUN_CACHED_BYTES (128 * KiB)
+#define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define FIRST_CAP_BYTES 1024UL
 #define TICKS_PER_LOOK 512
 #define AGE_MS 100
@@ -379,6 +380,7 @@ static void age_all(void)
 	uint32_t decay = (uint32_t)READ_ONCE(tunables.dirty_decay);
 
 	magazines_age();
+	exact_lists_age();
 	if (decay)
 		arena_purge(~0UL, decay, false);
 }
@@ -539,6 +541,16 @@ cold void tcache_free_slow(void *addr, unsigned int class)
 		push(tc, class, obj);
 	else
 		run_free(obj);
+}
+
+void tcache_free_unlisted(void *addr)
+{
+	struct tcache *tc = &tcache;
+
+	tcache_note();
+	if (likely(tc->state == TCACHE_ACTIVE))
+		tick(tc);
+	run_free(addr);
 }
 
 /* Other threads change these words without a lock: the figures are torn, and meant to be. */

@@ -48,6 +48,10 @@ void *tcache_alloc_slow(unsigned int class);
 /* Give an object back whose list has no room. */
 void tcache_free_slow(void *addr, unsigned int class);
 
+/* Runs above 128 KiB are in no list: they are had by run_alloc, and given back by this. */
+#define FIRST_UNLISTED_CLASS 89U
+void tcache_free_unlisted(void *addr);
+
 /* The first object of the class's list, or NULL: the caller goes to tcache_alloc_slow. */
 static always_inline void *tcache_alloc(unsigned long class)
 {

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lists of freed runs: had back as they were, bounded, emptied and closed with the per-CPU lists.
+ */
+#include "base/tunables.h"
+#include "mm/budget.h"
+#include "mm/exact.h"
+#include "mm/internal.h"
+#include "mm/vmstat.h"
+#include "slab/run.h"
+#include "model.h"
+
+#define LARGE (NR_CLASSES - 1) /* 256 pages */
+#define KEPT 256UL	     /* pages that are kept */
+
+static struct zone *zone;
+
+static void start(void)
+{
+	zone = model_start();
+}
+
+static void *get(unsigned int class)
+{
+	bool zeroed;
+	void *p = run_alloc(class, 0, &zeroed);
+
+	must(p);
+	*(volatile char *)p = 1;
+	return p;
+}
+
+/* What is allocated and what is free is all that the zone has. */
+static void check(unsigned long held)
+{
+	must(held + zone->nr_free_pages + nr_pcp_pages(zone) == zone->managed_pages);
+	must(zone_pages_used(zone) == held);
+	must(exact_lists.room >= 0);
+	check_zone(zone);
+}
+
+static void kept(void)
+{
+	unsigned int class;
+	unsigned long before;
+	void *p, *q;
+	bool zeroed;
+
+	start();
+	for (class = FIRST_RUN_CLASS; class < NR_CLASSES; class++) {
+		p = get(class);
+		before = zone_pages_allocated(zone);
+		run_free(p);
+		must(nr_exact_list_pages(zone) == class_pages(class), "%u", class);
+		check(0);
+		q = run_alloc(class, 0, &zeroed);
+		must(q == p && !zeroed && page_type(pfn_to_page(addr_to_pfn(q))) == PAGE_RUN, "it is had back");
+		must(!nr_exact_list_pages(zone) && vmemmap.class[addr_to_pfn(q)] == class);
+		must(zone_pages_allocated(zone) - before == class_pages(class));
+		check(class_pages(class));
+		run_free(q);
+		must(drain_all_pages() >= class_pages(class) && !nr_exact_list_pages(zone));
+		check(0);
+	}
+	p = get(FIRST_RUN_CLASS);
+	q = get(FIRST_RUN_CLASS);
+	run_free(p);
+	run_free(q);
+	must(get(FIRST_RUN_CLASS) == q && get(FIRST_RUN_CLASS) == p, "the last first");
+}
+
+static void bounded(void)
+{
+	void *runs[19]; /* every other one finds them full */
+	unsigned long i;
+
+	start();
+	for (i = 0; i < ARRAY_SIZE(runs); i++)
+		runs[i] = get(LARGE);
+	for (i = 0; i < ARRAY_SIZE(runs); i++) {
+		run_free(runs[i]);
+		must(nr_exact_list_pages(zone) == (i % 2 ? 0 : KEPT));
+		check((ARRAY_SIZE(runs) - i - 1) * class_pages(LARGE));
+	}
+	must(nr_exact_list_pages(zone) && get(LARGE) == runs[i - 1], "when they are full they begin anew");
+	run_free(runs[i - 1]);
+	exact_lists_age();
+	must(nr_exact_list_pages(zone), "in use since the last look");
+	exact_lists_age();
+	must(!nr_exact_list_pages(zone), "not in use");
+}
+
+static void closed(void)
+{
+	void *p, *q;
+
+	start();
+	p = get(LARGE);
+	q = get(LARGE);
+	run_free(p);
+	zone_pcp_disable(zone);
+	must(!nr_exact_list_pages(zone), "emptied");
+	run_free(q);
+	must(!nr_exact_list_pages(zone), "and closed");
+	zone_pcp_enable(zone);
+	run_free(get(LARGE));
+	must(nr_exact_list_pages(zone));
+
+	limits_in_force = true;
+	zone_set_pageset_high(zone);
+	run_free(get(LARGE));
+	limits_in_force = false;
+	must(!nr_exact_list_pages(zone), "a limit");
+	tunables.dirty_max = 0;
+	run_free(get(LARGE));
+	must(!nr_exact_list_pages(zone), "nothing is to be kept");
+}
+
+/* What lies in the lists is used before the zone grows. */
+static void before_growth(void)
+{
+	unsigned long managed;
+	void *p;
+
+	start();
+	p = get(LARGE);
+	drain_all_pages();
+	run_free(p);
+	managed = zone->managed_pages;
+	must(nr_exact_list_pages(zone) == 256);
+	while (zone->managed_pages == managed && nr_exact_list_pages(zone))
+		must(alloc_pages(GFP_USER, 4));
+	must(zone->managed_pages == managed);
+	check_zone(zone);
+}
+
+/* A fork waits for who is at them, and keeps others away. */
+static void forking(void)
+{
+	bool zeroed;
+	void *p, *q;
+
+	start();
+	p = get(LARGE);
+	run_free(p);
+	pcp_lock_all();
+	q = run_alloc(LARGE, 0, &zeroed);
+	must(q && q != p, "others do without");
+	run_free(q);
+	must(nr_exact_list_pages(zone) == 256 && exact_lists.room == EXACT_TAKEN);
+	pcp_unlock_all();
+	must(get(LARGE) == p && nr_exact_list_pages(zone) == 0);
+	check(256);
+}
+
+int main(void)
+{
+	model_init();
+	run_case("a freed run is had back", kept);
+	run_case("bounded, and let go when idle", bounded);
+	run_case("closed with the per-CPU lists", closed);
+	run_case("used before the zone grows", before_growth);
+	run_case("held while a fork runs", forking);
+	return done_testing();
+}
