@@ -2,8 +2,9 @@
 /*
  * A hugepage is the cheapest memory there is when the system has one at hand, and the dearest when it must first be
  * made: by compaction, or, in a virtual machine, by the host, which may have taken it away. Small pages do not pay
- * that. So pageblocks that are advised are touched once with a look at the clock; when that took longer than their
- * small pages would have, no more are asked for during a while, which doubles each time.
+ * that. So pageblocks that are advised are touched once with a look at the thread's own clock, and books are kept of
+ * what that saved or cost against their small pages; when they are overdrawn, no more are asked for during a while,
+ * which doubles each time.
  */
 #include "mm/thp.h"
 
@@ -21,16 +22,18 @@
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
 
-#define THP_SLOW_NS 1000000UL /* 512 faults of small pages take 0.6 to 0.8 ms */
+#define THP_SMALL_NS 700000L   /* what 512 faults of small pages take; a hugepage at hand takes 90000 */
+#define THP_CREDIT_NS 10000000L /* lent at the start, and the most that is kept: two that must be made */
 #define THP_BACKOFF_MIN_MS 1000U
 #define THP_BACKOFF_MAX_MS 64000U
 
 /* Changed without a lock: a lost update costs a probe. */
 static struct {
-	uint32_t backoff; /* ms; 0: the last probe was fast */
-	uint32_t since;	  /* when the last slow one was */
+	long credit;	  /* ns saved */
+	uint32_t backoff; /* ms; 0: hugepages pay */
+	uint32_t since;	  /* when they last did not */
 	bool no_collapse; /* the system has never heard of it */
-} thp;
+} thp = { .credit = THP_CREDIT_NS };
 
 bool thp_wanted(size_t mapped)
 {
@@ -44,10 +47,13 @@ bool thp_wanted(size_t mapped)
 void thp_probe(volatile char *addr)
 {
 	uint32_t backoff = READ_ONCE(thp.backoff);
-	uint64_t begin = os_clock_ns();
+	uint64_t begin = os->thread_clock_ns();
+	long credit;
 
 	*addr = 0;
-	if (os_clock_ns() - begin <= THP_SLOW_NS) {
+	credit = READ_ONCE(thp.credit) + THP_SMALL_NS - (long)(os->thread_clock_ns() - begin);
+	WRITE_ONCE(thp.credit, credit < 0 ? 0 : (long)min_ul((unsigned long)credit, THP_CREDIT_NS));
+	if (credit >= 0) {
 		WRITE_ONCE(thp.backoff, 0);
 		return;
 	}

@@ -94,6 +94,26 @@ static long linux_get_mempolicy(int *mode, uint64_t *mask)
 	return ret;
 }
 
+static struct timespec read_clock(clockid_t clock)
+{
+	struct timespec ts = { 0 };
+
+	clock_gettime(clock, &ts);
+	return ts;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts = read_clock(clock);
+
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t linux_thread_clock_ns(void)
+{
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 const struct os_ops os_linux = {
 	.mmap = linux_mmap,
 	.munmap = linux_munmap,
@@ -102,6 +122,7 @@ const struct os_ops os_linux = {
 	.madvise = linux_madvise,
 	.mbind = linux_mbind,
 	.get_mempolicy = linux_get_mempolicy,
+	.thread_clock_ns = linux_thread_clock_ns,
 };
 
 const struct os_ops *os = &os_linux;
@@ -188,14 +209,6 @@ unsigned int host_nr_cpus(void)
 	return os_nr_cpus();
 }
 
-static struct timespec read_clock(clockid_t clock)
-{
-	struct timespec ts = { 0 };
-
-	clock_gettime(clock, &ts);
-	return ts;
-}
-
 uint64_t os_clock_ms(void)
 {
 	struct timespec ts = read_clock(CLOCK_MONOTONIC_COARSE);
@@ -205,9 +218,7 @@ uint64_t os_clock_ms(void)
 
 uint64_t os_clock_ns(void)
 {
-	struct timespec ts = read_clock(CLOCK_MONOTONIC);
-
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 int os_gettid(void)

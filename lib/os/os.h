@@ -21,6 +21,8 @@ struct os_ops {
 	long (*mbind)(void *addr, size_t len, int mode, unsigned long mask);
 	/* This thread's policy: MPOL_* mode with its flags, and the first 64 nodes of its mask. */
 	long (*get_mempolicy)(int *mode, uint64_t *mask);
+	/* Processor time of this thread. */
+	uint64_t (*thread_clock_ns)(void);
 };
 
 extern const struct os_ops *os;	     /* what everyone calls: os->mmap(...) */

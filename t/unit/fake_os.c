@@ -153,6 +153,11 @@ static long fake_get_mempolicy(int *mode, uint64_t *mask)
 	return err ? err : os_linux.get_mempolicy(mode, mask);
 }
 
+static uint64_t fake_thread_clock_ns(void)
+{
+	return os_linux.thread_clock_ns();
+}
+
 static const struct os_ops fake_ops = {
 	.mmap = fake_mmap,
 	.munmap = fake_munmap,
@@ -161,6 +166,7 @@ static const struct os_ops fake_ops = {
 	.madvise = fake_madvise,
 	.mbind = fake_mbind,
 	.get_mempolicy = fake_get_mempolicy,
+	.thread_clock_ns = fake_thread_clock_ns,
 };
 
 void fake_os_reset(void)
