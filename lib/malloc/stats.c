@@ -14,6 +14,7 @@
 #include "malloc/huge.h"
 #include "mm/arena.h"
 #include "mm/budget.h"
+#include "mm/hugepages.h"
 #include "mm/lowmem.h"
 #include "mm/page_alloc.h"
 #include "mm/owner.h"
@@ -114,9 +115,25 @@ static void print_budget(struct out *o)
 				   line.headroom >> 10);
 }
 
+/* What was asked for is known; what was had, the system may not tell. */
+static void print_hugepage_share(struct out *o)
+{
+	struct hugepages nodes[MAX_NUMNODES], all;
+	size_t had;
+
+	if (hugepages_read(nodes, &all)) {
+		had = all.transparent + all.hugetlb;
+		out_printf(o, "hugepages  %10zu KiB of %zu KiB resident, %zu %%, %zu KiB of hugetlb", had >> 10,
+			   all.resident >> 10, all.resident ? had * 100 / all.resident : 0, all.hugetlb >> 10);
+	} else {
+		out_printf(o, "hugepages     unknown");
+	}
+	out_printf(o, "; asked for behind %lu pageblocks\n", READ_ONCE(arena_stats.thp) + READ_ONCE(arena_stats.hugetlb));
+}
+
 static void print_summary(struct out *o)
 {
-	unsigned long mapped = READ_ONCE(arena_stats.mapped), thp = READ_ONCE(arena_stats.thp);
+	unsigned long mapped = READ_ONCE(arena_stats.mapped);
 	struct heap_stats s;
 
 	heap_stats_read(&s);
@@ -126,7 +143,7 @@ static void print_summary(struct out *o)
 	out_printf(o, "arenas     %10zu KiB in %lu pageblocks, peak %zu KiB, grown %lu times, given back %lu\n",
 		   s.mapped >> 10, mapped, s.mapped_peak >> 10, READ_ONCE(arena_stats.grown),
 		   READ_ONCE(arena_stats.given_back));
-	out_printf(o, "hugepages  %10lu pageblocks of %lu, %lu %%\n", thp, mapped, mapped ? thp * 100 / mapped : 0);
+	print_hugepage_share(o);
 	out_printf(o, "slabs      %10lu, runs %lu, huge blocks %lu of %zu KiB\n", s.nr_slabs, s.nr_runs, s.nr_huge,
 		   s.huge_blocks >> 10);
 	out_printf(o, "caches     %10zu KiB in %lu threads' lists and magazines\n", s.cached >> 10, s.nr_threads);
@@ -165,6 +182,7 @@ static const struct {
 	{ "extfrag_index", print_extfrag_index },
 	{ "unusable_index", print_unusable_index },
 	{ "page_owner", print_page_owner },
+	{ "hugepages", print_hugepages },
 	{ "slabinfo", print_slabinfo },
 	{ "shrinkers", print_shrinkers },
 	{ "pressure", print_pressure },

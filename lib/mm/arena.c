@@ -37,8 +37,8 @@ void arena_advise_new(void *addr, size_t bytes, int nid)
 {
 	if (topology.nr_nodes > 1)
 		os->mbind(addr, bytes, 1 /* MPOL_PREFERRED */, 1UL << nid);
-	if (READ_ONCE(tunables.thp) != THP_ALWAYS) /* hugepages come by arena_advise_huge, not by chance */
-		os->madvise(addr, bytes, MADV_NOHUGEPAGE);
+	/* Else hugepages come by arena_advise_huge, not by chance. */
+	os->madvise(addr, bytes, READ_ONCE(tunables.thp) == THP_ALWAYS ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 int arena_commit(unsigned long pb, unsigned long nr, int nid)

@@ -52,7 +52,7 @@ bool arena_extend(unsigned long pb, unsigned long nr, unsigned long new_nr);
 /* Move the memory of the first bytes of src onto dst by page tables alone; src loses its memory, and stays allocated.
  * False if the system will not: nothing has changed. */
 bool arena_move(unsigned long dst, unsigned long src, unsigned long nr, size_t bytes);
-/* What every new mapping for pages is told: its node, and no hugepages until they are asked for. */
+/* What every new mapping for pages is told: its node, and hugepages at once, or not until they are asked for. */
 void arena_advise_new(void *addr, size_t bytes, int nid);
 /* Ask for hugepages behind a range where policy says so (thp tunable). */
 void arena_advise_huge(unsigned long pb, unsigned long nr);

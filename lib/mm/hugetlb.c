@@ -6,10 +6,10 @@
  * or kept whole.
  *
  * A fork takes all of that back: pages are shared then, who writes first needs another one, and where the pool has none
- * the child's is taken away. So what is in use is copied to ordinary pages before a fork, and the child puts the copy in
- * the place of what it shares, before it does anything else; then the parent is alone with its pages again. What libc
- * does before that must not meet such a page: neither slabs nor runs lie on them. Calls that make a process without the
- * handlers (clone, _Fork) leave the child what it shares.
+ * the child's is taken away. So what is in use is copied to ordinary pages before a fork, and the child puts the copy
+ * in the place of what it shares, before it does anything else; then the parent is alone with its pages again. What
+ * libc does before that must not meet such a page: neither slabs nor runs lie on them. Calls that make a process
+ * without the handlers (clone, _Fork) leave the child what it shares.
  */
 #include "mm/hugetlb.h"
 
@@ -156,8 +156,10 @@ static bool is_dry(int nid)
 static void set_dry(unsigned long nr, int nid, int err, bool only)
 {
 	WRITE_ONCE(dry_since[nid], (uint32_t)os_clock_ms() | 1);
-	WARN_ONCE(true, "hugetlb:%s: node %d has not %lu hugetlb pages of %lu kB (error %d): %s; vmstat counts it in "
-		  "htlb_buddy_alloc_fail, and this is said once", only ? "only" : "try", nid, nr, PAGEBLOCK_SIZE >> 10, -err,
+	WARN_ONCE(true,
+		  "hugetlb:%s: node %d has not %lu hugetlb pages of %lu kB (error %d): %s; vmstat counts it in "
+		  "htlb_buddy_alloc_fail, and this is said once",
+		  only ? "only" : "try", nid, nr, PAGEBLOCK_SIZE >> 10, -err,
 		  only ? "requests fail without" : "ordinary pages serve instead");
 }
 
@@ -191,7 +193,7 @@ unsigned long hugetlb_alloc(unsigned long nr, unsigned long align, enum pagebloc
 static struct {
 	char *map, *at; /* where it is mapped, and where the copy begins, pageblock after pageblock */
 	size_t mapped;
-	bool huge;	/* hugepages were asked for */
+	bool huge; /* hugepages were asked for */
 } copy;
 
 static bool holds_data(unsigned long pb)

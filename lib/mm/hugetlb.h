@@ -17,11 +17,11 @@ extern hidden_var void (*hugetlb_before_first)(void);
 unsigned long hugetlb_alloc(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, bool *clean);
 
 /*
- * For what may lie on hugetlb pages: huge blocks and ZONE_MOVABLE. Not what libc itself has of us, which it writes to in
- * the child of a fork before any handler runs (hugetlb.c).
+ * For what may lie on hugetlb pages: huge blocks and ZONE_MOVABLE. Not what libc itself has of us, which it writes to
+ * in the child of a fork before any handler runs (hugetlb.c).
  */
-static always_inline unsigned long arena_alloc_hugetlb(unsigned long nr, unsigned long align, enum pageblock_state state,
-						       int nid, bool *clean)
+static always_inline unsigned long arena_alloc_hugetlb(unsigned long nr, unsigned long align,
+						       enum pageblock_state state, int nid, bool *clean)
 {
 	if (unlikely(READ_ONCE(tunables.hugetlb) != HUGETLB_OFF))
 		return hugetlb_alloc(nr, align, state, nid, clean);

@@ -84,6 +84,14 @@ unsigned long os_rlimit_data(void);
 long os_read_file(const char *path, char *buf, size_t len);
 /* A file of any length, a chunk at a time, until take returns false. False if it could not be read so far. */
 bool os_read_chunks(const char *path, bool (*take)(void *arg, const char *chunk, size_t len), void *arg);
+/* A mapping of the process, and how many bytes of it are there: on pages that are not hugetlb's, of these on transparent
+ * hugepages, and on hugetlb pages. */
+struct os_mapping {
+	uintptr_t start, end;
+	size_t resident, anon_huge, hugetlb;
+};
+/* Each of them; false if that cannot be read. */
+bool os_read_smaps(void (*take)(void *arg, const struct os_mapping *m), void *arg);
 /* Open for appending (O_CLOEXEC|O_CREAT); a descriptor or -errno. */
 int os_open_append(const char *path);
 /* The same file under a high number (O_CLOEXEC), out of the program's way; a descriptor or -errno. */

@@ -4,9 +4,8 @@
  * under load, and that a fork never ends anybody, whatever is left in it. Each case is a process of its own.
  */
 #include <pthread.h>
-#include <signal.h>
 
-#include "numa.h"
+#include "hugepages.h"
 
 #define HUGEPAGE (2 * MIB)
 #define POOL 8 /* pages on each node */
@@ -56,82 +55,18 @@ static bool pools_set(long nr)
 	return all;
 }
 
-/* What the kernel's page is below addr, in KiB; 0: there is no mapping. */
 static long page_kib(const void *addr)
 {
-	FILE *f = fopen("/proc/self/smaps", "r");
-	unsigned long start, end;
-	bool here = false;
-	char line[512];
-	long kib = 0;
-
-	while (f && !kib && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			here = (uintptr_t)addr >= start && (uintptr_t)addr < end;
-		else if (here)
-			sscanf(line, "KernelPageSize: %ld", &kib);
-	}
-	if (f)
-		fclose(f);
-	return kib;
+	return smaps_kib(addr, "KernelPageSize:");
 }
 
-static long stat_of(const char *name)
+/* With a pool on each node. */
+static void run_case(const char *name, const char *mode, void (*fn)(void), const char *words, int times)
 {
-	static char text[16384];
-	int fd[2], len;
-	char *at;
-
-	if (pipe(fd))
-		return -1;
-	bm_stats_print(fd[1], "vmstat");
-	close(fd[1]);
-	for (len = 0; (at = text + len, 1);) {
-		ssize_t got = read(fd[0], at, sizeof(text) - 1 - (size_t)len);
-
-		if (got <= 0)
-			break;
-		len += (int)got;
-	}
-	close(fd[0]);
-	text[len] = '\0';
-	at = strstr(text, name);
-	return at ? atol(at + strlen(name)) : -1;
-}
-
-/* A child with this mode; it passes if it ends well and says on stderr what it should, so often. */
-static void run_child(const char *name, const char *mode, void (*fn)(void), const char *words, int times)
-{
-	int fd[2], status = -1, seen = 0;
-	static char said[4096];
-	ssize_t got, len = 0;
-	pid_t pid;
-
-	if (!pools_set(POOL) || pipe(fd)) {
+	if (pools_set(POOL))
+		run_child(name, "hugetlb", mode, fn, words, times);
+	else
 		skip(1, "the system has not so many hugetlb pages on each node");
-		return;
-	}
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		dup2(fd[1], 2);
-		close(fd[0]);
-		alarm(90);
-		bm_ctl_set("hugetlb", mode);
-		fn();
-		fflush(stdout);
-		_exit(api_failures != 0);
-	}
-	close(fd[1]);
-	while ((got = read(fd[0], said + len, sizeof(said) - 1 - (size_t)len)) > 0)
-		len += got;
-	said[len] = '\0';
-	close(fd[0]);
-	waitpid(pid, &status, 0);
-	for (const char *at = said; words && (at = strstr(at, words)); at++)
-		seen++;
-	if (!ok(!status && seen == times && (times || !len), "%s", name))
-		diag("status %#x, said %d times, in all: %s", (unsigned int)status, seen, said);
 }
 
 static void want_hugetlb(void *p, size_t size, int nid)
@@ -338,13 +273,14 @@ int main(void)
 	numa_init();
 	if (!pools_set(POOL))
 		skip_all("this system sets no hugetlb pages aside for us");
-	run_child("hugetlb pages lie on the node asked for", "try", placed, NULL, 0);
-	run_child("where the node's pool is empty, ordinary pages do", "try", other_pools_left, "ordinary pages serve", 1);
-	run_child("what is free goes back to the pool", "try", given_back, NULL, 0);
-	run_child("a pool runs dry under load: counted, with one warning", "try", dry_under_load, "buddymalloc:", 1);
-	run_child("hugetlb:only fails instead", "only", only, "requests fail", 1);
-	run_child("a fork with a dry pool harms nobody", "only", fork_dry, "requests fail", 1);
-	run_child("nor does one while threads write", "only", fork_dry_threads, "requests fail", 1);
+	run_case("hugetlb pages lie on the node asked for", "try", placed, NULL, 0);
+	run_case("where the node's pool is empty, ordinary pages do", "try", other_pools_left, "ordinary pages serve",
+		 1);
+	run_case("what is free goes back to the pool", "try", given_back, NULL, 0);
+	run_case("a pool runs dry under load: counted, with one warning", "try", dry_under_load, "buddymalloc:", 1);
+	run_case("hugetlb:only fails instead", "only", only, "requests fail", 1);
+	run_case("a fork with a dry pool harms nobody", "only", fork_dry, "requests fail", 1);
+	run_case("nor does one while threads write", "only", fork_dry_threads, "requests fail", 1);
 	pools_set(0);
 	return done_testing();
 }

@@ -191,7 +191,8 @@ static void resized(void)
 
 	start(HUGETLB_TRY, 8);
 	p = huge(SIZE(6UL));
-	must(huge_resize(pfn_to_page(addr_to_pfn(p)), SIZE(2UL)) && huge_resize(pfn_to_page(addr_to_pfn(p)), SIZE(4UL)));
+	must(huge_resize(pfn_to_page(addr_to_pfn(p)), SIZE(2UL)) &&
+	     huge_resize(pfn_to_page(addr_to_pfn(p)), SIZE(4UL)));
 	must(on_hugetlb(p + SIZE(3UL)));
 	must(!huge_resize(pfn_to_page(addr_to_pfn(p)), SIZE(7UL)));
 	p[0] = 1;
