@@ -331,6 +331,9 @@ void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller)
 			p = alloc_class(class, bytes, GFP_MALLOC | GFP_ZERO, caller);
 	} else {
 		p = alloc_huge(bytes, 0, &zeroed, GFP_MALLOC | GFP_ZERO, caller);
+		if (p && !zeroed)
+			huge_clear(p, bytes);
+		zeroed = true;
 	}
 	if (unlikely(!p))
 		return no_memory();

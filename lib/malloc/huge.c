@@ -4,6 +4,8 @@
  */
 #include "malloc/huge.h"
 
+#include <string.h>
+
 #include "mm/arena.h"
 #include "mm/budget.h"
 #include "mm/debug.h"
@@ -28,14 +30,12 @@ static unsigned long page_block(const struct page *page)
 	return page_to_pfn(page) >> PAGEBLOCK_ORDER;
 }
 
-void *huge_alloc(size_t size, size_t align, bool *zeroed)
+/* pb: its pageblocks, 0 for none. */
+static void *begin_huge(unsigned long pb, unsigned long pages, bool *zeroed)
 {
-	unsigned long pages = size_to_pages(size);
-	unsigned long pb, full = pages >> PAGEBLOCK_ORDER;
+	unsigned long full = pages >> PAGEBLOCK_ORDER;
 	struct page *page;
 
-	pb = arena_alloc_hugetlb(blocks_for_pages(pages), max_ul(align >> PAGEBLOCK_SHIFT, 1), PB_HUGE,
-				 mempolicy_slab_node(), zeroed);
 	if (!pb)
 		return NULL;
 	if (full >= THP_BLOCKS_MIN)
@@ -56,22 +56,50 @@ void *huge_alloc(size_t size, size_t align, bool *zeroed)
 	return page_to_window_addr(page);
 }
 
-/* The block's pageblocks from the first given on are not its any more. */
-static void free_huge_blocks(struct page *page, unsigned long from, unsigned long nr)
+void *huge_alloc(size_t size, size_t align, bool *zeroed)
 {
-	bool dirty = true;
+	unsigned long pages = size_to_pages(size), nr = blocks_for_pages(pages);
 
+	return begin_huge(arena_alloc_hugetlb(nr, max_ul(align >> PAGEBLOCK_SHIFT, 1), PB_HUGE, mempolicy_slab_node(),
+					      zeroed),
+			  pages, zeroed);
+}
+
+void huge_clear(void *p, size_t size)
+{
+	unsigned long pb = addr_to_pfn(p) >> PAGEBLOCK_ORDER;
+	size_t at;
+
+	for (at = 0; at < size; at += PAGEBLOCK_SIZE, pb++)
+		if (vmemmap.blocks[pb].flags & PBF_DIRTY)
+			memset((char *)p + at, 0, min_ul(size - at, PAGEBLOCK_SIZE));
+}
+
+/* The block's pageblocks from the first given on, up to nr, are not its any more. */
+static void free_huge_blocks(struct page *page, unsigned long from, unsigned long nr, bool dirty)
+{
+	if (from == nr)
+		return;
 	if (unlikely(page_debug))
 		dirty = debug_free_huge(page, from << PAGEBLOCK_ORDER, nr << PAGEBLOCK_ORDER);
 	arena_free(page_block(page) + from, nr - from, dirty);
 }
 
-void huge_free(struct page *page)
+/* It ends; its first clean pageblocks have no pages. */
+static void end_huge(struct page *page, unsigned long clean)
 {
+	unsigned long nr = blocks_for_pages(page->nr_pages);
+
 	set_page_type(page, PAGE_NONE);
 	atomic_sub_return(&huge_stats.nr, 1);
 	uncharge_pages(page, page->nr_pages);
-	free_huge_blocks(page, 0, blocks_for_pages(page->nr_pages));
+	free_huge_blocks(page, clean, nr, true);
+	free_huge_blocks(page, 0, clean, false);
+}
+
+void huge_free(struct page *page)
+{
+	end_huge(page, 0);
 }
 
 bool huge_resize(struct page *page, size_t size)
@@ -87,7 +115,7 @@ bool huge_resize(struct page *page, size_t size)
 		return false;
 	}
 	if (new_nr < nr)
-		free_huge_blocks(page, new_nr, nr);
+		free_huge_blocks(page, new_nr, nr, true);
 	if (unlikely(page_debug) && pages > page->nr_pages)
 		debug_alloc_huge(page, page->nr_pages, pages, &zeroed);
 	page->nr_pages = pages;
@@ -96,17 +124,27 @@ bool huge_resize(struct page *page, size_t size)
 
 void *huge_move(struct page *page, size_t size)
 {
-	unsigned long old_pages = page->nr_pages, nr = blocks_for_pages(old_pages);
+	unsigned long old_pages = page->nr_pages, nr = blocks_for_pages(old_pages), pages = size_to_pages(size);
+	unsigned long new_nr = blocks_for_pages(pages), pb;
+	size_t bytes = nr << PAGEBLOCK_SHIFT;
+	int nid = mempolicy_slab_node();
 	bool zeroed;
-	void *p = huge_alloc(size, 0, &zeroed);
+	void *p;
 
+	/* What lies behind the block's end comes along, and nothing stays; but not into memory that shall be zero. */
+	if (unlikely(page_debug))
+		bytes = old_pages << PAGE_SHIFT;
+	if (likely(READ_ONCE(tunables.hugetlb) == HUGETLB_OFF))
+		pb = arena_alloc_to_move(new_nr, nid, &zeroed);
+	else
+		pb = hugetlb_alloc(new_nr, 1, PB_HUGE, nid, &zeroed);
+	p = begin_huge(pb, pages, &zeroed);
 	if (!p)
 		return NULL;
-	if (!arena_move(addr_to_pfn(p) >> PAGEBLOCK_ORDER, page_block(page), nr, old_pages << PAGE_SHIFT)) {
+	if (!arena_move(addr_to_pfn(p) >> PAGEBLOCK_ORDER, page_block(page), nr, bytes)) {
 		huge_free(pfn_to_page(addr_to_pfn(p)));
 		return NULL;
 	}
-	/* The pages behind the block's end may have been used before it was shortened: all of it is dirty. */
-	huge_free(page);
+	end_huge(page, bytes >> PAGEBLOCK_SHIFT);
 	return p;
 }

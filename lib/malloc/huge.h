@@ -14,6 +14,8 @@ extern struct huge_stats huge_stats;
 
 /* size is at most HEAP_SIZE_MAX; align a power of two. NULL when out of memory. *zeroed: it reads as zero. */
 void *huge_alloc(size_t size, size_t align, bool *zeroed);
+/* The first bytes of a new block shall read as zero: what does already is not touched. */
+void huge_clear(void *p, size_t size);
 void huge_free(struct page *page);
 /* Make it hold size bytes where it lies; false if it cannot. */
 bool huge_resize(struct page *page, size_t size);

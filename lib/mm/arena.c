@@ -176,49 +176,63 @@ static bool range_affordable(unsigned long pb, unsigned long nr, size_t reserve)
 	return !more || budget_may_grow(more << PAGEBLOCK_SHIFT, mapped, reserve);
 }
 
-static unsigned long alloc_locked(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
-				  size_t reserve, bool *grown)
+int arena_take(unsigned long pb, unsigned long start, const struct arena_request *rq)
 {
-	unsigned long pb = range_find(nr, align, nid), start;
+	int err;
 
-	if (unlikely(READ_ONCE(limits_in_force)) && !(pb && block_at(pb)->flags & PBF_MAPPED)) {
-		start = arena_gather(nr, align, state, nid, reserve);
-		if (start) {
-			arena_count_used(start, nr, state);
-			return start;
-		}
-		pb = range_find(nr, align, nid);
-	}
-	while (!pb) {
-		if (*grown || !arena_grow(nr, align, nid, reserve))
-			return 0;
-		*grown = true;
-		pb = range_find(nr, align, nid);
-	}
-	start = range_fit(pb, nr, align);
-	if (!range_affordable(start, nr, reserve))
+	if (!range_affordable(start, rq->nr, rq->reserve))
+		return -ENOMEM;
+	range_take(pb, start, rq->nr, rq->state);
+	if (block_at(start)->flags & PBF_MAPPED)
 		return 0;
-	range_take(pb, start, nr, state);
-	if (!(block_at(start)->flags & PBF_MAPPED)) {
-		int err = arena_commit(start, nr, nid);
+	err = arena_commit(start, rq->nr, rq->nid);
+	if (err == -EEXIST) /* taken by somebody while it was not ours */
+		range_forget(start, rq->nr);
+	else if (err)
+		range_insert(start, rq->nr);
+	return err;
+}
 
-		if (err == -EEXIST) { /* taken by somebody while it was not ours */
-			range_forget(start, nr);
-			return alloc_locked(nr, align, state, nid, reserve, grown);
+/* Out of one free range, if need be the window's next. */
+static unsigned long take_range(const struct arena_request *rq, bool *grown)
+{
+	unsigned long pb, start;
+	int err;
+
+	do {
+		pb = rq->moved_to ? range_find_clean(rq->nr, rq->nid) : 0;
+		if (!pb)
+			pb = range_find(rq->nr, rq->align, rq->nid);
+		while (!pb) {
+			if (*grown || !arena_grow(rq->nr, rq->align, rq->nid, rq->reserve))
+				return 0;
+			*grown = true;
+			pb = range_find(rq->nr, rq->align, rq->nid);
 		}
-		if (err) {
-			range_insert(start, nr);
-			return 0;
-		}
-	}
-	arena_count_used(start, nr, state);
+		start = range_fit(pb, rq->nr, rq->align);
+		err = arena_take(pb, start, rq);
+	} while (err == -EEXIST);
+	return err ? 0 : start;
+}
+
+static unsigned long alloc_locked(const struct arena_request *rq, bool *grown)
+{
+	unsigned long start = 0;
+
+	if (arena_stats.dirty && !rq->moved_to)
+		start = arena_gather(rq);
+	if (!start)
+		start = take_range(rq, grown);
+	if (!start && rq->moved_to)
+		start = arena_gather(rq);
+	if (start)
+		arena_count_used(start, rq->nr, rq->state);
 	return start;
 }
 
 /* There was nothing to be had: give back what is free elsewhere, and try again. Under a limit no more than is asked for
  * may do, and the limit may have been raised meanwhile. */
-static cold unsigned long alloc_again(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
-				      size_t reserve, bool *clean)
+static cold unsigned long alloc_again(const struct arena_request *rq, bool *clean)
 {
 	bool all = !READ_ONCE(limits_in_force), grown;
 	unsigned long pb, free;
@@ -226,12 +240,12 @@ static cold unsigned long alloc_again(unsigned long nr, unsigned long align, enu
 	budget_refused();
 	for (;;) {
 		free = all ? 0 : READ_ONCE(arena_stats.mapped) - READ_ONCE(arena_stats.used);
-		if (!arena_purge(free > nr ? free - nr : 0, ~0U, true) && all)
+		if (!arena_purge(free > rq->nr ? free - rq->nr : 0, ~0U, true) && all)
 			return 0;
 		grown = false;
 		mutex_lock(&arena.lock);
-		pb = alloc_locked(nr, align, state, nid, reserve, &grown);
-		*clean = pb && range_is_clean(pb, nr);
+		pb = alloc_locked(rq, &grown);
+		*clean = pb && range_is_clean(pb, rq->nr);
 		mutex_unlock(&arena.lock);
 		if (pb || all)
 			return pb;
@@ -239,24 +253,23 @@ static cold unsigned long alloc_again(unsigned long nr, unsigned long align, enu
 	}
 }
 
-static unsigned long alloc_range(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
-				 size_t reserve, bool *clean)
+static unsigned long alloc_range(const struct arena_request *rq, bool *clean)
 {
-	unsigned long pb, dirty, slack;
+	unsigned long nr = rq->nr, pb, dirty, slack;
 	bool grown = false;
 
-	if (max_ul(nr, align) > sparse_end_block())
+	if (max_ul(nr, rq->align) > sparse_end_block())
 		return 0;
 	budget_poll();
 	mutex_lock(&arena.lock);
-	pb = alloc_locked(nr, align, state, nid, reserve, &grown);
+	pb = alloc_locked(rq, &grown);
 	*clean = pb && range_is_clean(pb, nr);
 	dirty = arena_stats.dirty;
 	slack = arena_slack();
 	mutex_unlock(&arena.lock);
 
 	if (unlikely(!pb))
-		return alloc_again(nr, align, state, nid, reserve, clean);
+		return alloc_again(rq, clean);
 	/* Dirty memory that did not fit makes room for what will be resident instead. */
 	if (unlikely(READ_ONCE(limits_in_force))) {
 		if (grown)
@@ -269,12 +282,20 @@ static unsigned long alloc_range(unsigned long nr, unsigned long align, enum pag
 
 unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, bool *clean)
 {
-	return alloc_range(nr, align, state, nid, state == PB_OFFLINE ? nr << PAGEBLOCK_SHIFT : 0, clean);
+	struct arena_request rq = { .nr = nr, .align = align, .state = state, .nid = nid };
+
+	rq.reserve = state == PB_OFFLINE ? nr << PAGEBLOCK_SHIFT : 0;
+	return alloc_range(&rq, clean);
+}
+
+unsigned long arena_alloc_to_move(unsigned long nr, int nid, bool *clean)
+{
+	return alloc_range(&(struct arena_request){ nr, 1, PB_HUGE, nid, .moved_to = true }, clean);
 }
 
 unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid, bool *clean)
 {
-	return alloc_range(nr, align, PB_OFFLINE, nid, BUDGET_RESERVE, clean);
+	return alloc_range(&(struct arena_request){ nr, align, PB_OFFLINE, nid, .reserve = BUDGET_RESERVE }, clean);
 }
 
 unsigned long arena_dirty_limit(void)

@@ -22,9 +22,21 @@ struct arena_stats {
 	unsigned long hugetlb;	  /* on hugetlb pages */
 	unsigned long grown;	  /* times memory was mapped */
 	unsigned long given_back; /* pageblocks given back to the system, ever */
-	unsigned long pieces;	  /* that the mapped ones lie in: each is a mapping, or more */
+	unsigned long pieces;	  /* that the mapped ones lie in: each is a mapping, or several of different advice */
 };
 extern struct arena_stats arena_stats;
+
+/* More pieces than these are not made: an eighth of the mappings that a system usually allows a process. */
+#define PIECES_MAX 8192UL
+
+/* What is asked of the arenas, as they hand it on. */
+struct arena_request {
+	unsigned long nr, align; /* pageblocks */
+	enum pageblock_state state;
+	int nid;
+	size_t reserve; /* as budget_may_grow() has it */
+	bool moved_to;	/* pages are brought there */
+};
 
 /*
  * Take nr contiguous pageblocks whose address is a multiple of align (a power of two) of them, bound to node nid, for
@@ -34,13 +46,20 @@ extern struct arena_stats arena_stats;
 unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, bool *clean);
 /* The same for PB_OFFLINE, and for a request that has a right to what lies below the min mark. */
 unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid, bool *clean);
-/* arena_gather.c. The same out of dirty pages that lie elsewhere, under a limit on what is mapped, and what the limit
- * leaves; the arena lock is held, and the caller counts what is used. 0: that is not enough, or the system does not move
- * them. */
-unsigned long arena_gather(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, size_t reserve);
+/* The same for what arena_move() brings pages to: none of those that are free are spent on it if that can be helped. */
+unsigned long arena_alloc_to_move(unsigned long nr, int nid, bool *clean);
+/* arena_gather.c. The same, where no one free range is dirty throughout, out of dirty pages that lie elsewhere, and
+ * under a limit of what it leaves; the arena lock is held, and the caller counts what is used. 0: that is not enough,
+ * or not needed, or the system does not move them. */
+unsigned long arena_gather(const struct arena_request *rq);
+/* The same for this place: from start on in the free range at pb. False: nothing was taken. */
+bool arena_gather_at(unsigned long pb, unsigned long start, const struct arena_request *rq);
 /* arena_gather.c. A free range that fits and has memory of this kind (range.h), or none, if need be from the window's top
  * on; 0: there is no room. The arena lock is held. */
 unsigned long arena_find(unsigned long nr, unsigned long align, int nid, uint8_t kind);
+/* Take what is asked for from start on out of the free range at pb; 0 or -errno. The arena lock is held, and the caller
+ * counts it. */
+int arena_take(unsigned long pb, unsigned long start, const struct arena_request *rq);
 /* What was taken from a free range is in use. The arena lock is held. */
 void arena_count_used(unsigned long pb, unsigned long nr, enum pageblock_state state);
 /* Put memory behind pageblocks that have none; 0 or -errno. The arena lock is held. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a limit counts what is mapped, and nothing free is long enough: dirty pages of shorter ranges are moved, by page
- * tables, to addresses where they lie side by side. To unmap them, and to map as many elsewhere, would have the system
- * clear each of them again.
+ * Dirty pages that lie elsewhere are moved, by page tables, to where they are wanted in one piece. To make them anew
+ * takes a page fault and the clearing of each, and as many others are given back for it.
  */
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "mm/arena.h"
@@ -12,6 +12,23 @@
 #include "mm/range.h"
 #include "mm/sparse.h"
 #include "os/os.h"
+
+/* So many at once; Linux before 6.17 moves no more than one mapping, and a filter may forbid it. */
+static unsigned long most = ~0UL;
+
+static bool has(unsigned long pb, uint8_t flag)
+{
+	return block_at(pb)->flags & flag;
+}
+
+static unsigned long nr_clean(unsigned long pb, unsigned long nr)
+{
+	unsigned long i, clean = 0;
+
+	for (i = pb; i < pb + nr; i++)
+		clean += !has(i, PBF_DIRTY);
+	return clean;
+}
 
 unsigned long arena_find(unsigned long nr, unsigned long align, int nid, uint8_t kind)
 {
@@ -25,76 +42,154 @@ unsigned long arena_find(unsigned long nr, unsigned long align, int nid, uint8_t
 	return pb;
 }
 
-/* The flags that belong to the pages go where they go. */
+/* What belongs to the pages goes where they go; that they were given back stays with the place that has none. */
 static void move_flags(unsigned long dst, unsigned long src, unsigned long nr, int nid)
 {
 	uint8_t of_pages = PBF_DIRTY | PBF_THP;
 	unsigned long i, thp = 0;
 
+	if (has(dst, PBF_MAPPED))
+		range_set_unmapped(dst, nr);
 	range_set_mapped(dst, nr, nid);
+	range_split(dst);
+	range_split(dst + nr);
 	for (i = 0; i < nr; i++) {
-		uint8_t flags = block_at(src + i)->flags & of_pages;
+		struct pageblock *d = block_at(dst + i), *s = block_at(src + i);
+		uint8_t given = d->flags & PBF_GIVEN;
 
-		thp += !!(flags & PBF_THP);
-		block_at(dst + i)->flags |= flags;
+		if (s->flags & PBF_SPLIT)
+			range_split(dst + i);
+		thp += !!(s->flags & PBF_THP);
+		d->flags = (uint8_t)((d->flags & ~PBF_GIVEN) | (s->flags & of_pages));
+		s->flags |= given;
+		s->stamp = d->stamp;
 	}
 	range_set_unmapped(src, nr);
 	ADD_ONCE(arena_stats.thp, thp);
 }
 
+static void unmap_rest(unsigned long pb, unsigned long nr)
+{
+	unsigned long i;
+
+	if (has(pb, PBF_MAPPED))
+		range_set_unmapped(pb, nr);
+	if (sparse_decommit(pb, nr))
+		for (i = pb; i < pb + nr; i++)
+			block_at(i)->flags = PBF_LOST;
+}
+
+/* By then a kernel may have unmapped the target, and moved a part of the source. */
+static void refused(unsigned long dst, unsigned long src, unsigned long nr, long err)
+{
+	bool several = err == -EFAULT; /* mappings */
+
+	if (several && nr > 1)
+		most = 1;
+	else if (!several && err != -ENOMEM)
+		most = 0;
+	unmap_rest(dst, nr);
+	if ((several && nr == 1) || os->madvise(block_to_addr(src), nr << PAGEBLOCK_SHIFT, MADV_NORMAL) < 0)
+		unmap_rest(src, nr);
+}
+
 /*
- * At most max pages' worth of what has been dirty for longest to dst, which is taken and unmapped; how much that was. The
- * place is mapped first, in a way that finds out whether somebody else is there: for a moment both count.
+ * At most max pageblocks of what has been dirty for longest to dst, which is taken and not dirty; how many. A place
+ * without memory is mapped first, in a way that finds out whether somebody else is there.
  */
 static unsigned long move_oldest(unsigned long dst, unsigned long max, int nid)
 {
-	unsigned long src, nr = 0;
-	bool moved;
+	unsigned long src = range_oldest_of(nid), nr;
+	bool mapped = has(dst, PBF_MAPPED);
+	long ret;
 
-	if (!range_oldest() || block_at(range_oldest())->nid != nid || block_at(range_oldest())->flags & PBF_HUGETLB)
+	if (!src || !most)
 		return 0;
-	src = range_take_oldest(max, &nr);
-	moved = !sparse_commit(dst, nr);
-	if (moved && os_is_error(os->mremap(block_to_addr(src), nr << PAGEBLOCK_SHIFT, nr << PAGEBLOCK_SHIFT,
-					    block_to_addr(dst), 0))) {
-		/* A kernel may have unmapped the place by then, but not what was to move. */
-		sparse_decommit(dst, nr);
-		moved = false;
+	nr = range_take_dirty(src, min_ul(max, most));
+	ret = mapped ? 0 : sparse_commit(dst, nr);
+	if (!os_is_error(ret)) {
+		ret = os->mremap(block_to_addr(src), nr << PAGEBLOCK_SHIFT, nr << PAGEBLOCK_SHIFT, block_to_addr(dst),
+				 0);
+		if (os_is_error(ret))
+			refused(dst, src, nr, ret);
+		else
+			move_flags(dst, src, nr, nid);
 	}
-	if (moved)
-		move_flags(dst, src, nr, nid);
-	range_insert(src, nr);
-	return moved ? nr : 0;
+	range_insert_pieces(src, nr);
+	return os_is_error(ret) ? 0 : nr;
 }
 
-static bool enough(unsigned long nr, size_t reserve)
+/* From pb on to end, as far as there are dirty pages; at most batch at once. */
+static void move_to(unsigned long pb, unsigned long end, unsigned long batch, int nid)
+{
+	unsigned long nr;
+
+	for (; pb < end; pb += nr) {
+		nr = 1;
+		if (has(pb, PBF_DIRTY))
+			continue;
+		while (nr < batch && pb + nr < end && !has(pb + nr, PBF_DIRTY))
+			nr++;
+		nr = move_oldest(pb, nr, nid);
+		if (!nr)
+			return;
+	}
+}
+
+/* Put memory behind what has none, if the limits allow that. */
+static bool commit_rest(unsigned long pb, unsigned long end, int nid, size_t reserve)
+{
+	unsigned long nr, unmapped = 0, clean = nr_clean(pb, end - pb), i;
+
+	for (i = pb; i < end; i++)
+		unmapped += !has(i, PBF_MAPPED);
+	if (clean && !budget_may_grow(clean << PAGEBLOCK_SHIFT, !unmapped, reserve))
+		return false;
+	for (; unmapped && pb < end; pb += nr) {
+		nr = 1;
+		if (has(pb, PBF_MAPPED))
+			continue;
+		while (pb + nr < end && !has(pb + nr, PBF_MAPPED | PBF_LOST))
+			nr++;
+		if (has(pb, PBF_LOST) || arena_commit(pb, nr, nid))
+			return false;
+	}
+	return true;
+}
+
+/* Of what is missing a part can be moved there, and the limits leave the rest. */
+static bool pays(unsigned long missing, bool mapped, size_t reserve)
 {
 	unsigned long dirty = arena_stats.dirty;
 
-	return dirty && (dirty >= nr || budget_may_grow((nr - dirty) << PAGEBLOCK_SHIFT, false, reserve));
+	if (!missing || !dirty || !most || sparse_is_reserved() || unlikely(page_debug) ||
+	    arena_stats.pieces >= PIECES_MAX)
+		return false;
+	return dirty >= missing || budget_may_grow((missing - dirty) << PAGEBLOCK_SHIFT, mapped, reserve);
 }
 
-unsigned long arena_gather(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, size_t reserve)
+bool arena_gather_at(unsigned long pb, unsigned long start, const struct arena_request *rq)
 {
-	unsigned long pb, start, at, end, moved, batch = max_ul(budget_move_bytes() >> PAGEBLOCK_SHIFT, 1);
+	unsigned long end = start + rq->nr, batch = max_ul(budget_move_bytes() >> PAGEBLOCK_SHIFT, 1);
 
-	if (!budget_counts_mapped() || sparse_is_reserved() || unlikely(page_debug) || !enough(nr, reserve))
+	if (!pays(nr_clean(start, rq->nr), has(pb, PBF_MAPPED), rq->reserve))
+		return false;
+	range_take(pb, start, rq->nr, rq->state);
+	move_to(start, end, batch, rq->nid);
+	if (commit_rest(start, end, rq->nid, rq->reserve))
+		return true;
+	range_insert_pieces(start, rq->nr);
+	return false;
+}
+
+unsigned long arena_gather(const struct arena_request *rq)
+{
+	unsigned long pb = range_find(rq->nr, rq->align, rq->nid), start;
+
+	if (!pb && pays(rq->nr, false, rq->reserve))
+		pb = arena_find(rq->nr, rq->align, rq->nid, PBF_MAPPED);
+	if (!pb)
 		return 0;
-	pb = arena_find(nr, align, nid, PBF_MAPPED);
-	if (!pb || block_at(pb)->flags & PBF_MAPPED)
-		return 0;
-	start = range_fit(pb, nr, align);
-	end = start + nr;
-	range_take(pb, start, nr, state);
-	for (at = start; at < end; at += moved) {
-		moved = move_oldest(at, min_ul(batch, end - at), nid);
-		if (!moved)
-			break;
-	}
-	if (at == end)
-		return start;
-	if (budget_may_grow((end - at) << PAGEBLOCK_SHIFT, false, reserve) && !arena_commit(at, end - at, nid))
-		return start;
-	range_insert_pieces(start, nr);
-	return 0;
+	start = range_fit(pb, rq->nr, rq->align);
+	return arena_gather_at(pb, start, rq) ? start : 0;
 }

@@ -17,22 +17,30 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
+static bool extends(unsigned long pb, unsigned long behind, unsigned long nr)
+{
+	uint8_t kind = block_at(pb)->flags & PBF_KIND;
+
+	return behind < range_top() && range_serves(behind, nr, 1, block_at(pb)->nid, kind) &&
+	       (kind == PBF_MAPPED || block_at(behind)->flags & PBF_MAPPED);
+}
+
 bool arena_extend(unsigned long pb, unsigned long nr, unsigned long new_nr)
 {
+	struct arena_request rq = { .nr = new_nr - nr, .align = 1 };
 	unsigned long behind = pb + nr;
-	unsigned long more = new_nr - nr;
 	bool done = false;
 
 	arena_lock_all();
-	if (behind < range_top() && same_kind(block_at(behind), block_at(behind)) && block_at(behind)->nr >= more &&
-	    (block_at(behind)->flags & PBF_MAPPED) && block_at(behind)->nid == block_at(pb)->nid &&
-	    !((block_at(behind)->flags ^ block_at(pb)->flags) & PBF_HUGETLB)) {
-		enum pageblock_state state = (enum pageblock_state)block_at(pb)->state;
-
-		range_take(behind, behind, more, state);
-		arena_count_used(behind, more, state);
-		done = true;
-	}
+	rq.nid = block_at(pb)->nid;
+	rq.state = (enum pageblock_state)block_at(pb)->state;
+	if (arena_stats.dirty && extends(pb, behind, rq.nr))
+		done = arena_gather_at(behind, behind, &rq);
+	/* It may have changed meanwhile. */
+	if (!done && extends(pb, behind, rq.nr))
+		done = !arena_take(behind, behind, &rq);
+	if (done)
+		arena_count_used(behind, rq.nr, rq.state);
 	arena_unlock_all();
 	return done;
 }

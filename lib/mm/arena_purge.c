@@ -16,9 +16,6 @@
 
 #define PURGE_BATCH 1024UL
 
-/* More mappings than these are not made by unmapping: an eighth of what the system usually allows a process. */
-#define PIECES_MAX 8192UL
-
 static unsigned long busy; /* pageblocks that somebody is giving back; the arena lock's */
 
 /* Returns false if nothing was given back. *unmap: the range is unmapped now; else its pages are gone. Hugetlb pages are
@@ -48,9 +45,10 @@ static unsigned long take_next(unsigned long too_many, uint32_t now, uint32_t ag
 		pb = range_take_clean(too_many, nr);
 	if (pb || !oldest)
 		return pb;
-	if (too_many || (age_ms != ~0U && now - block_at(oldest)->stamp > age_ms))
-		pb = range_take_oldest(too_many ? too_many : PURGE_BATCH, nr);
-	return pb;
+	if (!too_many && (age_ms == ~0U || now - block_at(oldest)->stamp <= age_ms))
+		return 0;
+	*nr = range_take_dirty(oldest, too_many ? too_many : PURGE_BATCH);
+	return oldest;
 }
 
 unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)

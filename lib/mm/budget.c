@@ -194,7 +194,7 @@ bool budget_counts_mapped(void)
 
 size_t budget_move_bytes(void)
 {
-	return min_ul(budget_headroom(LIMIT_AS), budget_headroom(LIMIT_DATA)) / 2;
+	return budget_counts_mapped() ? min_ul(budget_headroom(LIMIT_AS), budget_headroom(LIMIT_DATA)) / 2 : ~0UL;
 }
 
 static long high_marks(void)

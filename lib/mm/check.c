@@ -21,8 +21,8 @@ static void check_block(struct zone *zone, unsigned long pfn, unsigned int order
 	if (!is_aligned(pfn, 1UL << order))
 		bm_fatal("check_zone: page %lu is not aligned to its order %u", pfn, order);
 	if (!pageblock_in_zone(zone, pfn))
-		bm_fatal("check_zone: page %lu of order %u is not of zone %u: state %u, zone %u", pfn, order, zone->zone_id,
-			 pfn_to_block(pfn)->state, pfn_to_block(pfn)->zone_id);
+		bm_fatal("check_zone: page %lu of order %u is not of zone %u: state %u, zone %u", pfn, order,
+			 zone->zone_id, pfn_to_block(pfn)->state, pfn_to_block(pfn)->zone_id);
 	if (pfn_to_block(pfn)->migratetype != mt)
 		bm_fatal("check_zone: page %lu on list %u, its pageblock has %u", pfn, mt,
 			 pfn_to_block(pfn)->migratetype);
@@ -114,7 +114,7 @@ void check_zone(struct zone *zone)
 
 void check_arena(void)
 {
-	unsigned long pb, i, nr, dirty = 0, used = 0, mapped = 0;
+	unsigned long pb, i, nr, dirty = 0, used = 0, mapped = 0, pieces = 0;
 
 	arena_lock_all();
 	for (pb = FIRST_BLOCK; pb < range_top(); pb += nr) {
@@ -133,10 +133,14 @@ void check_arena(void)
 			dirty += state == PB_FREE && (block_at(i)->flags & PBF_DIRTY);
 			used += state == PB_ZONE || state == PB_OFFLINE || state == PB_HUGE;
 			mapped += !!(block_at(i)->flags & PBF_MAPPED);
+			pieces += block_at(i)->flags & PBF_MAPPED &&
+				  (block_at(i)->flags & PBF_SPLIT || !(block_at(i - 1)->flags & PBF_MAPPED));
 		}
 	}
-	if (dirty != arena_stats.dirty || used != arena_stats.used || mapped != arena_stats.mapped)
-		bm_fatal("check_arena: dirty %lu used %lu mapped %lu, counted %lu %lu %lu", dirty, used, mapped,
-			 arena_stats.dirty, arena_stats.used, arena_stats.mapped);
+	if (dirty != arena_stats.dirty || used != arena_stats.used || mapped != arena_stats.mapped ||
+	    pieces != arena_stats.pieces)
+		bm_fatal("check_arena: dirty %lu used %lu mapped %lu in %lu pieces, counted %lu %lu %lu %lu", dirty,
+			 used, mapped, pieces, arena_stats.dirty, arena_stats.used, arena_stats.mapped,
+			 arena_stats.pieces);
 	arena_unlock_all();
 }

@@ -106,6 +106,20 @@ static bool is_mapped(unsigned long pb)
 	return pb >= FIRST_BLOCK && pb < ranges.top && READ_ONCE(block_at(pb)->flags) & PBF_MAPPED;
 }
 
+/* Is it in one mapping of the system with the one before it? */
+static bool is_joined(unsigned long pb)
+{
+	return is_mapped(pb) && is_mapped(pb - 1) && !(block_at(pb)->flags & PBF_SPLIT);
+}
+
+void range_split(unsigned long pb)
+{
+	if (!is_joined(pb))
+		return;
+	block_at(pb)->flags |= PBF_SPLIT;
+	ADD_ONCE(arena_stats.pieces, 1);
+}
+
 bool range_splits(unsigned long pb, unsigned long nr)
 {
 	return is_mapped(pb - 1) && is_mapped(pb + nr);
@@ -120,15 +134,17 @@ void range_set_mapped(unsigned long pb, unsigned long nr, int nid)
 		WRITE_ONCE(block_at(i)->nid, (uint8_t)nid);
 	}
 	ADD_ONCE(arena_stats.mapped, nr);
-	ADD_ONCE(arena_stats.pieces, 1UL - is_mapped(pb - 1) - is_mapped(pb + nr));
+	ADD_ONCE(arena_stats.pieces, 1UL - is_mapped(pb - 1) - is_joined(pb + nr));
 	if (arena_stats.mapped > arena_stats.mapped_peak)
 		WRITE_ONCE(arena_stats.mapped_peak, arena_stats.mapped);
 }
 
 void range_set_unmapped(unsigned long pb, unsigned long nr)
 {
-	unsigned long i;
+	unsigned long i, joins = 0;
 
+	for (i = pb; i <= pb + nr; i++)
+		joins += is_joined(i);
 	for (i = pb; i < pb + nr; i++) {
 		if (block_at(i)->flags & PBF_THP)
 			ADD_ONCE(arena_stats.thp, -1);
@@ -137,7 +153,7 @@ void range_set_unmapped(unsigned long pb, unsigned long nr)
 		block_at(i)->flags &= PBF_GIVEN;
 	}
 	ADD_ONCE(arena_stats.mapped, -nr);
-	ADD_ONCE(arena_stats.pieces, 0UL + is_mapped(pb - 1) + is_mapped(pb + nr) - 1);
+	ADD_ONCE(arena_stats.pieces, joins - nr);
 }
 
 void range_insert(unsigned long pb, unsigned long nr)
@@ -217,6 +233,14 @@ unsigned long range_fit(unsigned long pb, unsigned long nr, unsigned long align)
 	return start + nr <= pb + block_at(pb)->nr ? start : 0;
 }
 
+bool range_serves(unsigned long pb, unsigned long nr, unsigned long align, int nid, uint8_t kind)
+{
+	const struct pageblock *b = block_at(pb);
+
+	return READ_ONCE(b->state) == PB_FREE && range_fit(pb, nr, align) &&
+	       (!(b->flags & PBF_MAPPED) || (b->nid == nid && (b->flags & PBF_KIND) == kind));
+}
+
 /* The best range of a bin: one with memory before one without, then the shortest, then the lowest. */
 static unsigned long bin_find(unsigned int bin, unsigned long nr, unsigned long align, int nid, uint8_t kind)
 {
@@ -225,8 +249,7 @@ static unsigned long bin_find(unsigned int bin, unsigned long nr, unsigned long 
 	for (pb = ranges.bins[bin]; pb; pb = block_at(pb)->next) {
 		const struct pageblock *b = block_at(pb), *old = block_at(best);
 
-		if (!range_fit(pb, nr, align) ||
-		    ((b->flags & PBF_MAPPED) && (b->nid != nid || (b->flags & PBF_KIND) != kind)))
+		if (!range_serves(pb, nr, align, nid, kind))
 			continue;
 		if (best && (old->flags & PBF_MAPPED) != (b->flags & PBF_MAPPED)) {
 			if (b->flags & PBF_MAPPED)
@@ -242,14 +265,16 @@ unsigned long range_find_kind(unsigned long nr, unsigned long align, int nid, ui
 {
 	unsigned int bin = bin_of(nr);
 	uint64_t bins = ranges.bins_used & (~0UL << bin);
+	unsigned long pb, unmapped = 0;
 
 	for (; bins; bins &= bins - 1) {
-		unsigned long pb = bin_find(first_bit(bins), nr, align, nid, kind);
-
-		if (pb)
+		pb = bin_find(first_bit(bins), nr, align, nid, kind);
+		if (pb && block_at(pb)->flags & PBF_MAPPED)
 			return pb;
+		if (!unmapped)
+			unmapped = pb;
 	}
-	return 0;
+	return unmapped;
 }
 
 bool range_is_clean(unsigned long pb, unsigned long nr)
@@ -262,9 +287,41 @@ bool range_is_clean(unsigned long pb, unsigned long nr)
 	return true;
 }
 
+static unsigned long next_range(unsigned int *bin, unsigned long pb)
+{
+	pb = pb ? block_at(pb)->next : 0;
+	while (!pb && *bin > 0)
+		pb = ranges.bins[--*bin];
+	return pb;
+}
+
+unsigned long range_find_clean(unsigned long nr, int nid)
+{
+	unsigned int bin = NR_BINS;
+	unsigned long pb, unmapped = 0;
+
+	for (pb = next_range(&bin, 0); pb; pb = next_range(&bin, pb)) {
+		if (!range_serves(pb, nr, 1, nid, PBF_MAPPED) || !range_is_clean(pb, nr))
+			continue;
+		if (block_at(pb)->flags & PBF_MAPPED)
+			return pb;
+		unmapped = pb;
+	}
+	return unmapped;
+}
+
 unsigned long range_oldest(void)
 {
 	return ranges.oldest;
+}
+
+unsigned long range_oldest_of(int nid)
+{
+	unsigned long pb = ranges.oldest;
+
+	while (pb && (block_at(pb)->nid != nid || block_at(pb)->flags & PBF_HUGETLB))
+		pb = block_at(pb)->newer;
+	return pb;
 }
 
 /* Cut nr pageblocks from pb on, wherever they lie in a free range, out of it as PB_BUSY. */
@@ -278,24 +335,15 @@ static void take_busy(unsigned long pb, unsigned long nr)
 	range_take(start, pb, nr, PB_BUSY);
 }
 
-unsigned long range_take_oldest(unsigned long max, unsigned long *nr)
+unsigned long range_take_dirty(unsigned long pb, unsigned long max)
 {
-	unsigned long pb = ranges.oldest, end = pb + 1;
+	unsigned long end = pb + 1;
 
 	while (end - pb < max && end < ranges.top && same_kind(block_at(end), block_at(pb)) &&
 	       (block_at(end)->flags & PBF_DIRTY))
 		end++;
-	*nr = end - pb;
-	take_busy(pb, *nr);
-	return pb;
-}
-
-static unsigned long next_range(unsigned int *bin, unsigned long pb)
-{
-	pb = pb ? block_at(pb)->next : 0;
-	while (!pb && *bin > 0)
-		pb = ranges.bins[--*bin];
-	return pb;
+	take_busy(pb, end - pb);
+	return end - pb;
 }
 
 unsigned long range_take_clean(unsigned long max, unsigned long *nr)

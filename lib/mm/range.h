@@ -35,6 +35,8 @@ void range_raise_top(unsigned long nr);
 /* Pageblocks that are in no range have memory behind them now, of node nid; or none any more. All are alike before. */
 void range_set_mapped(unsigned long pb, unsigned long nr, int nid);
 void range_set_unmapped(unsigned long pb, unsigned long nr);
+/* From the pageblock on it is another mapping of the system's, and will be. */
+void range_split(unsigned long pb);
 /* Would unmapping them make a hole in a larger piece? */
 bool range_splits(unsigned long pb, unsigned long nr);
 /* Pageblocks that are in no range, and whose nid, flags and stamp are set, become a free range, joined with its
@@ -52,8 +54,12 @@ static always_inline unsigned long range_find(unsigned long nr, unsigned long al
 {
 	return range_find_kind(nr, align, nid, PBF_MAPPED);
 }
+/* The same where no page is free that is there. */
+unsigned long range_find_clean(unsigned long nr, int nid);
 /* Where in the free range at pb would nr aligned pageblocks begin? 0: it does not fit. */
 unsigned long range_fit(unsigned long pb, unsigned long nr, unsigned long align);
+/* Is there a free range that does it, with memory of node nid and of that kind behind it or with none? */
+bool range_serves(unsigned long pb, unsigned long nr, unsigned long align, int nid, uint8_t kind);
 /* The first pageblock from pb on whose address is a multiple of align pageblocks: the window's base may not be one. */
 unsigned long align_block(unsigned long pb, unsigned long align);
 /* Cut nr pageblocks from start on out of the free range at pb, for state; the rest stays free. */
@@ -62,11 +68,12 @@ void range_take(unsigned long pb, unsigned long start, unsigned long nr, enum pa
 /* Does all of it read as zero? */
 bool range_is_clean(unsigned long pb, unsigned long nr);
 
-/* The pageblock that has been dirty for longest, 0: none is. */
+/* The pageblock that has been dirty for longest, of all or of the ordinary ones of node nid, 0: none is. */
 unsigned long range_oldest(void);
-/* Take that, and dirty neighbours behind it, at most max and *nr of them, out of the free ranges as PB_BUSY. */
-unsigned long range_take_oldest(unsigned long max, unsigned long *nr);
-/* The same for memory that is free and not dirty; 0: there is none. Looks at every free pageblock. */
+unsigned long range_oldest_of(int nid);
+/* Take one, and dirty neighbours behind it, out of the free ranges as PB_BUSY: at most max. How many. */
+unsigned long range_take_dirty(unsigned long pb, unsigned long max);
+/* The first of memory that is free and not dirty, *nr of it, 0: there is none. Looks at every free pageblock. */
 unsigned long range_take_clean(unsigned long max, unsigned long *nr);
 
 #endif

@@ -115,6 +115,7 @@ static void moving(void)
 	fill(p, size, 9);
 	moved = huge_move(page_of(p), 40 * MiB);
 	must(moved && moved != p && arena_stats.huge == 20);
+	must(arena_stats.dirty == 0, "nothing stays in the old place");
 	verify(moved, size, 9);
 	must(block_of(p).kind == BLOCK_FOREIGN && block_of(moved).size == 40 * MiB);
 	fill(moved, 40 * MiB, 1);
@@ -134,6 +135,29 @@ static void moving(void)
 	huge_free(page_of(p));
 	huge_free(page_of(moved));
 	must(!arena_stats.huge);
+}
+
+/* Of a place in which only a part is dirty that alone is cleared: what was never touched stays so. */
+static void clearing(void)
+{
+	unsigned long pb;
+	bool zeroed;
+	char *p;
+
+	start();
+	tunables.dirty_max = GiB;
+	tunables.thp_threshold = GiB;
+	pb = arena_alloc(5, 1, PB_HUGE, 0, &zeroed);
+	must(pb && zeroed);
+	fill(block_to_addr(pb + 1), PAGEBLOCK_SIZE, 4);
+	arena_free(pb, 1, false);
+	arena_free(pb + 1, 1, true);
+	arena_free(pb + 2, 3, false);
+	p = heap_calloc(1, 5 * PAGEBLOCK_SIZE - 100);
+	must(p == block_to_addr(pb));
+	must(os_resident(p, PAGEBLOCK_SIZE) == 0 && os_resident(p + 2 * PAGEBLOCK_SIZE, 3 * PAGEBLOCK_SIZE) == 0);
+	must(all_zero(p, 5 * PAGEBLOCK_SIZE - 104));
+	heap_free(p);
 }
 
 /* Parts were advised to be hugepages and parts not: the system's mappings differ along the block. */
@@ -316,6 +340,7 @@ int main(void)
 	run_case("alignment", alignment);
 	run_case("resizing in place", resizing);
 	run_case("moving", moving);
+	run_case("clearing no more than is dirty", clearing);
 	run_case("moving what is partly advised", moving_advised);
 	for (int i = 0; i < 2; i++) {
 		forever = i;
