@@ -84,6 +84,8 @@ function choices(initial, list,    n, i, choice, accepted) {
 		key("Ar path", "", arg[n])
 	else if (kind == "AREAS")
 		key("Ar size@node+...", "", arg[n])
+	else if (kind == "NODES")
+		key("Cm auto | Cm fake= Ns Ar number", "auto", arg[n])
 	else
 		fail($0)
 }

@@ -23,6 +23,7 @@ struct tunables tunables = {
 #define TUNABLE_FAULT(name, help) .name = { .interval = 1, .times = -1 },
 #define TUNABLE_PATH(name, help) .name = "",
 #define TUNABLE_AREAS(name, help) .name = { .nr = 0 },
+#define TUNABLE_NODES(name, help) .name = 0,
 #include "base/tunables.def"
 #undef TUNABLE_BOOL
 #undef TUNABLE_SIZE
@@ -32,6 +33,7 @@ struct tunables tunables = {
 #undef TUNABLE_FAULT
 #undef TUNABLE_PATH
 #undef TUNABLE_AREAS
+#undef TUNABLE_NODES
 };
 
 enum kind {
@@ -43,6 +45,7 @@ enum kind {
 	KIND_FAULT,
 	KIND_PATH,
 	KIND_AREAS,
+	KIND_NODES,
 };
 
 struct row {
@@ -80,6 +83,7 @@ static const struct row rows[] = {
 #define TUNABLE_ENUM(name, dflt, choices, help) ROW(name, KIND_ENUM, dflt, 0, 0, choices, help)
 #define TUNABLE_PATH(name, help) ROW(name, KIND_PATH, 0, 0, 0, NULL, help)
 #define TUNABLE_AREAS(name, help) ROW(name, KIND_AREAS, 0, 1, AREA_MAX, NULL, help)
+#define TUNABLE_NODES(name, help) ROW(name, KIND_NODES, 0, 1, AREA_NID_MAX + 1, NULL, help)
 #include "base/tunables.def"
 };
 
@@ -158,6 +162,9 @@ static void put_accepted(struct out *o, const struct row *row)
 	case KIND_AREAS:
 		out_printf(o, "SIZE or SIZE@NODE, up to %d of them with '+' in between", TUNABLE_AREAS_MAX);
 		break;
+	case KIND_NODES:
+		out_printf(o, "auto, or fake=N with N from %lu to %lu", row->min, row->max);
+		break;
 	}
 }
 
@@ -191,6 +198,9 @@ static void put_default(struct out *o, const struct row *row)
 	case KIND_PATH:
 	case KIND_AREAS:
 		out_printf(o, "none");
+		break;
+	case KIND_NODES:
+		out_printf(o, "auto");
 		break;
 	}
 }
@@ -307,6 +317,18 @@ static bool parse_areas(struct span s, const struct row *row, struct tunable_are
 	return true;
 }
 
+static bool parse_nodes(struct span s, const struct row *row, unsigned int *nodes)
+{
+	unsigned long nr = 0;
+
+	if (!span_is(s, "auto", 4)) {
+		if (!span_is(span_cut(&s, '=', '='), "fake", 4) || !parse_range(s, row, &nr))
+			return false;
+	}
+	*nodes = (unsigned int)nr;
+	return true;
+}
+
 /* Sets the key's field; false, and nothing changes, if the value is not accepted. */
 static bool set_value(const struct row *row, struct span value)
 {
@@ -336,6 +358,8 @@ static bool set_value(const struct row *row, struct span value)
 		return tunable_fault_parse(value.p, value.len, field);
 	case KIND_AREAS:
 		return parse_areas(value, row, field);
+	case KIND_NODES:
+		return parse_nodes(value, row, field);
 	default:
 		return parse_path(value, field);
 	}
@@ -348,6 +372,14 @@ static void put_areas(struct out *o, const struct tunable_areas *areas)
 		if (areas->area[i].nid >= 0)
 			out_printf(o, "@%d", areas->area[i].nid);
 	}
+}
+
+static void put_nodes(struct out *o, unsigned int nodes)
+{
+	if (nodes)
+		out_printf(o, "fake=%u", nodes);
+	else
+		out_printf(o, "auto");
 }
 
 static const struct row *find_row(struct span key)
@@ -365,8 +397,8 @@ int tunables_set(const char *key, const char *value, size_t len)
 
 	if (!row)
 		return -ENOENT;
-	/* These have no moment at which all of the value changes. */
-	if (row->kind == KIND_PATH || row->kind == KIND_FAULT || row->kind == KIND_AREAS)
+	/* These have no moment at which all of the value changes, or have had theirs. */
+	if (row->kind == KIND_PATH || row->kind == KIND_FAULT || row->kind == KIND_AREAS || row->kind == KIND_NODES)
 		return -EINVAL;
 	return set_value(row, (struct span){ value, len }) ? 0 : -EINVAL;
 }
@@ -404,6 +436,9 @@ int tunables_print(struct out *o, const char *key)
 		break;
 	case KIND_AREAS:
 		put_areas(o, field);
+		break;
+	case KIND_NODES:
+		put_nodes(o, *(const unsigned int *)field);
 		break;
 	}
 	return 0;

@@ -44,7 +44,7 @@ struct tunable_areas {
 };
 
 /* One field per row of tunables.def: bool, unsigned long (numbers, sizes in bytes, times in ms), an enum as unsigned
- * int, struct tunable_fault, struct tunable_areas, or char[PATH_LEN]. Written while there is one thread, but for
+ * int, a number of fake nodes as unsigned int (0: none), struct tunable_fault, struct tunable_areas, or char[PATH_LEN]. Written while there is one thread, but for
  * tunables_set; read without a lock. */
 #define TUNABLE_PATH_LEN 256
 struct tunables {
@@ -56,6 +56,7 @@ struct tunables {
 #define TUNABLE_FAULT(name, help) struct tunable_fault name;
 #define TUNABLE_PATH(name, help) char name[TUNABLE_PATH_LEN];
 #define TUNABLE_AREAS(name, help) struct tunable_areas name;
+#define TUNABLE_NODES(name, help) unsigned int name;
 #include "base/tunables.def"
 #undef TUNABLE_BOOL
 #undef TUNABLE_SIZE
@@ -65,6 +66,7 @@ struct tunables {
 #undef TUNABLE_FAULT
 #undef TUNABLE_PATH
 #undef TUNABLE_AREAS
+#undef TUNABLE_NODES
 };
 extern struct tunables tunables;
 
@@ -81,7 +83,7 @@ extern struct tunables tunables;
 #define TUNABLES_MAX_WARNINGS 20
 int tunables_parse(const char *text, size_t len, const char *source);
 
-/* One value while the program runs, of a key that is neither a path, nor of faults or areas: 0, -ENOENT for an unknown
+/* One value while the program runs, of a key that is neither a path, nor of faults, areas or nodes: 0, -ENOENT for an unknown
  * key, -EINVAL for a value that is not accepted; then nothing changes. Takes no lock: a reader sees the old value or
  * the new one. */
 int tunables_set(const char *key, const char *value, size_t len);

@@ -107,8 +107,8 @@ static void read_conf_file(void)
 
 static void say_hello(void)
 {
-	bm_warn("%s serves malloc: %u CPUs, %u node%s, thp:%s, dirty_max:%lu KiB", bm_version(), topology.nr_cpus,
-		topology.nr_nodes, topology.nr_nodes == 1 ? "" : "s",
+	bm_warn("%s serves malloc: %u CPUs, %u %snode%s, thp:%s, dirty_max:%lu KiB", bm_version(), topology.nr_cpus,
+		topology.nr_nodes, topology.fake ? "fake " : "", topology.nr_nodes == 1 ? "" : "s",
 		tunables.thp == THP_AUTO     ? "auto"
 		: tunables.thp == THP_ALWAYS ? "always"
 					     : "never",
@@ -129,6 +129,22 @@ static void apply_options(void)
 		budget_init();
 }
 
+/* Nodes are made of one when the heap has been in use for a while. Its memory is the first one's. */
+static cold void emulate_nodes(void)
+{
+	int err = tcache_threads() > 1 ? -EBUSY : numa_emulation(tunables.numa);
+
+	if (err) {
+		bm_warn("numa:fake=%u: %s; going on without", tunables.numa,
+			err == -EBUSY	 ? "there are threads already"
+			: err == -EEXIST ? "this machine has several nodes"
+					 : "no memory");
+		return;
+	}
+	tcache_flush();
+	slab_nodes_init();
+}
+
 __attribute__((constructor)) static void configure(int argc, char **argv, char **envp)
 {
 	(void)argc;
@@ -140,6 +156,8 @@ __attribute__((constructor)) static void configure(int argc, char **argv, char *
 	read_conf_file();
 	if (envp && !os_secure())
 		read_environment(envp);
+	if (tunables.numa)
+		emulate_nodes();
 	mm_init_late();
 	oom_show_heap = stats_show_heap;
 	apply_options();

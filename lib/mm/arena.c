@@ -35,7 +35,7 @@ struct arena_stats arena_stats;
 
 void arena_advise_new(void *addr, size_t bytes, int nid)
 {
-	if (topology.nr_nodes > 1)
+	if (topology_binds())
 		os->mbind(addr, bytes, 1 /* MPOL_PREFERRED */, 1UL << nid);
 	/* Else hugepages come by arena_advise_huge, not by chance. */
 	os->madvise(addr, bytes, READ_ONCE(tunables.thp) == THP_ALWAYS ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);

@@ -58,7 +58,7 @@ static cold void reread_mems_allowed(void)
 
 bool read_mems_allowed_retry(unsigned int seq)
 {
-	if (is_power_of_2(node_states_memory()))
+	if (is_power_of_2(node_states_memory()) || topology.fake)
 		return false;
 	if (smp_load_acquire(&mems_allowed_seq) == seq)
 		reread_mems_allowed();

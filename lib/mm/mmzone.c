@@ -43,25 +43,30 @@ nodemask_t node_states_memory(void)
 /* How often a node comes first among equally near ones in the lists built so far: they take turns. */
 static uint8_t node_load[MAX_NUMNODES];
 
-/* The nearest of the nodes left; of equally near ones that which is used least. -1: none is left. */
+/* The nearest of the nodes left. Of equally near ones those come first that have no CPUs of their own, and those with
+ * higher numbers than this one; then that which is used least. -1: none is left. */
 static int find_next_best_node(int nid, nodemask_t left)
 {
+	unsigned int least = ~0U, val;
 	int other, best = -1;
 
 	for_each_online_node (other) {
 		if (!node_isset(other, left))
 			continue;
-		if (best < 0 || topology.distance[nid][other] < topology.distance[nid][best] ||
-		    (topology.distance[nid][other] == topology.distance[nid][best] &&
-		     node_load[other] < node_load[best]))
+		val = topology.distance[nid][other] * 4U; /* room for what follows: nothing makes up for a distance */
+		val += (other < nid) + (unsigned int)node_isset(other, topology.node_has_cpu);
+		val = val * 256 + node_load[other];
+		if (val < least) {
+			least = val;
 			best = other;
+		}
 	}
 	return best;
 }
 
-static struct zonelist *alloc_zonelist(unsigned int nodes)
+static size_t zonelist_size(unsigned int nodes)
 {
-	return memblock_alloc(sizeof(struct zonelist) + (nodes * MAX_NR_ZONES + 1) * sizeof(struct zone *));
+	return sizeof(struct zonelist) + (nodes * MAX_NR_ZONES + 1) * sizeof(struct zone *);
 }
 
 /* Of each node the highest zone first, so that the lower ones are kept for those who must have them. */
@@ -75,14 +80,11 @@ static void add_node_zones(struct zonelist *zl, int nid)
 }
 
 /* Itself, then the others in order of distance; and itself alone, for THISNODE. */
-static int build_zonelists(int nid)
+static void build_zonelists(int nid, struct zonelist *all, struct zonelist *one)
 {
 	nodemask_t left = node_states_memory() & ~(1UL << nid);
-	struct zonelist *all = alloc_zonelist(hweight_long(left) + 1), *one = alloc_zonelist(1);
 	int best, before = nid;
 
-	if (!all || !one)
-		return -ENOMEM;
 	add_node_zones(one, nid);
 	add_node_zones(all, nid);
 	while ((best = find_next_best_node(nid, left)) >= 0) {
@@ -94,28 +96,65 @@ static int build_zonelists(int nid)
 	}
 	NODE_DATA(nid)->node_zonelists[ZONELIST_FALLBACK] = all;
 	NODE_DATA(nid)->node_zonelists[ZONELIST_NOFALLBACK] = one;
+}
+
+static int build_all_zonelists(void)
+{
+	unsigned int nodes = hweight_long(node_states_memory());
+	size_t size = zonelist_size(nodes), size_one = zonelist_size(1);
+	char *mem = memblock_alloc(nodes * (size + size_one));
+	int nid;
+
+	if (!mem)
+		return -ENOMEM;
+	for_each_online_node (nid) {
+		build_zonelists(nid, (void *)mem, (void *)(mem + size));
+		mem += size + size_one;
+	}
+	return 0;
+}
+
+static int node_init(int nid)
+{
+	pg_data_t *pgdat = memblock_alloc(sizeof(*pgdat));
+	unsigned int z;
+
+	if (!pgdat)
+		return -ENOMEM;
+	pgdat->node_id = nid;
+	for (z = 0; z < MAX_NR_ZONES; z++)
+		zone_init(&pgdat->node_zones[z], nid, (enum zone_type)z);
+	if (zone_pageset_init(&pgdat->node_zones[ZONE_NORMAL]))
+		return -ENOMEM;
+	node_data[nid] = pgdat;
 	return 0;
 }
 
 int free_area_init(void)
 {
-	unsigned int nid, z;
-	int online, err = 0;
+	int nid, err = 0;
 
-	for (nid = 0; nid < topology.nr_nodes; nid++) {
-		if (!(topology.node_has_memory & (1UL << nid)))
-			continue;
-		node_data[nid] = memblock_alloc(sizeof(pg_data_t));
-		if (!node_data[nid])
-			return -ENOMEM;
-		node_data[nid]->node_id = (int)nid;
-		for (z = 0; z < MAX_NR_ZONES; z++)
-			zone_init(&node_data[nid]->node_zones[z], (int)nid, (enum zone_type)z);
-	}
-	for_each_online_node (online)
-		if (!err)
-			err = build_zonelists(online);
-	return err ? err : pcp_init();
+	for (nid = 0; nid < (int)topology.nr_nodes && !err; nid++)
+		if (node_isset(nid, topology.node_has_memory) && !node_data[nid])
+			err = node_init(nid);
+	if (!err)
+		err = build_all_zonelists();
+	if (!err)
+		pcp_init();
+	return err;
+}
+
+cold int numa_emulation(unsigned int nr)
+{
+	int err;
+
+	if (topology.nr_nodes > 1)
+		return -EEXIST;
+	topology_fake(nr);
+	err = free_area_init();
+	if (err)
+		topology_init(topology_root);
+	return err;
 }
 
 int nearest_node_with_memory(int nid)

@@ -152,8 +152,12 @@ static always_inline bool populated_zone(const struct zone *zone)
 	return READ_ONCE(zone->managed_pages) != 0;
 }
 
-/* Build nodes, zones and zonelists from the topology; once; 0 or -ENOMEM. */
+/* Build nodes, zones and zonelists from the topology; again when it has more nodes than it had, while there is one thread.
+ * 0 or -ENOMEM; then the nodes that were there are as they were. */
 int free_area_init(void);
+/* numa:fake=nr: the machine's one node becomes several of our own making, all of whose memory so far is the first one's.
+ * While there is one thread. 0, -EEXIST if there are several already, or -ENOMEM. */
+int numa_emulation(unsigned int nr);
 /* Before a zone's first pageblock: its per-CPU lists; 0 or -ENOMEM. Any number of times. */
 int zone_pageset_init(struct zone *zone);
 /* The node this thread runs on; a node without memory's is the nearest that has some. */

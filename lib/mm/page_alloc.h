@@ -96,7 +96,7 @@ static always_inline uint64_t pcp_word(const struct zone *zone, unsigned int ord
 	return page.word;
 }
 
-int pcp_init(void);
+void pcp_init(void);
 #define pcp_dirty_word (((struct page){ .flags = PG_DIRTY }).word)
 
 /* A block from this CPU's list, filled from the zone if need be; NULL: the caller goes to the zone. */

@@ -97,14 +97,11 @@ int zone_pageset_init(struct zone *zone)
 	return 0;
 }
 
-int pcp_init(void)
+void pcp_init(void)
 {
 	unsigned int cpu, nr = os_cpus_known() ? topology.nr_cpus : MAX_CPUS;
 	int nid;
 
-	for_each_online_node (nid)
-		if (zone_pageset_init(&NODE_DATA(nid)->node_zones[ZONE_NORMAL]))
-			return -ENOMEM;
 	for (cpu = 0; cpu < nr; cpu++) {
 		nid = nearest_node_with_memory(topology.cpu_to_node[cpu]);
 		cpu_pageset_table[cpu] =
@@ -112,7 +109,6 @@ int pcp_init(void)
 	}
 	os_cpu_init();
 	alloc_fast_open();
-	return 0;
 }
 
 /* First use on this CPU: untouched memory is a closed list. */
@@ -387,11 +383,11 @@ static bool alloc_closed; /* for good */
 void alloc_fast_open(void)
 {
 	/* The short way goes to the node of the CPU: on several nodes it must be the right one. */
-	if (!READ_ONCE(alloc_closed) && !annotate_listening &&
-	    (topology.nr_nodes == 1 || os_cpu_id_fast_is_known())) {
-		smp_store_release(&gfp_api_limit, READ_ONCE(owner_accounting) ? 0 : GFP_FAST_LIMIT);
-		smp_store_release(&gfp_fast_limit, GFP_FAST_LIMIT);
-	}
+	bool open = !READ_ONCE(alloc_closed) && !annotate_listening &&
+		    (topology.nr_nodes == 1 || os_cpu_id_fast_is_known());
+
+	smp_store_release(&gfp_api_limit, open && !READ_ONCE(owner_accounting) ? GFP_FAST_LIMIT : 0);
+	smp_store_release(&gfp_fast_limit, open ? GFP_FAST_LIMIT : 0);
 }
 
 void api_fast_close(void)

@@ -160,3 +160,14 @@ void topology_init(const char *root)
 	}
 	read_nodes(root, online);
 }
+
+cold void topology_fake(unsigned int nr)
+{
+	topology.fake = true;
+	topology.nr_nodes = nr;
+	default_distances();
+	topology.node_has_memory = ~0UL >> (64 - nr);
+	topology.node_has_cpu = ~0UL >> (64 - min_ul(nr, topology.nr_cpus));
+	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++)
+		topology.cpu_to_node[cpu] = (uint8_t)(cpu % nr);
+}

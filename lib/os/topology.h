@@ -14,6 +14,7 @@
 struct topology {
 	unsigned int nr_nodes;	  /* highest node id + 1, at least 1 */
 	unsigned int nr_cpus;	  /* possible CPUs, at least 1 */
+	bool fake;		  /* the kernel knows of no such nodes: do not name them to it */
 	uint64_t node_has_memory; /* bit per node */
 	uint64_t node_has_cpu;
 	uint8_t cpu_to_node[MAX_CPUS];
@@ -28,6 +29,13 @@ extern const char *proc_root;	  /* "/proc" */
 /* Fill topology from files below root. Once, at init, with one thread. Cannot fail. A machine of one node costs one
  * small file: open, read, close. */
 void topology_init(const char *root);
+/* In the place of the machine's one node nr of them, up to MAX_NUMNODES: each has memory, and the CPUs are dealt round. */
+void topology_fake(unsigned int nr);
+/* Memory can lie on this node or that, and the kernel can be asked to put it there. */
+static always_inline bool topology_binds(void)
+{
+	return unlikely(topology.nr_nodes > 1) && !topology.fake;
+}
 
 /* The nodes that the kernel lets this process have memory from (cpusets): Mems_allowed of self/status below proc_root,
  * up to node 63. False if it does not say. */

@@ -16,13 +16,19 @@ void slab_nodes_init(void)
 {
 	nodemask_t nodes = node_states_memory();
 	int nr = (int)topology.nr_nodes;
+	unsigned int class;
 
 	if (is_power_of_2(nodes))
 		return;
 	/* Without, all nodes share one list: blocks may lie far, but there are some. */
 	slab_nodes = memblock_alloc((size_t)nr * FIRST_RUN_CLASS * sizeof(*slab_nodes));
-	if (slab_nodes)
-		nr_slab_nodes = nr;
+	if (!slab_nodes)
+		return;
+	nr_slab_nodes = nr;
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+		*get_node(&kmem_caches[class], 0) = kmem_caches[class].node;
+		kmem_caches[class].node = (struct kmem_cache_node){ 0 };
+	}
 }
 
 /* The nodes that may serve this thread. */

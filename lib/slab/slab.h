@@ -53,7 +53,8 @@ static always_inline struct kmem_cache_node *get_node(struct kmem_cache *cache, 
 }
 
 void slab_init(void);
-/* Lists for each node that has memory, where these are several. */
+/* Lists for each node that has memory, where these are several; once, while there is one thread. What the classes have so
+ * far is node 0's. */
 void slab_nodes_init(void);
 
 /*

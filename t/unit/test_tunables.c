@@ -142,6 +142,10 @@ static void test_values(void)
 	   "and set, with a node or without");
 	is_int(parse("cma:1+1+1+1+1+1+1+1@63"), 0, "eight of them, too");
 	ok(tunables.cma.nr == 8 && tunables.cma.area[7].nid == 63, "and set");
+	is_int(parse("numa:fake=64"), 0, "fake nodes are good");
+	is_int(tunables.numa, 64, "and set");
+	is_int(parse("numa:fake=2,numa:auto"), 0, "and so are the machine's own");
+	is_int(tunables.numa, 0, "which take the former back");
 	is_int(parse("cma:1m,cma:"), 0, "no area is good");
 	is_int(tunables.cma.nr, 0, "and takes back the one before");
 }
@@ -204,6 +208,13 @@ static void test_warnings(void)
 	is_bad("cma:1m@0@0", "of cma");
 	is_bad("cma:1m@-1", "of cma");
 	is_bad("cma:65t", "of cma");
+	is_bad("numa:fake=0", "bad value \"fake=0\" of numa: accepted is auto, or fake=N with N from 1 to 64\n");
+	is_bad("numa:fake=65", "of numa");
+	is_bad("numa:fake=", "of numa");
+	is_bad("numa:fake", "of numa");
+	is_bad("numa:fake=4k", "of numa");
+	is_bad("numa:fakes=4", "of numa");
+	is_bad("numa:4", "of numa");
 	is_bad("stats_file:a\033[1m\\b\177\200",
 	       "bad value \"a\\x1b[1m\\x5cb\\x7f\\x80\" of stats_file: accepted is a path of at most 255 bytes "
 	       "without control characters\n");
@@ -295,7 +306,7 @@ static void test_random(void)
 	static const char *const parts[] = { "thp",	   ":",		",",	"\n",	"#",	       " ",
 					     "auto",	   "dirty_max", "1",	"0x",	"k",	       "iB",
 					     "stats_file", "\\",	"\001", "\377", "99999999999", "verbose",
-					     "on",	   "cma",	"+",	"@" };
+					     "on",	   "cma",	"+",	"@",	"numa",	       "fake=" };
 	unsigned int seed = 1;
 	int wrong = 0;
 

@@ -250,13 +250,13 @@ static void before_going_far(void)
 	must(!get_page_from_freelist(GFP_KERNEL, 0, ALLOC_WMARK_LOW, &ac), "it was not enough");
 	must(caches[0].nodes == 0xf, "node 4 is too far: %#lx", caches[0].nodes);
 	caches[0].nr[1] = 0;
-	caches[0].nr[0] = 100;
-	set_marks(zone_of(2), 0, 0, 0);
+	caches[0].nr[2] = 100; /* which comes before 0 */
+	set_marks(zone_of(0), 0, 0, 0);
 	forget();
-	must(nid_of(get_page_from_freelist(GFP_KERNEL, 0, ALLOC_WMARK_LOW, &ac)) == 2 && caches[0].nodes == 1);
+	must(nid_of(get_page_from_freelist(GFP_KERNEL, 0, ALLOC_WMARK_LOW, &ac)) == 0 && caches[0].nodes == 4);
 	forget();
 	must(get_page_from_freelist(GFP_KERNEL, 0, ALLOC_NO_WATERMARKS, &ac) && !caches[0].nodes);
-	set_marks(zone_of(2), HUGE_MARK, HUGE_MARK, HUGE_MARK);
+	set_marks(zone_of(0), HUGE_MARK, HUGE_MARK, HUGE_MARK);
 	/* It may be little, as long as it is enough. */
 	drain_all_pages();
 	freed = take(zone_of(1), 0, MIGRATE_UNMOVABLE);

@@ -7,8 +7,8 @@
 
 #define NR 8
 
-/* Distances from each node to the others; then the machine starts. */
-static void start(int nr, const int *distance)
+/* Distances from each node to the others, and nodes that have CPUs; then the machine starts. */
+static void start_with_cpus(int nr, const int *distance, unsigned long with_cpus)
 {
 	char name[64], text[NR * 8];
 
@@ -21,9 +21,17 @@ static void start(int nr, const int *distance)
 			len += (size_t)snprintf(text + len, sizeof(text) - len, "%d ", distance[nid * nr + to]);
 		snprintf(name, sizeof(name), FAKE_SYS_NODE "node%d/distance", nid);
 		fake_sys_write(name, text);
+		snprintf(name, sizeof(name), FAKE_SYS_NODE "node%d/cpulist", nid);
+		snprintf(text, sizeof(text), "%d\n", nid);
+		fake_sys_write(name, with_cpus & 1UL << nid ? text : "\n");
 	}
 	model_start();
 	fake_sys_remove();
+}
+
+static void start(int nr, const int *distance)
+{
+	start_with_cpus(nr, distance, ~0UL);
 }
 
 /* The n-th node of a node's list. */
@@ -97,6 +105,24 @@ static void by_turns_far(void)
 		first[nth(nid, 4)]++;
 	for (int nid = 0; nid < NR; nid++)
 		must(first[nid] == 1, "node %d is first of %d", nid, first[nid]);
+}
+
+/* Nodes 1 and 2 have no CPUs that would want their memory; else the next one comes first. A distance outweighs both. */
+static void by_preference(void)
+{
+	static const int distance[] = {
+		10, 20, 20, 20, /* */
+		20, 10, 20, 20, /* */
+		20, 20, 10, 20, /* */
+		19, 20, 20, 10,
+	};
+	static const int order[4][4] = { { 0, 1, 2, 3 }, { 1, 2, 3, 0 }, { 2, 3, 1, 0 }, { 3, 0, 1, 2 } };
+
+	start_with_cpus(4, distance, 1 << 0 | 1 << 3);
+	check_lists(4);
+	for (int nid = 0; nid < 4; nid++)
+		for (unsigned int n = 0; n < 4; n++)
+			must(nth(nid, n) == order[nid][n], "node %d, place %u: %d", nid, n, nth(nid, n));
 }
 
 /* Node 1, where we run, has no memory: its neighbours serve, and it has no lists. */
@@ -182,6 +208,7 @@ int main(void)
 	run_case("other nodes by distance", by_distance);
 	run_case("equally near ones take turns in being first", by_turns);
 	run_case("those far away do so among themselves", by_turns_far);
+	run_case("of equally near ones those without CPUs, and the next", by_preference);
 	run_case("nodes without memory", without_memory);
 	run_case("the walk is between two zones and within the nodemask", walks);
 	run_case("malloc never comes to DMA32, others do at last", lowest);
