@@ -25,12 +25,55 @@ static void count_set_aside(struct zone *zone, enum migratetype mt, long nr)
 		ADD_ONCE(zone->nr_isolated, (unsigned long)nr);
 }
 
+/*
+ * Free lists have two ends: the first block links back to the last. What lies in pageblocks fuller than most is at the
+ * beginning and used first; what lies in emptier ones is added at the end, so that these have time to become free.
+ */
+static always_inline void free_list_add(uint32_t *head, struct page *page, bool at_end)
+{
+	uint32_t pfn = (uint32_t)page_to_pfn(page), first = *head;
+
+	if (first == NO_PFN) {
+		page->next = NO_PFN;
+		page->prev = pfn;
+		WRITE_ONCE(*head, pfn);
+		return;
+	}
+	page->prev = pfn_to_page(first)->prev;
+	pfn_to_page(first)->prev = pfn;
+	if (at_end) {
+		page->next = NO_PFN;
+		pfn_to_page(page->prev)->next = pfn;
+	} else {
+		page->next = first;
+		WRITE_ONCE(*head, pfn);
+	}
+}
+
+static always_inline void free_list_del(uint32_t *head, struct page *page)
+{
+	if (*head == (uint32_t)page_to_pfn(page)) {
+		WRITE_ONCE(*head, page->next);
+		if (page->next != NO_PFN)
+			pfn_to_page(page->next)->prev = page->prev;
+		return;
+	}
+	pfn_to_page(page->prev)->next = page->next;
+	pfn_to_page(page->next != NO_PFN ? page->next : *head)->prev = page->prev;
+}
+
+/* Has the pageblock more free pages than pageblocks of the zone have on average? */
+static always_inline bool is_sparse(const struct zone *zone, const struct pageblock *block)
+{
+	return block->nr_free * (zone->managed_pages >> PAGEBLOCK_ORDER) > zone->nr_free_pages;
+}
+
 void move_to_free_list(struct zone *zone, struct page *page, enum migratetype from, enum migratetype to)
 {
 	uint32_t *lists = zone->free_area[page->order].free_list;
 
-	page_list_del(&lists[from], page);
-	page_list_add(&lists[to], page);
+	free_list_del(&lists[from], page);
+	free_list_add(&lists[to], page, false);
 	count_free_blocks(zone, from, page->order, -1);
 	count_free_blocks(zone, to, page->order, 1);
 	if (unlikely(from >= MIGRATE_CMA))
@@ -46,12 +89,12 @@ static always_inline void add_to_free_list(struct zone *zone, unsigned long pfn,
 	set_page_type(page, PAGE_BUDDY);
 	page->order = (uint8_t)order;
 	page->flags = dirty ? PG_DIRTY : 0;
-	page_list_add(&zone->free_area[order].free_list[mt], page);
 	ADD_ONCE(zone->free_area[order].nr_free, 1);
 	ADD_ONCE(zone->nr_free_pages, 1UL << order);
 	if (dirty)
 		ADD_ONCE(zone->nr_dirty, 1UL << order);
 	pfn_to_block(pfn)->nr_free += 1U << order;
+	free_list_add(&zone->free_area[order].free_list[mt], page, is_sparse(zone, pfn_to_block(pfn)));
 	count_free_blocks(zone, mt, order, 1);
 	if (unlikely(mt >= MIGRATE_CMA))
 		count_set_aside(zone, mt, 1L << order);
@@ -63,7 +106,7 @@ static always_inline void del_free_block(struct zone *zone, struct page *page)
 	struct free_area *area = &zone->free_area[order];
 	enum migratetype mt = get_pageblock_migratetype(page_to_pfn(page));
 
-	page_list_del(&area->free_list[mt], page);
+	free_list_del(&area->free_list[mt], page);
 	set_page_type(page, PAGE_NONE);
 	ADD_ONCE(area->nr_free, -1);
 	ADD_ONCE(zone->nr_free_pages, -(1UL << order));
@@ -163,26 +206,6 @@ static void expand(struct zone *zone, struct page *page, unsigned int low, unsig
 	}
 }
 
-/* Blocks of a list looked at for one in the fullest pageblock. */
-#define PACK_TRIES 8
-
-/* Of the first blocks of a list the one whose pageblock has the fewest free pages, so that others empty. */
-static uint32_t fullest_block(uint32_t first)
-{
-	unsigned long least = ~0UL;
-	uint32_t pfn, best = first;
-	int tries;
-
-	if (pfn_to_page(first)->next == NO_PFN || pfn_to_page(first)->order >= PAGEBLOCK_ORDER)
-		return first;
-	for (pfn = first, tries = 0; pfn != NO_PFN && tries < PACK_TRIES; pfn = pfn_to_page(pfn)->next, tries++)
-		if (pfn_to_block(pfn)->nr_free < least) {
-			least = pfn_to_block(pfn)->nr_free;
-			best = pfn;
-		}
-	return best;
-}
-
 struct page *rmqueue_block(struct zone *zone, struct page *page, unsigned int order, enum migratetype mt)
 {
 	unsigned int current_order = page->order;
@@ -193,16 +216,39 @@ struct page *rmqueue_block(struct zone *zone, struct page *page, unsigned int or
 	return page;
 }
 
+/* The first block of a list whose pageblock is not sparse; what was put there when its pageblock was fuller goes to the
+ * end, but not more than one. */
+static uint32_t dense_block(const struct zone *zone, uint32_t *head)
+{
+	uint32_t first = *head;
+
+	if (first == NO_PFN || !is_sparse(zone, pfn_to_block(first)))
+		return first;
+	if (pfn_to_page(first)->next != NO_PFN) {
+		free_list_del(head, pfn_to_page(first));
+		free_list_add(head, pfn_to_page(first), true);
+		if (!is_sparse(zone, pfn_to_block(*head)))
+			return *head;
+	}
+	return NO_PFN;
+}
+
 struct page *rmqueue_smallest(struct zone *zone, unsigned int order, enum migratetype mt)
 {
 	unsigned int current_order;
+	uint32_t pfn;
 
+	for (current_order = order; current_order < PAGEBLOCK_ORDER; current_order++) {
+		pfn = dense_block(zone, &zone->free_area[current_order].free_list[mt]);
+		if (pfn != NO_PFN)
+			return rmqueue_block(zone, pfn_to_page(pfn), order, mt);
+	}
 	for (current_order = order; current_order < MAX_ORDER; current_order++) {
-		uint32_t pfn = zone->free_area[current_order].free_list[mt];
+		uint32_t *head = &zone->free_area[current_order].free_list[mt];
 
-		if (pfn == NO_PFN)
+		if (*head == NO_PFN)
 			continue;
-		return rmqueue_block(zone, pfn_to_page(fullest_block(pfn)), order, mt);
+		return rmqueue_block(zone, pfn_to_page(*head), order, mt);
 	}
 	return NULL;
 }

@@ -41,10 +41,14 @@ static void check_block(struct zone *zone, unsigned long pfn, unsigned int order
 
 static unsigned long check_list(struct zone *zone, unsigned int order, unsigned int mt, struct tally *t)
 {
-	uint32_t pfn, prev = NO_PFN;
+	uint32_t pfn, first = zone->free_area[order].free_list[mt], prev = first;
 	unsigned long nr = 0;
 
-	for (pfn = zone->free_area[order].free_list[mt]; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next) {
+	/* The first links back to the last. */
+	for (pfn = first; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next)
+		prev = pfn;
+
+	for (pfn = first; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next) {
 		const struct page *page = pfn_to_page(pfn);
 
 		if (page->prev != prev)

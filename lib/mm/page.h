@@ -61,7 +61,7 @@ enum page_type {
 struct movable_mapping;
 
 struct page {
-	uint32_t next, prev; /* free list or partial list; zone or cache lock */
+	uint32_t next, prev; /* free list (buddy.c) or partial list; zone or cache lock */
 	union {
 		struct {
 			uint8_t type;	   /* enum page_type */
