@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pair [-e] [-t] SIZE HELD ROUNDS: malloc and free in a steady state, for counting.
+ * pair [-c | -r] [-e] [-t] SIZE HELD ROUNDS: malloc and free in a steady state, for counting.
  *
  * A round allocates HELD blocks of SIZE bytes and then frees them in the same order. After a warm-up, two
  * write calls that fail mark the beginning and the end of ROUNDS rounds in a trace of system calls.
- * -t touches the first and the last byte of every block. -e runs an empty loop: the same calls through the
- * procedure linkage table, to functions that do nothing; what it costs is the loop and not the allocator.
+ * -t touches the first and the last byte of every block. -c allocates by calloc. -r has one block, which a round lets
+ * come to SIZE bytes byte by byte, in HELD calls of realloc. -e runs an empty loop: the same calls through the
+ * procedure linkage table, to functions that do nothing, but for -c, where one calls memset for a block; what it costs
+ * is the loop, and the memset, and not the allocator.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define WARM_UP_PAIRS	2000
@@ -26,6 +29,20 @@ static void no_free(void *p)
 	(void)p;
 }
 
+static char zeroed[1 << 20] __attribute__((aligned(16)));
+
+static void *no_calloc(size_t nmemb, size_t size)
+{
+	(void)nmemb;
+	return memset(zeroed, 0, size);
+}
+
+static void *no_realloc(void *p, size_t size)
+{
+	(void)size;
+	return p;
+}
+
 /* Indirect functions are called through the linkage table as those of a shared library are. */
 static void *(*__attribute__((used)) resolve_alloc(void))(size_t)
 {
@@ -37,6 +54,18 @@ static void (*__attribute__((used)) resolve_free(void))(void *)
 	return no_free;
 }
 
+static void *(*__attribute__((used)) resolve_calloc(void))(size_t, size_t)
+{
+	return no_calloc;
+}
+
+static void *(*__attribute__((used)) resolve_realloc(void))(void *, size_t)
+{
+	return no_realloc;
+}
+
+void *empty_calloc(size_t nmemb, size_t size) __attribute__((ifunc("resolve_calloc")));
+void *empty_realloc(void *p, size_t size) __attribute__((ifunc("resolve_realloc")));
 void *empty_alloc(size_t size) __attribute__((ifunc("resolve_alloc")));
 void empty_free(void *p) __attribute__((ifunc("resolve_free")));
 
@@ -60,6 +89,40 @@ static void empty_rounds(size_t size, unsigned long nr, unsigned long count)
 		for (unsigned long i = 0; i < nr; i++)
 			empty_free(held[i]);
 	}
+}
+
+static void calloc_rounds(size_t size, unsigned long nr, unsigned long count)
+{
+	while (count--) {
+		for (unsigned long i = 0; i < nr; i++)
+			held[i] = calloc(1, size);
+		for (unsigned long i = 0; i < nr; i++)
+			free(held[i]);
+	}
+}
+
+static void empty_calloc_rounds(size_t size, unsigned long nr, unsigned long count)
+{
+	while (count--) {
+		for (unsigned long i = 0; i < nr; i++)
+			held[i] = empty_calloc(1, size);
+		for (unsigned long i = 0; i < nr; i++)
+			empty_free(held[i]);
+	}
+}
+
+static void realloc_rounds(size_t size, unsigned long nr, unsigned long count)
+{
+	while (count--)
+		for (unsigned long i = 0; i < nr; i++)
+			held[0] = realloc(held[0], size - nr + 1 + i);
+}
+
+static void empty_realloc_rounds(size_t size, unsigned long nr, unsigned long count)
+{
+	while (count--)
+		for (unsigned long i = 0; i < nr; i++)
+			held[0] = empty_realloc(held[0], size - nr + 1 + i);
 }
 
 static void touching_rounds(size_t size, unsigned long nr, unsigned long count)
@@ -100,23 +163,34 @@ static unsigned long number(const char *text, unsigned long max)
 	return value;
 }
 
+/* By -c, -r, or neither; and -e. */
+static void (*const modes[3][2])(size_t, unsigned long, unsigned long) = {
+	{ rounds, empty_rounds },
+	{ calloc_rounds, empty_calloc_rounds },
+	{ realloc_rounds, empty_realloc_rounds },
+};
+
 int main(int argc, char **argv)
 {
-	void (*run)(size_t, unsigned long, unsigned long) = rounds;
+	void (*run)(size_t, unsigned long, unsigned long);
+	unsigned int mode = 0, empty = 0, touch = 0;
 	unsigned long size, nr;
 	int option;
 
-	while ((option = getopt(argc, argv, "et")) != -1) {
+	while ((option = getopt(argc, argv, "cert")) != -1) {
 		if (option == '?')
 			return 2;
-		run = option == 'e' ? empty_rounds : touching_rounds;
+		mode = option == 'c' ? 1 : option == 'r' ? 2 : mode;
+		empty |= option == 'e';
+		touch |= option == 't';
 	}
 	if (argc - optind != 3) {
-		fprintf(stderr, "usage: pair [-e] [-t] SIZE HELD ROUNDS\n");
+		fprintf(stderr, "usage: pair [-c | -r] [-e] [-t] SIZE HELD ROUNDS\n");
 		return 2;
 	}
-	size = number(argv[optind], 1UL << 40);
-	nr = number(argv[optind + 1], MAX_HELD);
+	size = number(argv[optind], mode == 1 ? sizeof(zeroed) : 1UL << 40);
+	nr = number(argv[optind + 1], mode == 2 && size < MAX_HELD ? size : MAX_HELD);
+	run = touch ? touching_rounds : modes[mode][empty];
 	run(size, nr, WARM_UP_PAIRS / nr + 1);
 	mark("begin", 5);
 	run(size, nr, number(argv[optind + 2], 1UL << 40));

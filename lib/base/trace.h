@@ -41,6 +41,15 @@ static always_inline void trace_mm_page_free_fast(const void *addr, unsigned int
 {
 	DTRACE_PROBE2(buddymalloc, mm_page_free, addr, order);
 }
+static always_inline void trace_kmalloc_fast(unsigned long caller, const void *ptr, size_t req, const uint32_t *alloc,
+					     unsigned int gfp)
+{
+	DTRACE_PROBE5(buddymalloc, kmalloc, caller, ptr, req, *alloc, gfp);
+}
+static always_inline void trace_kfree_fast(unsigned long caller, const void *ptr)
+{
+	DTRACE_PROBE2(buddymalloc, kfree, caller, ptr);
+}
 #pragma pop_macro("_SDT_NOP")
 #define trace_mm_page_pcpu_drain(addr, order, mt) \
 	DTRACE_PROBE3(buddymalloc, mm_page_pcpu_drain, addr, TRACE_INT(order), TRACE_INT(mt))
@@ -58,6 +67,8 @@ static always_inline void trace_mm_page_free_fast(const void *addr, unsigned int
 #define trace_kmalloc(caller, ptr, req, alloc, gfp) \
 	((void)(caller), (void)(ptr), (void)(req), (void)(alloc), (void)(gfp))
 #define trace_kfree(caller, ptr) ((void)(caller), (void)(ptr))
+#define trace_kmalloc_fast(caller, ptr, req, alloc, gfp) trace_kmalloc(caller, ptr, req, alloc, gfp)
+#define trace_kfree_fast(caller, ptr) trace_kfree(caller, ptr)
 #endif
 
 #endif

@@ -5,7 +5,6 @@
 #include "malloc/heap.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/annotate.h"
 #include "base/trace.h"
@@ -20,12 +19,9 @@
 #include "slab/run.h"
 #include "slab/slab.h"
 
-/* Blocks that shrink keep their place while this share of them is still used. */
-#define SHRINK_IN_PLACE 2
-
 const struct heap_forward *heap_forward;
 
-static void *no_memory(void)
+cold void *heap_no_memory(void)
 {
 	errno = ENOMEM;
 	return NULL;
@@ -49,7 +45,7 @@ static cold void *alloc_class_reclaim(unsigned int class, size_t size)
 
 /* An object for a request of size bytes, which this thread's list has none for; told to those who listen to caller's
  * requests. */
-static void *alloc_class_slow(unsigned int class, size_t size, gfp_t gfp, unsigned long caller)
+static always_inline void *alloc_class_slow(unsigned int class, size_t size, gfp_t gfp, unsigned long caller)
 {
 	void *p = tcache_alloc_slow(class);
 
@@ -91,7 +87,7 @@ static cold void *alloc_memcheck(size_t size, size_t align, bool zero, unsigned 
 	void *p = memcheck_alloc(size, align, zero);
 
 	if (!p)
-		return no_memory();
+		return heap_no_memory();
 	trace_kmalloc(caller, p, size, size, GFP_MALLOC | (zero ? GFP_ZERO : 0));
 	return p;
 }
@@ -145,7 +141,7 @@ static cold void *alloc_watched(size_t size, size_t align, bool zero, unsigned l
 		return alloc_memcheck(size, align, zero, caller);
 	p = alloc_for(owner_of_request(caller), size, align, &zeroed, gfp, caller);
 	if (unlikely(!p))
-		return no_memory();
+		return heap_no_memory();
 	return zero && !zeroed ? memset(p, 0, size) : p;
 }
 
@@ -156,7 +152,7 @@ static noinline void *malloc_watched(size_t size, unsigned long class, unsigned 
 	if (!annotate_listening && class < FIRST_RUN_CLASS) {
 		p = alloc_inside((unsigned int)class, size, caller);
 		if (unlikely(!p) && owner_was_at_limit())
-			return no_memory();
+			return heap_no_memory();
 	}
 	return likely(p) ? p : alloc_watched(size, 0, false, caller);
 }
@@ -168,11 +164,11 @@ void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller)
 	if (unlikely(heap_forward))
 		return heap_forward->malloc(size);
 	if (unlikely(!heap_init()) || fault_injected(size))
-		return no_memory();
+		return heap_no_memory();
 	if (alloc_is_watched())
 		return malloc_watched(size, class, caller);
 	p = alloc_class_slow((unsigned int)class, size, GFP_MALLOC, caller);
-	return likely(p) ? p : no_memory();
+	return likely(p) ? p : heap_no_memory();
 }
 
 static noinline void *heap_malloc_huge(size_t size, unsigned long caller)
@@ -183,11 +179,11 @@ static noinline void *heap_malloc_huge(size_t size, unsigned long caller)
 	if (unlikely(heap_forward))
 		return heap_forward->malloc(size);
 	if (unlikely(!heap_init()) || fault_injected(size))
-		return no_memory();
+		return heap_no_memory();
 	if (alloc_is_watched())
 		return alloc_watched(size, 0, false, caller);
 	p = alloc_huge(size, 0, &zeroed, GFP_MALLOC, caller);
-	return likely(p) ? p : no_memory();
+	return likely(p) ? p : heap_no_memory();
 }
 
 void *heap_new_slow(size_t size, unsigned long class, unsigned long caller)
@@ -230,21 +226,32 @@ static noinline void *malloc_unlisted(size_t size, unsigned int class, unsigned 
 	return p;
 }
 
-void *heap_malloc_large(size_t size, unsigned long caller)
+static always_inline void *malloc_listed(size_t size, unsigned int class, unsigned long caller)
 {
-	unsigned int class;
-	void *p;
+	void *p = tcache_alloc(class);
 
-	if (unlikely(size > RUN_SIZE_MAX))
-		return heap_malloc_huge(size, caller);
-	class = size_to_class_computed(size);
-	if (class >= FIRST_UNLISTED_CLASS)
-		return malloc_unlisted(size, class, caller);
-	p = tcache_alloc(class);
 	if (unlikely(!p))
 		return heap_malloc_slow(size, class, caller);
 	trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
 	return p;
+}
+
+/* Above SLAB_SIZE_MAX. */
+static noinline void *malloc_pages(size_t size, unsigned long caller)
+{
+	unsigned int class;
+
+	if (unlikely(size > RUN_SIZE_MAX))
+		return heap_malloc_huge(size, caller);
+	class = size_to_class_computed(size);
+	return class < FIRST_UNLISTED_CLASS ? malloc_listed(size, class, caller) : malloc_unlisted(size, class, caller);
+}
+
+void *heap_malloc_large(size_t size, unsigned long caller)
+{
+	if (unlikely(size > SLAB_SIZE_MAX))
+		return malloc_pages(size, caller);
+	return malloc_listed(size, size_to_class_slab(size), caller);
 }
 
 void *heap_malloc_track_caller(size_t size, unsigned long caller)
@@ -301,20 +308,17 @@ void heap_free_slow(void *addr, unsigned long class)
 		tcache_free_slow(addr, (unsigned int)class);
 }
 
-void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller)
+void *heap_calloc_slow(size_t bytes, unsigned long caller)
 {
-	size_t bytes;
 	bool zeroed = false;
 	void *p;
 
-	if (__builtin_mul_overflow(nmemb, size, &bytes))
-		return no_memory();
 	if (unlikely(heap_forward)) {
 		p = heap_forward->malloc(bytes);
 		return p ? memset(p, 0, bytes) : NULL;
 	}
 	if (unlikely(!heap_init()) || fault_injected(bytes))
-		return no_memory();
+		return heap_no_memory();
 	if (alloc_is_watched())
 		return alloc_watched(bytes, 0, true, caller);
 	if (bytes <= SLAB_SIZE_MAX) {
@@ -336,7 +340,7 @@ void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller)
 		zeroed = true;
 	}
 	if (unlikely(!p))
-		return no_memory();
+		return heap_no_memory();
 	return zeroed ? p : memset(p, 0, bytes);
 }
 
@@ -349,11 +353,11 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 	if (align <= MALLOC_ALIGN)
 		return heap_malloc_track_caller(size, caller);
 	if (unlikely(heap_forward))
-		return heap_forward->memalign ? heap_forward->memalign(align, size) : no_memory();
+		return heap_forward->memalign ? heap_forward->memalign(align, size) : heap_no_memory();
 	if (size > HEAP_SIZE_MAX - align || align > HEAP_SIZE_MAX / 2 || unlikely(!heap_init()))
-		return no_memory();
+		return heap_no_memory();
 	if (fault_injected(size))
-		return no_memory();
+		return heap_no_memory();
 	if (alloc_is_watched())
 		return alloc_watched(size, align, false, caller);
 	size = max_ul(size, 1);
@@ -376,7 +380,7 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 			;
 		p = alloc_class(class, size, GFP_MALLOC, caller);
 	}
-	return likely(p) ? p : no_memory();
+	return likely(p) ? p : heap_no_memory();
 }
 
 size_t heap_usable_size(void *addr)
@@ -425,7 +429,7 @@ static void *alloc_any(size_t size, unsigned long caller)
 		p = alloc_class(size_to_class(size), size, GFP_MALLOC, caller);
 	else
 		p = alloc_huge(size, 0, &zeroed, GFP_MALLOC, caller);
-	return likely(p) ? p : no_memory();
+	return likely(p) ? p : heap_no_memory();
 }
 
 /* Where pages are charged a block stays whose it was. */
@@ -440,7 +444,7 @@ static cold void *alloc_like(const struct block *b, size_t size, unsigned long c
 		current->charged = o;
 	p = alloc_for(o, size, 0, &zeroed, GFP_MALLOC, caller);
 	current->charged = saved;
-	return likely(p) ? p : no_memory();
+	return likely(p) ? p : heap_no_memory();
 }
 
 static void *move_huge(const struct block *b, size_t size)
@@ -485,7 +489,7 @@ static cold void *realloc_memcheck(void *addr, size_t size, unsigned long caller
 	if (size <= memcheck_usable_size(addr) || !fault_injected(size))
 		p = memcheck_realloc(addr, size);
 	if (!p)
-		return no_memory();
+		return heap_no_memory();
 	trace_kmalloc(caller, p, size, size, GFP_MALLOC);
 	trace_kfree(caller, addr);
 	return p;
@@ -505,17 +509,17 @@ void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
 		return NULL;
 	}
 	if (size > HEAP_SIZE_MAX)
-		return no_memory();
+		return heap_no_memory();
 	tcache_enter();
 	if (unlikely(annotate_listening))
 		return realloc_memcheck(addr, size, caller);
 	b = block_of(addr);
 	if (unlikely(b.kind == BLOCK_FOREIGN)) {
 		block_report_foreign("realloc", addr);
-		return no_memory();
+		return heap_no_memory();
 	}
 	if (size > b.size && fault_injected(size))
-		return no_memory();
+		return heap_no_memory();
 	bytes = resize_in_place(&b, size);
 	if (!bytes)
 		return realloc_move(&b, size, caller);

@@ -10,6 +10,7 @@
 #define MALLOC_HEAP_H
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/trace.h"
 #include "mm/gfp.h"
@@ -19,6 +20,8 @@
 
 /* No object is larger: the difference of two pointers into it must fit ptrdiff_t. */
 #define HEAP_SIZE_MAX ((size_t)PTRDIFF_MAX)
+/* Blocks that shrink keep their place while this share of them is still used. */
+#define SHRINK_IN_PLACE 2
 
 /* caller, here and below: the address that the exported function returns to, for the probes. */
 void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller);
@@ -36,7 +39,7 @@ static always_inline void *heap_malloc(size_t size)
 	class = size_to_class_small(size);
 	p = tcache_alloc(class);
 	if (likely(p)) {
-		trace_kmalloc(RET_IP, p, size, size_classes.size[class], GFP_MALLOC);
+		trace_kmalloc_fast(RET_IP, p, size, &size_classes.size[class], GFP_MALLOC);
 		return p;
 	}
 	return heap_malloc_slow(size, class, RET_IP_COLD);
@@ -67,7 +70,7 @@ static always_inline void heap_free_track_caller(void *addr, unsigned long calle
 	unsigned long pfn = addr_to_pfn(addr);
 	unsigned long class;
 
-	trace_kfree(caller, addr);
+	trace_kfree_fast(caller, addr);
 	if (unlikely(pfn >= data_race(vmemmap.nr_pages))) { /* grows only: what has a block in it stays below */
 		heap_free_foreign(addr);
 		return;
@@ -81,16 +84,44 @@ static always_inline void heap_free(void *addr)
 	heap_free_track_caller(addr, RET_IP);
 }
 
-void *heap_calloc_track_caller(size_t nmemb, size_t size, unsigned long caller);
+/* NULL, and errno says why. */
+void *heap_no_memory(void);
+/* What nmemb * size bytes come to is not too much for a size_t. */
+void *heap_calloc_slow(size_t bytes, unsigned long caller);
 static always_inline void *heap_calloc(size_t nmemb, size_t size)
 {
-	return heap_calloc_track_caller(nmemb, size, RET_IP);
+	unsigned long class;
+	size_t bytes;
+	void *p;
+
+	if (unlikely(__builtin_mul_overflow(nmemb, size, &bytes)))
+		return heap_no_memory();
+	if (unlikely(bytes > TABLE_SIZE_MAX))
+		return heap_calloc_slow(bytes, RET_IP_COLD);
+	class = size_to_class_small(bytes);
+	p = tcache_alloc(class);
+	if (unlikely(!p))
+		return heap_calloc_slow(bytes, RET_IP_COLD);
+	trace_kmalloc_fast(RET_IP, p, bytes, &size_classes.size[class], GFP_MALLOC | GFP_ZERO);
+	return memset(p, 0, bytes);
 }
 /* realloc(3) as glibc has it: size 0 frees and returns NULL. */
 void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller);
 static always_inline void *heap_realloc(void *addr, size_t size)
 {
-	return heap_realloc_track_caller(addr, size, RET_IP);
+	unsigned long pfn = addr_to_pfn(addr), class;
+	size_t half;
+
+	if (unlikely(pfn >= data_race(vmemmap.nr_pages)))
+		return heap_realloc_track_caller(addr, size, RET_IP_COLD);
+	class = vmemmap.class[pfn];
+	half = class_size((unsigned int)class) / SHRINK_IN_PLACE;
+	/* From half to all of what it has; never of NO_CLASS, which has 0. */
+	if (unlikely(size - 1 - half >= half))
+		return heap_realloc_track_caller(addr, size, RET_IP_COLD);
+	trace_kfree(RET_IP, addr);
+	trace_kmalloc(RET_IP, addr, size, size_classes.size[class], GFP_MALLOC);
+	return addr;
 }
 /* align is a power of two. */
 void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller);
@@ -120,6 +151,14 @@ extern hidden_var bool heap_watched;
 
 /* Before anything else on every slow path: the heap is made by whatever comes first, and the thread made known. False:
  * the system gives us nothing at all. */
-bool heap_init(void);
+extern hidden_var bool heap_ready;
+bool heap_init_slow(void);
+static always_inline bool heap_init(void)
+{
+	if (unlikely(!smp_load_acquire(&heap_ready)) && !heap_init_slow())
+		return false;
+	tcache_enter();
+	return true;
+}
 
 #endif

@@ -34,36 +34,28 @@
 extern const char *bm_conf __attribute__((weak));
 
 static struct mutex init_lock = MUTEX_INIT(RANK_INIT);
-static bool ready;
+bool heap_ready;
 
-static cold bool heap_init_slow(void)
+cold bool heap_init_slow(void)
 {
 	bool ok;
 
 	mutex_lock(&init_lock);
-	ok = READ_ONCE(ready);
+	ok = READ_ONCE(heap_ready);
 	if (!ok) {
 		annotate_init();
 		heap_watched = annotate_listening;
 		ok = !mm_init();
 	}
-	if (ok && !ready) {
+	if (ok && !heap_ready) {
 		slab_init();
 		tcache_init(fork_handlers_register);
 		kswapd_before_start = fork_handlers_register;
 		hugetlb_before_first = fork_handlers_register;
-		smp_store_release(&ready, true);
+		smp_store_release(&heap_ready, true);
 	}
 	mutex_unlock(&init_lock);
 	return ok;
-}
-
-bool heap_init(void)
-{
-	if (unlikely(!smp_load_acquire(&ready)) && !heap_init_slow())
-		return false;
-	tcache_enter();
-	return true;
 }
 
 /* The value of KEY in an environment string, or NULL. */

@@ -7,11 +7,19 @@
 #define DOUBLING(unit) \
 	9 * (unit), 10 * (unit), 11 * (unit), 12 * (unit), 13 * (unit), 14 * (unit), 15 * (unit), 16 * (unit)
 
+/* Entries from first on, len of them for each of eight classes. */
+#define STEP(first, len, n, class) [(first) + (n) * (len) ... (first) + ((n) + 1) * (len) - 1] = (class) + (n)
+#define EIGHT(first, len, class)                                                                      \
+	STEP(first, len, 0, class), STEP(first, len, 1, class), STEP(first, len, 2, class),           \
+		STEP(first, len, 3, class), STEP(first, len, 4, class), STEP(first, len, 5, class),   \
+		STEP(first, len, 6, class), STEP(first, len, 7, class)
+
 const struct size_classes size_classes = {
 	.table = {
-	1,  1,	2,  3,	4,  5,	6,  7,	8,  9,	10, 11, 12, 13, 14, 15, 16, 17, 17, 18, 18, 19,
-	19, 20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 25, 25, 25, 25, 26, 26, 26, 26, 27, 27, 27,
-	27, 28, 28, 28, 28, 29, 29, 29, 29, 30, 30, 30, 30, 31, 31, 31, 31, 32, 32, 32, 32,
+		1, EIGHT(1, 16, 1), EIGHT(129, 16, 9), EIGHT(257, 32, 17), EIGHT(513, 64, 25),
+	},
+	.slab_table = {
+		EIGHT(8, 1, 33), EIGHT(16, 2, 41), EIGHT(32, 4, 49), EIGHT(64, 8, 57), EIGHT(128, 16, 65),
 	},
 	.size = {
 		0, 16, 32, 48, 64, 80, 96, 112, 128,

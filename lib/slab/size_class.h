@@ -14,11 +14,13 @@
 #define FIRST_RUN_CLASS 73U
 #define SLAB_SIZE_MAX (32 * KiB)
 #define RUN_SIZE_MAX (1 * MiB)
-#define TABLE_SIZE_MAX 1024UL /* sizes whose class is looked up, not computed */
+#define TABLE_SIZE_MAX 1024UL /* up to it each size has its class in a table */
+#define SLAB_STEP 128UL	      /* above it, up to SLAB_SIZE_MAX, each multiple of this */
 
 struct size_classes {
-	uint8_t table[TABLE_SIZE_MAX / MALLOC_ALIGN + 1]; /* of size / 16, rounded up */
-	uint32_t size[NR_CLASSES];			  /* bytes in an object */
+	uint8_t table[TABLE_SIZE_MAX + 1]; /* the class of a size */
+	uint8_t slab_table[SLAB_SIZE_MAX / SLAB_STEP]; /* of (size - 1) / SLAB_STEP, above TABLE_SIZE_MAX */
+	uint32_t size[NR_CLASSES];	   /* bytes in an object */
 };
 extern const struct size_classes size_classes local_symbol;
 
@@ -33,7 +35,13 @@ static always_inline unsigned int size_to_class_computed(size_t size)
 /* The same for size <= TABLE_SIZE_MAX. */
 static always_inline unsigned int size_to_class_small(size_t size)
 {
-	return size_classes.table[(size + MALLOC_ALIGN - 1) / MALLOC_ALIGN];
+	return size_classes.table[size];
+}
+
+/* The same for TABLE_SIZE_MAX < size <= SLAB_SIZE_MAX. */
+static always_inline unsigned int size_to_class_slab(size_t size)
+{
+	return size_classes.slab_table[(size - 1) / SLAB_STEP];
 }
 
 /* The same for any size up to RUN_SIZE_MAX. */

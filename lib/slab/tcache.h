@@ -64,6 +64,19 @@ static always_inline void *tcache_alloc(unsigned long class)
 	return obj;
 }
 
+/* Count down; is it negative now? One instruction, where the compiler would first put the address into a register. */
+static always_inline bool count_down(int32_t *x)
+{
+#if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__)
+	bool negative;
+
+	__asm__("subl $1, %0" : "+m"(*x), "=@ccs"(negative));
+	return negative;
+#else
+	return --*x < 0;
+#endif
+}
+
 /*
  * Give an object back. False: it was not taken, because the list is full, the class is 0, or the object is already
  * the first of its list (freed twice). The room is counted down all the same: the caller first calls
@@ -73,7 +86,7 @@ static always_inline bool tcache_free(void *addr, unsigned long class)
 {
 	struct object *obj = addr;
 
-	if (unlikely(--tcache.room[class] < 0))
+	if (unlikely(count_down(&tcache.room[class])))
 		return false;
 	if (unlikely(obj == tcache.head[class]))
 		return false;

@@ -318,7 +318,8 @@ static void finish(void)
 }
 
 /* Instead of that of the library: its allocator is to begin here, in the case, not before main. */
-bool heap_init(void)
+bool heap_ready;
+bool heap_init_slow(void)
 {
 	return true;
 }
