@@ -116,7 +116,7 @@ static void print_total(struct out *o)
 
 static void print_available(struct out *o)
 {
-	out_printf(o, "%lu", budget_growable_pages(false) << PAGE_SHIFT);
+	out_printf(o, "%lu", budget_growable_pages(false, false) << PAGE_SHIFT);
 }
 
 #define NUMBERS(n, v, count, lo, hi, fn)                                                                \

@@ -8,12 +8,14 @@
 
 #include "mm/arena.h"
 #include "mm/budget.h"
+#include "mm/current.h"
 #include "mm/debug.h"
 #include "mm/hugetlb.h"
 #include "mm/kswapd.h"
 #include "mm/mempolicy.h"
 #include "mm/mmzone.h"
 #include "mm/owner.h"
+#include "mm/vmscan.h"
 
 /* Hugepages behind a block of fewer would make its unused tail resident for nothing. */
 #define THP_BLOCKS_MIN 4UL
@@ -51,8 +53,10 @@ static void *begin_huge(unsigned long pb, unsigned long pages, bool *zeroed)
 	if (unlikely(page_debug))
 		debug_alloc_huge(page, 0, pages, zeroed);
 	atomic_add_return(&huge_stats.nr, 1);
-	if (unlikely(READ_ONCE(limits_in_force)))
+	if (unlikely(READ_ONCE(limits_in_force))) {
 		kswapd_poll();
+		mem_cgroup_handle_over_high(current_gfp_context(GFP_MALLOC));
+	}
 	return page_to_window_addr(page);
 }
 

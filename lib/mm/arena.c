@@ -83,7 +83,7 @@ static unsigned long want_blocks(void)
 	unsigned long want = min_ul(max_ul(arena_stats.mapped / 8, GROWTH_MIN), GROWTH_MAX);
 
 	if (unlikely(READ_ONCE(limits_in_force)))
-		want = min_ul(want, budget_growable_pages(false) >> PAGEBLOCK_ORDER >> 4);
+		want = min_ul(want, budget_growable_pages(false, false) >> PAGEBLOCK_ORDER >> 4);
 	return want;
 }
 

@@ -30,10 +30,12 @@
 /* What is more is no limit, and no sum of a few limits overflows. */
 #define LIMIT_MAX (1UL << 60)
 
-/* The system is asked again when the heap has taken or given this share of what was left, and when little is left and that is old. */
+/* The system is asked again when the heap has taken or given this share of what was left, and when that is old: it is
+ * sooner where little is left. */
 #define POLL_SHARE 8
 #define POLL_MIN (4 * PAGEBLOCK_SIZE)
-#define POLL_MS 100
+#define POLL_MS 100U
+#define POLL_FAR_MS 1000U
 
 bool limits_in_force;
 
@@ -42,15 +44,16 @@ static struct {
 	unsigned int seq;	      /* readings so far */
 	unsigned long limit[NR_LIMITS]; /* bytes, NO_LIMIT: none */
 	long others[NR_LIMITS];	      /* may be less than 0: of a cgroup, memory that was never touched */
+	long over_high;		      /* what the heap had in use when all reclaim for memory.high was in vain */
 	long polled;		      /* what the heap had mapped and used at the last reading, in bytes */
 	long step;		      /* and how far it may go from there before the next */
 	uint32_t polled_ms;
 } budget = {
 	.lock = MUTEX_INIT(RANK_BUDGET),
-	.limit = { NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT },
+	.limit = { NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT },
 };
 
-static const char *const limit_names[NR_LIMITS] = { "limit", "RLIMIT_AS", "RLIMIT_DATA", "cgroup" };
+static const char *const limit_names[NR_LIMITS] = { "limit", "RLIMIT_AS", "RLIMIT_DATA", "cgroup", "memory.high" };
 
 static long min_long(long a, long b)
 {
@@ -78,6 +81,7 @@ static long own(enum limit_kind kind)
 	switch (kind) {
 	case LIMIT_CONF:
 	case LIMIT_CGROUP:
+	case LIMIT_HIGH:
 		return own_used();
 	case LIMIT_AS:
 		/* A window that was reserved counts in full, as others. */
@@ -113,7 +117,7 @@ size_t budget_max_high(void)
  * be. Whoever has large blocks that he has not touched may still be taken to have done so. */
 static long own_touched(void)
 {
-	long bytes = own(LIMIT_CGROUP);
+	long bytes = own_used();
 	struct zone *zone;
 	int i;
 
@@ -171,7 +175,7 @@ bool budget_may_grow_slow(size_t bytes, bool mapped, size_t reserve)
 	return mapped || rest_mapped() >= (long)bytes + keep;
 }
 
-unsigned long budget_growable_pages_slow(bool reserve)
+unsigned long budget_growable_pages_slow(bool reserve, bool high)
 {
 	long mapped, touched, dirty, clean, bytes;
 
@@ -180,6 +184,7 @@ unsigned long budget_growable_pages_slow(bool reserve)
 	mapped = rest_mapped();
 	mapped = (mapped > 0 ? mapped : 0) / 2 + (clean > 0 ? clean : 0) / 2; /* halves: both may be very large */
 	touched = min_long(rest(LIMIT_CONF), rest(LIMIT_CGROUP));
+	touched = min_long(touched, high ? rest(LIMIT_HIGH) : INT64_MAX);
 	touched = (touched > 0 ? touched : 0) / 2;
 	bytes = min_long(mapped, touched) + dirty / 2;
 	bytes = bytes > INT64_MAX / 2 ? INT64_MAX : bytes * 2;
@@ -250,6 +255,8 @@ size_t budget_keep_resident(size_t usual, size_t dirty)
 
 	if (is_limited(LIMIT_CGROUP))
 		keep = keep_of(LIMIT_CGROUP, (long)dirty, (long)usual, 0);
+	if (is_limited(LIMIT_HIGH))
+		keep = min_long(keep, keep_of(LIMIT_HIGH, (long)dirty, (long)usual, 0));
 	return keep > 0 ? (size_t)keep : 0;
 }
 
@@ -268,7 +275,7 @@ enum limit_kind budget_binding(void)
 	enum limit_kind binding = NR_LIMITS;
 	unsigned int kind;
 
-	for (kind = 0; kind < NR_LIMITS; kind++)
+	for (kind = 0; kind < LIMIT_HIGH; kind++)
 		if (is_limited(kind) && (binding == NR_LIMITS || rest(kind) < rest(binding)))
 			binding = (enum limit_kind)kind;
 	return binding;
@@ -309,22 +316,21 @@ static void read_cgroup_limit(void)
 {
 	struct cgroup_memory cg;
 
-	if (os_cgroup_memory(&cg))
-		set_limit(LIMIT_CGROUP, cg.limit, (long)cg.used - own_touched());
-	else
-		set_limit(LIMIT_CGROUP, NO_LIMIT, 0);
+	os_cgroup_memory(&cg);
+	set_limit(LIMIT_CGROUP, cg.max.limit, (long)cg.max.used - own_touched());
+	set_limit(LIMIT_HIGH, cg.high.limit, (long)cg.high.used - own_touched());
 }
 
 /* After the limits or what is used of them were read. */
 static void note_reading(void)
 {
 	enum limit_kind binding = budget_binding();
-	long left = binding == NR_LIMITS ? 0 : rest(binding);
+	long left = min_long(binding == NR_LIMITS ? INT64_MAX : rest(binding), rest(LIMIT_HIGH));
 
 	WRITE_ONCE(budget.polled, own_mapped() + own_used());
 	WRITE_ONCE(budget.step, (long)max_ul((unsigned long)(left > 0 ? left : 0) / POLL_SHARE, POLL_MIN));
 	WRITE_ONCE(budget.polled_ms, (uint32_t)os_clock_ms());
-	WRITE_ONCE(limits_in_force, binding != NR_LIMITS);
+	WRITE_ONCE(limits_in_force, binding != NR_LIMITS || is_limited(LIMIT_HIGH));
 	WRITE_ONCE(budget.seq, budget.seq + 1);
 }
 
@@ -360,6 +366,28 @@ void budget_refresh(void)
 	read_limits(true, false);
 }
 
+/* What is really used, and a pageblock: what is free in zones is not to stand for what was given back already. */
+static bool near_high(void)
+{
+	return is_limited(LIMIT_HIGH) &&
+	       READ_ONCE(budget.others[LIMIT_HIGH]) + own_touched() + (long)PAGEBLOCK_SIZE >
+		       (long)(READ_ONCE(budget.limit[LIMIT_HIGH]) - budget_headroom(LIMIT_HIGH));
+}
+
+bool budget_over_high_slow(void)
+{
+	if (!near_high() || READ_ONCE(budget.over_high) == own_used())
+		return false;
+	/* A large block that nobody has touched is no use of memory. */
+	budget_refresh();
+	return near_high();
+}
+
+void budget_over_high_in_vain(void)
+{
+	WRITE_ONCE(budget.over_high, own_used());
+}
+
 void budget_limit_changed(void)
 {
 	read_limits(READ_ONCE(limits_in_force), true);
@@ -375,12 +403,10 @@ void budget_refused(void)
 
 void budget_poll_slow(void)
 {
-	long moved, step;
+	long moved = own_mapped() + own_used() - READ_ONCE(budget.polled), step = READ_ONCE(budget.step);
+	uint32_t age = (uint32_t)os_clock_ms() - READ_ONCE(budget.polled_ms);
 
-	moved = own_mapped() + own_used() - READ_ONCE(budget.polled);
-	step = READ_ONCE(budget.step);
-	if (moved >= step || moved <= -step ||
-	    (step == POLL_MIN && (uint32_t)os_clock_ms() - READ_ONCE(budget.polled_ms) >= POLL_MS))
+	if (moved >= step || moved <= -step || age >= (step == POLL_MIN ? POLL_MS : POLL_FAR_MS))
 		read_limits(true, false);
 }
 

@@ -17,7 +17,8 @@ enum limit_kind {
 	LIMIT_AS,     /* RLIMIT_AS: what the process has mapped */
 	LIMIT_DATA,   /* RLIMIT_DATA: what of that is private and can be written */
 	LIMIT_CGROUP, /* memory.max of a cgroup around the process: what is resident in all of it */
-	NR_LIMITS,    /* as budget_binding(): none is in force */
+	LIMIT_HIGH,   /* memory.high: the same, but nothing is refused for it, and nobody ended */
+	NR_LIMITS,    /* as budget_binding(): none is in force that refuses anything */
 };
 
 /* Read without a lock; changes when the limits are read. */
@@ -56,12 +57,20 @@ static always_inline bool budget_may_grow(size_t bytes, bool mapped, size_t rese
 	return likely(!READ_ONCE(limits_in_force)) || budget_may_grow_slow(bytes, mapped, reserve);
 }
 /* Pages, in whole pageblocks, that the zones could yet grow by, less what of the reserve they lack if reserve is false;
- * with no limit in force none are counted on. */
-unsigned long budget_growable_pages_slow(bool reserve);
-static always_inline unsigned long budget_growable_pages(bool reserve)
+ * high: up to memory.high. With no limit in force none are counted on. */
+unsigned long budget_growable_pages_slow(bool reserve, bool high);
+static always_inline unsigned long budget_growable_pages(bool reserve, bool high)
 {
-	return likely(!READ_ONCE(limits_in_force)) ? 0 : budget_growable_pages_slow(reserve);
+	return likely(!READ_ONCE(limits_in_force)) ? 0 : budget_growable_pages_slow(reserve, high);
 }
+/* Would the next pageblock be beyond memory.high, and has the heap grown or shrunk since reclaim was in vain? No lock of
+ * rank RANK_BUDGET or above may be held. */
+bool budget_over_high_slow(void);
+static always_inline bool budget_over_high(void)
+{
+	return unlikely(READ_ONCE(limits_in_force)) && budget_over_high_slow();
+}
+void budget_over_high_in_vain(void);
 /* Bytes that the zones' min marks keep from ordinary requests. */
 size_t budget_reserve(void);
 

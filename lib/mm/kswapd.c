@@ -51,7 +51,7 @@ bool pgdat_balanced(pg_data_t *pgdat, unsigned int order, enum zone_type highest
 		if (!populated_zone(zone))
 			continue;
 		any = true;
-		if (zone_watermark_ok(zone, order, READ_ONCE(zone->watermark[WMARK_HIGH]), highest_zoneidx, 0))
+		if (zone_watermark_ok(zone, order, READ_ONCE(zone->watermark[WMARK_HIGH]), highest_zoneidx, ALLOC_WMARK_LOW))
 			return true;
 	}
 	return !any;
@@ -97,7 +97,7 @@ static bool kswapd_allowed(const pg_data_t *pgdat, const struct zone *zone)
 /* What the node has, and could grow by. */
 static unsigned long pgdat_free_pages(const pg_data_t *pgdat)
 {
-	unsigned long nr = budget_growable_pages(true);
+	unsigned long nr = budget_growable_pages(true, true);
 	int z;
 
 	for (z = 0; z < MAX_NR_ZONES; z++)
@@ -287,7 +287,7 @@ void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_t
 
 	if (!kswapd_allowed(pgdat, zone)) {
 		/* gfp 0: the boost is new, and who allocates now makes the zone grow. Else that is over. */
-		if (gfp || zone_watermark_ok(zone, order, high, highest_zoneidx, 0))
+		if (gfp || zone_watermark_ok(zone, order, high, highest_zoneidx, ALLOC_WMARK_LOW))
 			WRITE_ONCE(zone->watermark_boost, 0);
 		return;
 	}
@@ -312,7 +312,8 @@ void kswapd_poll(void)
 		struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
 
 		if (populated_zone(zone) &&
-		    !zone_watermark_ok(zone, 0, READ_ONCE(zone->watermark[WMARK_LOW]), ZONE_NORMAL, 0))
+		    !zone_watermark_ok(zone, 0, READ_ONCE(zone->watermark[WMARK_LOW]), ZONE_NORMAL,
+				       ALLOC_WMARK_LOW))
 			wakeup_kswapd(zone, current_gfp_context(GFP_MALLOC), 0, ZONE_NORMAL);
 	}
 }

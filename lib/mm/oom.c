@@ -369,7 +369,7 @@ static void set_constraint(struct oom_control *oc)
 bool out_of_memory(struct oom_control *oc)
 {
 	ADD_ONCE(oom_calls, 1); /* under the oom lock */
-	if ((!oc->memcg && !READ_ONCE(limits_in_force)) || READ_ONCE(tunables.oom) == OOM_ENOMEM)
+	if ((!oc->memcg && budget_binding() == NR_LIMITS) || READ_ONCE(tunables.oom) == OOM_ENOMEM)
 		return false;
 	pressure_signal();
 	set_constraint(oc);

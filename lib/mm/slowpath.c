@@ -330,6 +330,7 @@ static struct page *slowpath_prepare(struct slowpath *s, bool *fail)
 		return NULL;
 	if (s->alloc_flags & ALLOC_KSWAPD)
 		wake_all_kswapds(s);
+	mem_cgroup_handle_over_high(s->gfp);
 	page = try_freelist(s);
 	if (page || !(s->gfp & GFP_DIRECT_RECLAIM) || gfp_pfmemalloc_allowed(s->gfp))
 		return page;

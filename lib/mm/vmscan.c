@@ -7,6 +7,7 @@
 
 #include "base/host.h"
 #include "mm/arena.h"
+#include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/kswapd.h"
 #include "mm/mempolicy.h"
@@ -151,6 +152,18 @@ unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int or
 	}
 	psi_memstall_leave(&stalled);
 	return freed;
+}
+
+void mem_cgroup_handle_over_high(gfp_t gfp)
+{
+	const struct zonelist *zonelist = NODE_DATA(numa_node_id())->node_zonelists[ZONELIST_FALLBACK];
+	int tries;
+
+	if (!(gfp & GFP_DIRECT_RECLAIM) || current->flags & PF_MEMALLOC)
+		return;
+	for (tries = 0; tries < MAX_RECLAIM_RETRIES && budget_over_high(); tries++)
+		if (!try_to_free_pages(zonelist, PAGEBLOCK_ORDER, gfp, NULL))
+			budget_over_high_in_vain();
 }
 
 unsigned long zone_reclaimable_pages(const struct zone *zone)

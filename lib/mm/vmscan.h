@@ -33,6 +33,9 @@ unsigned long shrink_slab(gfp_t gfp, int nid, int priority, unsigned long *scann
  */
 unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int order, gfp_t gfp,
 				const nodemask_t *nodemask);
+/* Before the heap grows beyond memory.high, for a request with these rights: reclaim until it would not, but no more than
+ * so many pageblocks. No lock is held. */
+void mem_cgroup_handle_over_high(gfp_t gfp);
 /* Something was freed: who waits for others to reclaim on the node may go on. */
 void reclaim_unthrottle(pg_data_t *pgdat);
 /* Pages that reclaim may yet free on this zone's node. */

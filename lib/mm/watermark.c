@@ -55,7 +55,8 @@ bool zone_watermark_ok_pages(const struct zone *zone, unsigned int order, unsign
 			     enum zone_type highest_zoneidx, unsigned int alloc_flags, unsigned long free_pages)
 {
 	unsigned long unusable = unusable_free_pages(zone, order, alloc_flags), min = mark;
-	unsigned long growable = budget_growable_pages(true);
+	/* memory.high is minded by kswapd, and by the first try, which wakes it: to go on is allowed. */
+	unsigned long growable = budget_growable_pages(true, alloc_flags & ALLOC_WMARK_LOW);
 
 	if (alloc_flags & ALLOC_HIGH)
 		min -= min / 2;

@@ -129,35 +129,46 @@ static bool read_own_cgroup(struct cgroup_line *line)
 
 /* What a version of cgroups calls its files, and the lines of memory.stat that are the cache of files. */
 struct cgroup_files {
-	const char *limit, *usage, *inactive, *active;
+	const char *max, *high, *usage, *inactive, *active; /* high NULL: there is no such thing */
 };
 static const struct cgroup_files v1_files = {
 	"/memory.limit_in_bytes",
+	NULL,
 	"/memory.usage_in_bytes",
 	"total_inactive_file",
 	"total_active_file",
 };
 static const struct cgroup_files v2_files = {
 	"/memory.max",
+	"/memory.high",
 	"/memory.current",
 	"inactive_file",
 	"active_file",
 };
 
+static void take_least(struct cgroup_limit *least, unsigned long limit, unsigned long used)
+{
+	if (limit < V1_UNLIMITED &&
+	    (least->limit == NO_LIMIT || (long)(limit - used) < (long)(least->limit - least->used)))
+		*least = (struct cgroup_limit){ limit, used };
+}
+
 /* One level. It has files of that kind: true. */
 static bool look_at(struct path *dir, const struct cgroup_files *files, struct cgroup_memory *least)
 {
-	struct cgroup_memory cg;
+	unsigned long max, high, used;
 
-	if (!read_number(dir, files->limit, &cg.limit))
+	if (!read_number(dir, files->max, &max))
 		return false;
-	if (cg.limit >= V1_UNLIMITED || !read_number(dir, files->usage, &cg.used))
+	if (!files->high || !read_number(dir, files->high, &high))
+		high = NO_LIMIT;
+	if (min_ul(max, high) >= V1_UNLIMITED || !read_number(dir, files->usage, &used))
 		return true;
 	/* The file is slow to read: not where there is plenty without it. */
-	if (cg.used > cg.limit / 4 * 3)
-		cg.used -= min_ul(os_file_cache(dir, files->inactive, files->active), cg.used);
-	if (least->limit == NO_LIMIT || (long)(cg.limit - cg.used) < (long)(least->limit - least->used))
-		*least = cg;
+	if (used > min_ul(max, high) / 4 * 3)
+		used -= min_ul(os_file_cache(dir, files->inactive, files->active), used);
+	take_least(&least->max, max, used);
+	take_least(&least->high, high, used);
 	return true;
 }
 
@@ -190,14 +201,14 @@ bool os_cgroup_memory(struct cgroup_memory *cg)
 {
 	struct cgroup_line line;
 
-	cg->limit = NO_LIMIT;
+	cg->max.limit = cg->high.limit = NO_LIMIT;
 	if (!read_own_cgroup(&line))
 		return false;
 	if (line.v1)
 		look_at_all("/fs/cgroup/memory", &line.best, &v1_files, cg);
 	else if (!look_at_all("/fs/cgroup", &line.best, &v2_files, cg))
 		look_at_all("/fs/cgroup/unified", &line.best, &v2_files, cg);
-	return cg->limit != NO_LIMIT;
+	return min_ul(cg->max.limit, cg->high.limit) != NO_LIMIT;
 }
 
 bool os_memory_is_limited(void)

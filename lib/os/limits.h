@@ -17,11 +17,14 @@ bool os_process_size(unsigned long *as, unsigned long *data);
 
 /*
  * Of all the memory cgroups around the process, v1 or v2, that have a limit, the one that has least left; used is
- * without the cache of files, which goes when memory is short. False if there is none. A handful of system calls for
- * each level.
+ * without the cache of files, which goes when memory is short. The same for memory.high of v2, beyond which the system
+ * refuses nothing, but slows down who goes there. False if there is neither. A handful of system calls for each level.
  */
+struct cgroup_limit {
+	unsigned long limit, used; /* NO_LIMIT: there is none */
+};
 struct cgroup_memory {
-	unsigned long limit, used;
+	struct cgroup_limit max, high;
 };
 bool os_cgroup_memory(struct cgroup_memory *cg);
 

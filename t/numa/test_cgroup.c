@@ -92,7 +92,7 @@ static void fill_cache(size_t mib)
 	size_t i;
 
 	if (!asked)
-		check(bm_shrinker_register("items", &ops, NULL, 0));
+		check(bm_shrinker_register("items", &ops, NULL, 2));
 	for (i = 0; i < mib * MIB / sizeof(struct item); i++) {
 		struct item *item = malloc(sizeof(*item));
 
@@ -286,12 +286,75 @@ static void case_changed(void)
 	check(!eat(&all, 60, 500) && all.nr * 500 < 48 * MIB && all.nr * 500 > 30 * MIB);
 }
 
+/* The microseconds that somebody was stalled, of the library's figures and of the group's. */
+static unsigned long stalled_us(void)
+{
+	char text[512];
+	const char *at;
+
+	check(bm_ctl_get("pressure.memory", text, sizeof(text)) > 0 && (at = strstr(text, "total=")));
+	return strtoul(at + 6, NULL, 10);
+}
+
+/* memory.high alone: a cache is held below it; what cannot be given back goes beyond, slowly, and nothing fails. */
+static void case_high(void)
+{
+	char text[16];
+	uint64_t times;
+	int fd;
+
+	check(bm_ctl_get("pressure.eventfd", text, sizeof(text)) > 0);
+	fd = atoi(text);
+	check(!stalled_us() && fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && read(fd, &times, sizeof(times)) < 0);
+	fill_cache(80);
+	check(asked && nr_items * sizeof(struct item) > 20 * MIB);
+	check(figure(INNER "/memory.peak", "") < 50 * (long)MIB);
+	check(stalled_us() && read(fd, &times, sizeof(times)) == sizeof(times));
+	check(!figure(INNER "/memory.events", "high "));
+
+	/* The shrinker has nothing more to give up. */
+	while (nr_items) {
+		struct item *item = oldest;
+
+		oldest = item->next;
+		nr_items--;
+		check(add(&all, sizeof(*item)));
+		free(item);
+	}
+	check(eat(&all, 50 - all.nr * sizeof(struct item) / MIB, 2000));
+	check(figure(INNER "/memory.current", "") > 48 * (long)MIB);
+	check(figure(INNER "/memory.events", "high ") > 0);
+	check(access(INNER "/memory.pressure", R_OK) || figure(INNER "/memory.pressure", "total=") > 0);
+	drop(&all);
+	check(figure(INNER "/memory.current", "") < 40 * (long)MIB);
+}
+
+/* Lowered below what is in use: what is free goes back, and the cache shrinks, before anybody is held up by it. */
+static void case_lowered(void)
+{
+	fill_cache(60);
+	check(!asked);
+	check(eat(&all, 10, 500));
+	drop(&all);
+	check(put(OUTER "/memory.high", "40M"));
+	usleep(1100000);
+	fill_cache(10);
+	check(asked && nr_items * sizeof(struct item) < 40 * MIB && nr_items * sizeof(struct item) > 10 * MIB);
+	check(figure(INNER "/memory.current", "") < 42 * (long)MIB);
+	/* So memory.max can follow. */
+	check(put(OUTER "/memory.max", "44M") && put(OUTER "/memory.high", "max"));
+	usleep(1100000);
+	fill_cache(60);
+	check(nr_items * sizeof(struct item) < 44 * MIB && nr_items * sizeof(struct item) > 20 * MIB);
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(void);
 } cases[] = {
 	{ "cache", case_cache }, { "owner", case_owner },	  { "thread", case_thread },
 	{ "files", case_files }, { "neighbour", case_neighbour }, { "changed", case_changed },
+	{ "high", case_high },	   { "lowered", case_lowered },
 };
 
 /*
@@ -374,5 +437,11 @@ int main(int argc, char **argv)
 	make_groups("max", "64M", "max");
 	want_case("changed", 0);
 	verdict("limits that are changed at run time");
+	make_groups("max", "max", "48M");
+	want_case("high", 0);
+	verdict("memory.high: shrinkers run, the figures of pressure rise, and nothing is refused");
+	make_groups("2G", "max", "max");
+	want_case("lowered", 0);
+	verdict("memory.high that is lowered below what is in use");
 	return done_testing();
 }

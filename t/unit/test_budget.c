@@ -10,7 +10,9 @@
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/internal.h"
+#include "mm/oom.h"
 #include "mm/owner.h"
+#include "mm/vmstat.h"
 #include "os/limits.h"
 #include "fake_sys.h"
 #include "model.h"
@@ -83,7 +85,7 @@ static void none(void)
 
 	start();
 	must(budget_total() == 0 && budget_binding() == NR_LIMITS && !budget_line(LIMIT_CONF, &line));
-	must(budget_may_grow(FAR, false, 0) && budget_growable_pages(true) == 0);
+	must(budget_may_grow(FAR, false, 0) && budget_growable_pages(true, true) == 0);
 	must(grow_huge(100, &pb) && !min_free_kbytes && !owner_accounting);
 	arena_free(pb, 100, true);
 	must(arena_stats.mapped >= 100 && fake_os_calls(FAKE_MUNMAP) == 0, "nothing is unmapped");
@@ -174,7 +176,7 @@ static void lowered(void)
 	tunables.limit = 32 * MIB;
 	budget_limit_changed();
 	must(!grow_huge(1, &more) && !alloc_pages(GFP_NOWAIT | GFP_NOWARN, 0));
-	must(budget_growable_pages(true) == 0);
+	must(budget_growable_pages(true, true) == 0);
 	arena_free(pb, 20, true);
 	must(arena_stats.dirty == 0, "nothing may stay");
 	must(!grow_huge(1, &more), "and there is still more in use");
@@ -430,6 +432,41 @@ static void cgroup_zone(void)
 	must(cgroup_used() < GIB_ - 45 * MIB, "looked at again, though no arena was asked");
 }
 
+/* Beyond memory.high all goes on, but what is free goes back, and kswapd and whoever allocates reclaim. */
+static void cgroup_high(void)
+{
+	struct page *page[40];
+	unsigned long pb, i;
+
+	start();
+	fake_sys_write("self/cgroup", "0::/box\n");
+	fake_sys_write("fs/cgroup/box/memory.max", "max\n");
+	cgroup_file("high", GIB_);
+	cgroup_file("current", 100 * MIB);
+	budget_refresh();
+	must(limits_in_force && budget_binding() == NR_LIMITS && budget_total() == GIB_);
+	must(!budget_over_high() && grow_huge(2000, &pb) && !budget_over_high(), "a block that is not touched is no use");
+	cgroup_file("current", GIB_ + MIB);
+	budget_refresh();
+	must(budget_over_high());
+	budget_over_high_in_vain();
+	must(!budget_over_high(), "until the heap changes");
+	must(!zone_watermark_ok(zone, 0, zone->watermark[WMARK_LOW], ZONE_NORMAL, ALLOC_WMARK_LOW), "kswapd is woken");
+	must(zone_watermark_ok(zone, 0, zone->watermark[WMARK_MIN], ZONE_NORMAL, ALLOC_WMARK_MIN));
+	for (i = 0; i < ARRAY_SIZE(page); i++) {
+		page[i] = alloc_pages(GFP_KERNEL, PAGEBLOCK_ORDER);
+		must(page[i], "nobody is refused");
+	}
+	must(vm_events[ALLOCSTALL] >= 10 && vm_events[ALLOCSTALL] <= ARRAY_SIZE(page), "who makes it grow reclaims");
+	must(oom_calls == 0);
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		free_pages(page[i], PAGEBLOCK_ORDER);
+	must(arena_stats.dirty == 0, "what is freed goes back");
+	fake_sys_write("fs/cgroup/box/memory.high", "max\n");
+	budget_refresh();
+	must(!limits_in_force && !budget_over_high());
+}
+
 /* Without /proc the heap's own figures have to do. */
 static void no_proc(void)
 {
@@ -463,6 +500,7 @@ int main(void)
 	run_case("a limit that is found when the system refuses, and lifted", learnt);
 	run_case("a cgroup's limit", cgroup);
 	run_case("a cgroup's limit, for zones", cgroup_zone);
+	run_case("memory.high of a cgroup", cgroup_high);
 	run_case("without /proc", no_proc);
 	fake_sys_remove();
 	return done_testing();

@@ -50,10 +50,10 @@ uint64_t __wrap_os_clock_ms(void)
 }
 
 /* The limit is reached. */
-unsigned long __wrap_budget_growable_pages_slow(bool reserve);
-unsigned long __wrap_budget_growable_pages_slow(bool reserve)
+unsigned long __wrap_budget_growable_pages_slow(bool reserve, bool high);
+unsigned long __wrap_budget_growable_pages_slow(bool reserve, bool high)
 {
-	(void)reserve;
+	(void)reserve, (void)high;
 	return 0;
 }
 

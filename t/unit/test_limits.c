@@ -59,12 +59,12 @@ static void start(const char *cgroups)
 
 static bool is_least(unsigned long limit, unsigned long used)
 {
-	struct cgroup_memory cg = { 0, 0 };
+	struct cgroup_memory cg;
 	bool found = os_cgroup_memory(&cg);
 
-	if (found == (limit != 0) && (!limit || (cg.limit == limit && cg.used == used)))
+	if (found == (limit != 0) && (!limit || (cg.max.limit == limit && cg.max.used == used)))
 		return true;
-	diag("found %d, limit %lu, used %lu", found, cg.limit, cg.used);
+	diag("found %d, limit %lu, used %lu", found, cg.max.limit, cg.max.used);
 	return false;
 }
 
@@ -108,6 +108,26 @@ static void test_v2(void)
 	ok(is_least(0, 0), "v2: the root has no limit");
 	level(V2, 64 * MIB, MIB, 0);
 	ok(is_least(64 * MIB, MIB), "but that of a container has");
+}
+
+static void test_high(void)
+{
+	struct cgroup_memory cg;
+
+	start("0::/user/app\n");
+	level(V2 "/user/app", 0, 30 * MIB, 0);
+	level(V2 "/user", 100 * MIB, 60 * MIB, 0);
+	fake_sys_write(V2 "/user/app/memory.high", "max\n");
+	ok(os_cgroup_memory(&cg) && cg.high.limit == NO_LIMIT, "memory.high: \"max\" is none");
+	size_file(V2 "/user/app", "memory.high", 50 * MIB);
+	size_file(V2 "/user", "memory.high", 70 * MIB);
+	ok(os_cgroup_memory(&cg) && cg.high.limit == 70 * MIB && cg.high.used == 60 * MIB &&
+		   cg.max.limit == 100 * MIB,
+	   "that of an ancestor which has less left, beside its memory.max");
+	level(V2 "/user", 0, 60 * MIB, 21 * MIB);
+	ok(os_cgroup_memory(&cg) && cg.high.limit == 50 * MIB && cg.high.used == 30 * MIB && cg.max.limit == NO_LIMIT,
+	   "without the cache of files, and without any memory.max");
+	ok(os_memory_is_limited(), "which is a limit, too");
 }
 
 static void test_paths(void)
@@ -168,6 +188,7 @@ int main(void)
 	fake_sys_nodes(1, 0);
 	test_size();
 	test_v2();
+	test_high();
 	test_paths();
 	test_v1();
 	fake_sys_remove();
