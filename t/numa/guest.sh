@@ -5,7 +5,8 @@
 #
 #     node CPUS MIB DISTANCE…     once for each node; 0 for none; the distances are those to node 0, 1, …
 #     disk MIB                    an empty disk, /dev/nvme0n1
-#     run PROGRAM ARGUMENTS…      once for each program, by its name below t/; variables may come before it
+#     run PROGRAM ARGUMENTS…      once for each program, by its name below t/; variables may come before it. What is
+#                                 preloaded is guest_preload, which is the library
 #     boot                        starts the machine, waits for its end and takes the results over
 
 . "${top_srcdir:-.}/t/preload/preload.sh"
@@ -17,8 +18,9 @@ require qemu-system-x86_64 qemu-system-x86
 require busybox busybox-static
 require cpio cpio
 [ -f "$kernel" ] || { "$top_srcdir/quickstart" kernel "$kernel" 2>&1 </dev/null | diag; }
-[ -f "$kernel" ] || bail_out "no kernel for the guest"
+[ -f "$kernel" ] || bail_out "no kernel for the guest: it could not be fetched; a Debian kernel's image may be put at $kernel"
 
+guest_preload=$BM_LIB
 guest_nodes=0 guest_cpus=0 guest_mib=0 guest_machine='' guest_distances='' guest_spec='' guest_programs=''
 : >commands
 
@@ -58,8 +60,8 @@ run() {
 	guest_program=$top_builddir/t/$1
 	[ -x "$guest_program" ] || bail_out "no program $guest_program"
 	shift
-	guest_programs="$guest_programs $guest_program"
-	echo "${guest_assigned}LD_PRELOAD=$BM_LIB $guest_program $*" >>commands
+	guest_programs="$guest_programs $guest_program $guest_preload"
+	echo "${guest_assigned}LD_PRELOAD=$guest_preload $guest_program $*" >>commands
 }
 
 # The guest's file tree, packed. Its first process is a shell.
