@@ -14,6 +14,7 @@
 #include "mm/internal.h"
 #include "mm/lowmem.h"
 #include "mm/owner.h"
+#include "mm/page_alloc.h"
 #include "mm/sparse.h"
 #include "os/limits.h"
 #include "os/os.h"
@@ -113,16 +114,18 @@ size_t budget_max_high(void)
 	return min_ul(budget_total() / KEEP_SHARE, KEEP_MAX) / 2;
 }
 
-/* Of what the heap has in use, the memory that a cgroup can have counted: free pages that nobody has touched are yet to
- * be. Whoever has large blocks that he has not touched may still be taken to have done so. */
+/* What the heap has that a cgroup has counted: not what nobody has touched yet, as the clean free pages of zones, and what
+ * is on its way to one. Those in per-CPU lists may be such; those of large blocks are taken to be touched. */
 static long own_touched(void)
 {
-	long bytes = own_used();
+	long bytes = (long)((READ_ONCE(arena_stats.dirty) + READ_ONCE(arena_stats.huge)) << PAGEBLOCK_SHIFT);
 	struct zone *zone;
 	int i;
 
 	for_each_zone (zone, i)
-		bytes -= (long)((READ_ONCE(zone->nr_free_pages) - READ_ONCE(zone->nr_dirty)) << PAGE_SHIFT);
+		bytes += (long)((READ_ONCE(zone->managed_pages) - READ_ONCE(zone->nr_free_pages) +
+				 READ_ONCE(zone->nr_dirty) - nr_pcp_pages(zone))
+				<< PAGE_SHIFT);
 	return bytes;
 }
 
@@ -315,10 +318,13 @@ static void read_process_limits(void)
 static void read_cgroup_limit(void)
 {
 	struct cgroup_memory cg;
+	long touched = own_touched();
 
 	os_cgroup_memory(&cg);
-	set_limit(LIMIT_CGROUP, cg.max.limit, (long)cg.max.used - own_touched());
-	set_limit(LIMIT_HIGH, cg.high.limit, (long)cg.high.used - own_touched());
+	/* Other threads go on meanwhile: rather too much is taken for others' than too little. */
+	touched = min_long(touched, own_touched());
+	set_limit(LIMIT_CGROUP, cg.max.limit, (long)cg.max.used - touched);
+	set_limit(LIMIT_HIGH, cg.high.limit, (long)cg.high.used - touched);
 }
 
 /* After the limits or what is used of them were read. */

@@ -338,7 +338,7 @@ static void case_lowered(void)
 	drop(&all);
 	check(put(OUTER "/memory.high", "40M"));
 	usleep(1100000);
-	fill_cache(10);
+	fill_cache(20);
 	check(asked && nr_items * sizeof(struct item) < 40 * MIB && nr_items * sizeof(struct item) > 10 * MIB);
 	check(figure(INNER "/memory.current", "") < 42 * (long)MIB);
 	/* So memory.max can follow. */
