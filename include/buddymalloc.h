@@ -197,9 +197,10 @@ struct bm_owner_attr {
 BM_API bm_owner_t *bm_owner_create(const struct bm_owner_attr *attr);
 /*
  * Free every block of the owner, and the owner: references (bm_get_page) are dropped, operations of movable blocks are
- * not called. 0; -EBUSY: a thread is inside, nothing has happened; -EINVAL: there is no such owner (any more). No other
- * thread may be using or freeing its blocks meanwhile. When it returns no call of abort is running, but one that this
- * thread is in, and none begins any more. A destroyed owner's handle is never that of another.
+ * not called. 0; -EBUSY: a thread is inside, or in its abort callback while this one is in that of another owner;
+ * nothing has happened; -EINVAL: there is no such owner (any more). No other thread may be using or freeing its blocks
+ * meanwhile. When it returns no call of abort is running, but one that this thread is in, and none begins any more. A
+ * destroyed owner's handle is never that of another.
  */
 BM_API int bm_owner_destroy(bm_owner_t *owner);
 /*

@@ -143,7 +143,7 @@ static bool victim_in_flight(struct owner *owner)
 	}
 	if (oom_victim_in_time(owner))
 		return true;
-	if (owner->oom.lowest < owner->oom.pages) {
+	if (owner->oom.lowest < owner->oom.pages || READ_ONCE(owner->state) & OWNER_DYING) {
 		unmark_oom_victim(owner);
 		return false;
 	}
@@ -401,20 +401,22 @@ bool mem_cgroup_out_of_memory(struct owner *owner, gfp_t gfp, unsigned int order
 	return ret;
 }
 
-void oom_forget_owner(struct owner *owner)
+bool oom_owner_goes(struct owner *owner)
 {
 	uint32_t running;
 
 	mutex_lock(&oom_lock);
 	end_callback(owner);
-	while ((running = owner->oom.running)) {
+	/* From within another's callback it is not waited for: that one may be waited for in this one's. */
+	while ((running = owner->oom.running) && !current->oom_callback) {
 		mutex_unlock(&oom_lock);
 		host_futex_wait(&owner->oom.running, running);
 		mutex_lock(&oom_lock);
 	}
-	unmark_oom_victim(owner);
-	owner->oom.passed_over = 0;
+	if (!running)
+		mark_oom_victim(owner);
 	mutex_unlock(&oom_lock);
+	return !running;
 }
 
 void oom_lock_all(void)

@@ -57,9 +57,9 @@ void oom_wait_for_news(uint32_t seen);
 bool oom_step_closed(void);
 /* A victim has given up something: with the half of what it had it is none any more. Any lock may be held. */
 void oom_victim_gave(struct owner *owner);
-/* The owner goes: it is no victim any more, and no callback of it runs when this returns, but for one that this thread
- * is in. No lock held. */
-void oom_forget_owner(struct owner *owner);
+/* The owner is being destroyed: what it frees is waited for as a victim's is, and no callback of it runs when this
+ * returns, but for one that this thread is in. False: one does, and this thread is in that of another. No lock held. */
+bool oom_owner_goes(struct owner *owner);
 
 /* Tried only, but by fork and who forgets an owner. */
 extern struct mutex oom_lock;

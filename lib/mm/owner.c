@@ -380,6 +380,8 @@ void owners_reinit_after_fork(void)
 		if (o->kind == OWNER_NAMED) {
 			o->inside = owner_inside_by_this_thread(o);
 			o->tid = o->inside ? os_gettid() : 0;
+			/* Who was destroying it is not here. */
+			__atomic_and_fetch(&o->state, (uint8_t)~OWNER_DYING, __ATOMIC_RELAXED);
 		} else if (o == current->owner) {
 			o->tid = os_gettid();
 		} else {

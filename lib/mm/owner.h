@@ -166,7 +166,8 @@ struct owner *owner_by_handle(const bm_owner_t *handle);
 struct owner *owner_enter(const bm_owner_t *handle, int tid);
 /* It is no more; true: nobody is. */
 bool owner_leave(struct owner *o);
-/* Nobody can enter any more: the caller frees what it has, then calls owner_destroy_end. -EBUSY, -EINVAL. */
+/* Nobody can enter any more: the caller frees what it has, then calls owner_destroy_end. -EBUSY, -EINVAL. In the child
+ * of a fork meanwhile it can be destroyed again. */
 int owner_destroy_begin(const bm_owner_t *handle, struct owner **owner);
 void owner_destroy_end(struct owner *o);
 /* The next of its blocks, off its list and its books and with no reference left, for the caller to free; NULL at the end.

@@ -212,7 +212,10 @@ int owner_destroy_begin(const bm_owner_t *handle, struct owner **owner)
 	owner_unlock(o);
 	if (err)
 		return err;
-	oom_forget_owner(o);
+	if (!oom_owner_goes(o)) {
+		__atomic_and_fetch(&o->state, (uint8_t)~OWNER_DYING, __ATOMIC_RELAXED);
+		return -EBUSY;
+	}
 	*owner = o;
 	return 0;
 }

@@ -434,12 +434,27 @@ static void forked(void)
 	must(oom() && p->calls == 2);
 }
 
+/* What is being destroyed comes free: nobody else is ended for a while. */
+static void being_destroyed(void)
+{
+	struct party *p, *other;
+	struct owner *o;
+
+	start();
+	p = create(0, 3000, true);
+	other = create(1, 2000, true);
+	must(!owner_destroy_begin(owner_handle(p->owner), &o) && o == p->owner);
+	must(oom() && !calls());
+	let_time_pass(p);
+	must(oom() && other->calls == 1 && !p->calls);
+}
+
 /* Who destroys an owner waits for its callback, but for one that it is in. */
 static bool forgotten, may_return;
 
 static void *forget(void *arg)
 {
-	oom_forget_owner(arg);
+	must(oom_owner_goes(arg));
 	__atomic_store_n(&forgotten, true, __ATOMIC_SEQ_CST);
 	return NULL;
 }
@@ -463,12 +478,12 @@ static void forget_waits(void)
 	p->on_abort = be_forgotten;
 	must(oom() && may_return);
 	pthread_join(forgetter, NULL);
-	must(forgotten && !(p->owner->state & OWNER_VICTIM));
+	must(forgotten);
 }
 
 static void forget_self(struct party *p)
 {
-	oom_forget_owner(p->owner);
+	must(oom_owner_goes(p->owner));
 }
 
 static void forget_from_within(void)
@@ -478,7 +493,28 @@ static void forget_from_within(void)
 	start();
 	p = create(0, 3000, true);
 	p->on_abort = forget_self;
-	must(oom() && !(p->owner->state & OWNER_VICTIM) && !p->owner->oom.running);
+	must(oom() && !p->owner->oom.running);
+}
+
+/* Two callbacks that destroy each other's owner shall not wait for each other. */
+static void forget_another(struct party *p)
+{
+	struct owner *o;
+
+	parties[1].owner->oom.running++; /* on another thread */
+	must(owner_destroy_begin(owner_handle(parties[1].owner), &o) == -EBUSY);
+	must(owner_by_handle(owner_handle(parties[1].owner)), "nothing has happened");
+	parties[1].owner->oom.running--;
+	must(!owner_destroy_begin(owner_handle(parties[1].owner), &o));
+	must(!p->answer);
+}
+
+static void forget_from_another(void)
+{
+	start();
+	create(0, 3000, true)->on_abort = forget_another;
+	create(1, 2000, true);
+	must(oom() && calls() == 1);
 }
 
 /* The table: the largest first, 32 of them. */
@@ -536,6 +572,8 @@ int main(void)
 	run_case_says("the child of a fork starts afresh", forked, "aborting owner party-0");
 	run_case_says("an owner is not destroyed under its callback", forget_waits, "aborting owner party-0");
 	run_case_says("but by its callback it may be", forget_from_within, "aborting owner party-0");
+	run_case_says("nor is another's waited for there", forget_from_another, "aborting owner party-0");
+	run_case_says("an owner that is being destroyed is waited for", being_destroyed, "aborting owner party-1");
 	run_case("the table of owners is sorted, and not too long", table_is_sorted);
 	return done_testing();
 }

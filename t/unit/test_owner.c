@@ -176,6 +176,8 @@ static void thread_that_ends(void)
 
 static void after_fork(void)
 {
+	const struct bm_owner_attr attr = { .name = "dying" };
+	struct owner *dying;
 	const struct owner *other;
 	bool zeroed;
 	pthread_t t;
@@ -188,6 +190,8 @@ static void after_fork(void)
 	must(!pthread_create(&t, NULL, allocate_and_end, NULL) && !pthread_join(t, NULL));
 	other = owner_by_id(its_id);
 	owner_by_id(its_id)->state = 0; /* as if it were still there */
+	must(dying = owner_create(&attr, owner_cache_init));
+	must(!owner_destroy_begin(owner_handle(dying), &dying) && !owner_by_handle(owner_handle(dying)));
 	fork_prepare();
 	pid = fork();
 	if (!pid) {
@@ -196,6 +200,7 @@ static void after_fork(void)
 		must(other->state & OWNER_EXITED && other->usage);
 		run_free(its_run);
 		must(other->kind == OWNER_UNUSED);
+		must(owner_by_handle(owner_handle(dying)) == dying, "who destroyed it is not here");
 		_exit(0);
 	}
 	fork_parent();
