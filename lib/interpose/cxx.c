@@ -37,11 +37,33 @@ static void throw_it(size_t size)
 	bm_fatal("operator new(%zu): out of memory, and there is no C++ runtime to throw bad_alloc", size);
 }
 
+typedef void *(*new_nothrow_t)(size_t size, const void *nothrow);
+typedef void *(*new_aligned_nothrow_t)(size_t size, size_t align, const void *nothrow);
+
+/*
+ * A handler may throw where that must end in NULL, and nothing in C can catch it. The C++ runtime's own operator can: it
+ * calls the one that throws, which is ours. False: there is none.
+ */
+static bool new_by_runtime(size_t size, size_t align, void **p)
+{
+	bool aligned = align > MALLOC_ALIGN;
+	void *found = dlsym(RTLD_NEXT, aligned ? "_ZnwmSt11align_val_tRKSt9nothrow_t" : "_ZnwmRKSt9nothrow_t");
+	static const char nothrow; /* nobody looks at it */
+
+	if (found && aligned)
+		*p = ((new_aligned_nothrow_t)found)(size, align, &nothrow);
+	else if (found)
+		*p = ((new_nothrow_t)found)(size, &nothrow);
+	return found;
+}
+
 /* What operator new does when memory ends: as long as there is a handler, let it make room and try again. */
 static cold void *new_slow(size_t size, size_t align, bool nothrow, unsigned long caller)
 {
 	void *p;
 
+	if (nothrow && current_new_handler() && new_by_runtime(size, align, &p))
+		return p;
 	for (;;) {
 		new_handler_t handler = current_new_handler();
 
