@@ -5,7 +5,6 @@
  */
 #include <string.h>
 
-#include "base/host.h"
 #include "base/message.h"
 #include "base/tunables.h"
 #include "mm/budget.h"
@@ -83,7 +82,7 @@ static struct out report;
 static char gathered[16 * KiB];
 static size_t nr_gathered;
 
-/* On stderr, and wherever else it is wanted. */
+/* On stderr, and wherever else it is wanted. Others wait for the lock: whoever does not read is not waited for. */
 static void send_report(void)
 {
 	long fds[] = { STDERR, READ_ONCE(oom_report_fd), -1 };
@@ -96,7 +95,7 @@ static void send_report(void)
 	}
 	for (i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0 && (!i || fds[i] != STDERR))
-			host_write((int)fds[i], gathered, nr_gathered);
+			os_write_within((int)fds[i], gathered, nr_gathered, (unsigned int)READ_ONCE(tunables.oom_wait_ms));
 	if (fds[2] >= 0)
 		os_close((int)fds[2]);
 	nr_gathered = 0;

@@ -97,6 +97,8 @@ int os_open_append(const char *path);
 /* The same file under a high number (O_CLOEXEC), out of the program's way; a descriptor or -errno. */
 int os_dup(int fd);
 void os_close(int fd);
+/* Never SIGPIPE; who takes nothing for so long does not get the rest. */
+void os_write_within(int fd, const char *text, size_t len, unsigned int ms);
 /* An eventfd (O_NONBLOCK, O_CLOEXEC) of this process, or -errno; and whether fd is one that os_eventfd made for the
  * process pid: what cannot be so by chance, whatever has been closed and opened since. */
 int os_eventfd(void);

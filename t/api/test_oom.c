@@ -255,6 +255,38 @@ static void report_elsewhere(void)
 	      strstr(text, "Out of memory: aborting owner party-0"));
 }
 
+/* To a supervisor that does not read, or is gone: the program goes on. */
+static void report_into(bool full, bool gone)
+{
+	static const char much[1 << 16];
+	char value[16];
+	int fds[2];
+
+	check(!pipe(fds));
+	if (full)
+		check(write(fds[1], much, sizeof(much)) == sizeof(much));
+	if (gone)
+		close(fds[0]);
+	snprintf(value, sizeof(value), "%d", fds[1]);
+	set("oom.report_fd", value);
+	create(0, 0, 0, 0, true);
+	parties[0].on_abort = drop_chain;
+	check(eat_as(0, 40, 500) && parties[0].calls == 1);
+}
+
+static void report_unread(void)
+{
+	report_into(true, false);
+}
+
+static void report_to_nobody(void)
+{
+	sigset_t pending;
+
+	report_into(false, true);
+	check(!sigpending(&pending) && !sigismember(&pending, SIGPIPE));
+}
+
 static unsigned long oom_kills(void)
 {
 	static char text[1 << 16];
@@ -304,6 +336,8 @@ int main(void)
 	case_aborts("vm.oom_dump_tasks 0", no_table, "Out of memory: aborting owner");
 	ok(!count("Owners state"), "has no table of owners");
 	case_exits("oom.report_fd", report_elsewhere, 1);
+	case_exits("which nobody reads", report_unread, 1);
+	case_exits("or whose reader is gone", report_to_nobody, 1);
 	case_exits("vm events: oom_kill", counted, 1);
 	return done_testing();
 }
