@@ -40,7 +40,7 @@ struct task {
 	struct owner *owner;	 /* this thread's own; NULL: none yet */
 	bool oom_step;			/* this thread is in the OOM step */
 	struct owner *oom_callback;	/* whose abort callback this thread is in */
-	uint64_t oom_victim_until;	/* ms: it is to end, and may use the reserve until then */
+	struct owner *oom_victim;	/* for whom this thread is to end: it may use the reserve while that is a victim */
 	struct owner *inside;	 /* the named one it has entered; NULL: none */
 	struct owner *charged;	 /* that, but for requests that are another's: mm/owner.h */
 	struct owner_hold *holds; /* of the calls of the application's that it is in, the innermost first */

@@ -57,8 +57,8 @@ bool tsk_is_oom_victim(void)
 	if (!READ_ONCE(owner_accounting))
 		return false;
 	/* Its signal may find it inside of an owner that has nothing to do with it. */
-	return os_clock_ms() < current->oom_victim_until || oom_victim_in_time(current_owner()) ||
-	       (current->owner && oom_victim_in_time(current->owner));
+	return oom_victim_in_time(current_owner()) || (current->owner && oom_victim_in_time(current->owner)) ||
+	       (current->oom_victim && oom_victim_in_time(current->oom_victim));
 }
 
 bool oom_step_closed(void)
@@ -223,14 +223,15 @@ static void abort_this_thread(struct oom_control *oc, struct owner *victim)
 {
 	uint64_t until = os_clock_ms() + READ_ONCE(tunables.oom_wait_ms);
 
-	current->oom_victim_until = until;
+	/* A handler that leaves by longjmp does not come back to clear it. */
+	current->oom_victim = victim;
 	current->oom_step = false;
 	mutex_unlock(&oom_lock);
 	os_tgkill(os_gettid(), SIGABRT);
 	oom_victim_gave(victim);
 	for (; os_clock_ms() < until && READ_ONCE(victim->state) & OWNER_VICTIM; oom_victim_gave(victim))
 		os_sleep_ms(1);
-	current->oom_victim_until = 0;
+	current->oom_victim = NULL;
 	mutex_lock(&oom_lock);
 	current->oom_step = true;
 	/* It had its time: who looks next sees to that. */
@@ -438,7 +439,7 @@ void oom_reinit_after_fork(void)
 		owner->oom.passed_over = 0;
 		owner->oom.running = current->oom_callback == owner;
 	}
-	current->oom_victim_until = 0;
+	current->oom_victim = NULL;
 	oom_waits.waiting = 0;
 	mutex_reinit_after_fork(&oom_lock);
 }

@@ -3,6 +3,7 @@
  * The OOM step as a program sees it, under `limit:`: which thread is ended, how, what is said, and the knobs.
  */
 #include <pthread.h>
+#include <setjmp.h>
 
 #include "oom.h"
 
@@ -120,6 +121,28 @@ static void on_abort_leak(int sig)
 	eat(&all, 100, 500);
 	dprintf(2, "the handler had %s\n", all.nr > before ? "memory" : "nothing");
 	_exit(0);
+}
+
+static sigjmp_buf before_leak;
+
+static void on_abort_jump(int sig)
+{
+	siglongjmp(before_leak, sig);
+}
+
+/* One that leaves by longjmp, and has all freed then: so it is each time. */
+static void leak_handler_jumps(void)
+{
+	volatile int rounds = 0;
+
+	signal(SIGABRT, on_abort_jump);
+	if (sigsetjmp(before_leak, 1)) {
+		rounds++;
+		drop(&all);
+	}
+	if (rounds < 3)
+		check(eat(&all, 100, 500));
+	check(rounds == 3);
 }
 
 static void leak_handler_leaks(void)
@@ -325,6 +348,7 @@ int main(void)
 	case_aborts("a handler that returns puts it off", leak_handler_returns, "handled\n");
 	case_aborts("so does SIGABRT blocked", leak_blocked, "SIGABRT has not ended");
 	case_exits("a handler has memory from the reserve, and no OOM step", leak_handler_leaks, 1);
+	case_exits("one that leaves by longjmp may free, and go on as before", leak_handler_jumps, 3);
 	case_exits("a handler that frees is waited for", leak_handler_frees, 3);
 	test_forked_single();
 	case_aborts("what exited threads left is the process's", exited_thread, "aborting owner process");
