@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: MIT
 """The table of bench/compare as bars: one panel per column, one group per workload, one bar per allocator."""
 
+from collections import namedtuple
 from xml.sax.saxutils import escape
 
-COLOURS = ("#4878a8", "#d9822b", "#5a9e54", "#a0569b", "#8c6d5a", "#777777")
+COLOURS = ("#4878a8", "#d9822b", "#5a9e54", "#a0569b", "#8c6d5a", "#777777", "#c43c39", "#3fa7a0", "#b0a032")
 TITLES = {"time": "time", "peak": "peak RSS", "idle": "RSS after idling"}
 BAR, GAP, LABELS, PANEL, TOP, LIMIT = 9, 8, 80, 270, 60, 2.0
+
+
+class Bar(namedtuple("Bar", "median spread")):
+    """A ratio as bench/compare writes it to --json."""
+
+    def noisy(self):
+        return abs(self.median - 1) < self.spread
 
 
 def text(x, y, words, extra=""):
@@ -36,9 +44,7 @@ def panel(x, column, tables, height):
     return out
 
 
-def write(path, tables, columns):
-    if not tables:
-        return
+def svg(tables, columns):
     names = list(next(iter(tables.values())))
     rows = [row for table in tables.values() for row in table.values()]
     columns = [column for column in columns if any(row[column].median is not None for row in rows)]
@@ -56,5 +62,10 @@ def write(path, tables, columns):
         out.append(text(LABELS - 6, TOP + row * group + group / 2, name, 'text-anchor="end"'))
     for index, column in enumerate(columns):
         out += panel(LABELS + index * (PANEL + 20), column, tables, height)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(out) + "\n</svg>\n")
+    return "\n".join(out) + "\n</svg>\n"
+
+
+def write(path, tables, columns):
+    if tables:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(svg(tables, columns))
