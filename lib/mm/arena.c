@@ -15,6 +15,7 @@
 #include "base/lock.h"
 #include "base/tunables.h"
 #include "mm/budget.h"
+#include "mm/hugetlb.h"
 #include "mm/range.h"
 #include "mm/sparse.h"
 #include "mm/thp.h"
@@ -308,9 +309,10 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 	uint32_t decay = (uint32_t)READ_ONCE(tunables.dirty_decay);
 	uint32_t now = (uint32_t)os_clock_ms();
 	unsigned long i, limit, oldest;
-	bool over;
+	bool over, gigantic;
 
 	mutex_lock(&arena.lock);
+	gigantic = block_at(pb)->flags & PBF_GIGANTIC;
 	if (block_at(pb)->state == PB_HUGE)
 		ADD_ONCE(arena_stats.huge, -nr);
 	ADD_ONCE(arena_stats.used, -nr);
@@ -330,6 +332,8 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 		arena_balance();
 	if (over)
 		arena_purge(limit, decay ? decay : ~0U, false);
+	if (unlikely(gigantic))
+		hugetlb_trim(1);
 }
 
 void arena_advise_huge(unsigned long pb, unsigned long nr)

@@ -54,8 +54,8 @@ unsigned long arena_alloc_to_move(unsigned long nr, int nid, bool *clean);
 unsigned long arena_gather(const struct arena_request *rq);
 /* The same for this place: from start on in the free range at pb. False: nothing was taken. */
 bool arena_gather_at(unsigned long pb, unsigned long start, const struct arena_request *rq);
-/* arena_gather.c. A free range that fits and has memory of this kind (range.h), or none, if need be from the window's top
- * on; 0: there is no room. The arena lock is held. */
+/* arena_gather.c. As range_find_kind, for ordinary memory or none; if need be from the window's top on. 0: there is no
+ * room. The arena lock is held. */
 unsigned long arena_find(unsigned long nr, unsigned long align, int nid, uint8_t kind);
 /* Take what is asked for from start on out of the free range at pb; 0 or -errno. The arena lock is held, and the caller
  * counts it. */

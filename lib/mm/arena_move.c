@@ -19,10 +19,7 @@
 
 static bool extends(unsigned long pb, unsigned long behind, unsigned long nr)
 {
-	uint8_t kind = block_at(pb)->flags & PBF_KIND;
-
-	return behind < range_top() && range_serves(behind, nr, 1, block_at(pb)->nid, kind) &&
-	       (kind == PBF_MAPPED || block_at(behind)->flags & PBF_MAPPED);
+	return behind < range_top() && range_serves(behind, nr, 1, block_at(pb)->nid, block_at(pb)->flags & PBF_KIND);
 }
 
 bool arena_extend(unsigned long pb, unsigned long nr, unsigned long new_nr)
@@ -34,7 +31,7 @@ bool arena_extend(unsigned long pb, unsigned long nr, unsigned long new_nr)
 	arena_lock_all();
 	rq.nid = block_at(pb)->nid;
 	rq.state = (enum pageblock_state)block_at(pb)->state;
-	if (arena_stats.dirty && extends(pb, behind, rq.nr))
+	if (arena_stats.dirty && !(block_at(pb)->flags & PBF_HUGETLB) && extends(pb, behind, rq.nr))
 		done = arena_gather_at(behind, behind, &rq);
 	/* It may have changed meanwhile. */
 	if (!done && extends(pb, behind, rq.nr))

@@ -134,7 +134,7 @@ void check_arena(void)
 				bm_fatal("check_arena: pageblock %lu does not belong to its free range", i);
 			unsigned int state = READ_ONCE(block_at(i)->state);
 
-			dirty += state == PB_FREE && (block_at(i)->flags & PBF_DIRTY);
+			dirty += state == PB_FREE && is_dirty(block_at(i));
 			used += state == PB_ZONE || state == PB_OFFLINE || state == PB_HUGE;
 			mapped += !!(block_at(i)->flags & PBF_MAPPED);
 			pieces += block_at(i)->flags & PBF_MAPPED &&

@@ -44,19 +44,19 @@ void (*hugetlb_before_first)(void);
 static uint32_t dry_since[MAX_NUMNODES];
 
 /* All of the pages are there then, or it fails. */
-static int fault_in(char *addr, size_t bytes)
+static int fault_in(char *addr, size_t bytes, size_t page)
 {
 	int err = (int)os->madvise(addr, bytes, MADV_POPULATE_WRITE);
 	size_t at;
 
 	if (err != -EINVAL)
 		return err;
-	for (at = 0, err = 0; at < bytes && !err; at += PAGEBLOCK_SIZE)
+	for (at = 0, err = 0; at < bytes && !err; at += page)
 		err = os_fault_in(addr + at);
 	return err;
 }
 
-static int commit(unsigned long pb, unsigned long nr, int nid)
+static int commit(unsigned long pb, unsigned long nr, int nid, unsigned int page_shift)
 {
 	size_t bytes = nr << PAGEBLOCK_SHIFT;
 	void *addr = block_to_addr(pb);
@@ -66,51 +66,76 @@ static int commit(unsigned long pb, unsigned long nr, int nid)
 	if (sparse_is_reserved())
 		return -EOPNOTSUPP;
 	err = sparse_map_fresh((uintptr_t)addr, bytes, PROT_READ | PROT_WRITE,
-			       MAP_HUGETLB | PAGEBLOCK_SHIFT << MAP_HUGE_SHIFT);
+			       MAP_HUGETLB | (int)(page_shift << MAP_HUGE_SHIFT));
 	if (err)
 		return err;
 	if (topology.nr_nodes > 1)
 		err = (int)os->mbind(addr, bytes, MPOL_BIND, 1UL << nid);
 	if (!err)
-		err = fault_in(addr, bytes);
+		err = fault_in(addr, bytes, 1UL << page_shift);
 	if (err && sparse_decommit(pb, nr))
 		return -EEXIST; /* what lies there now is of no use, but stays */
 	return err;
 }
 
-/* A range that fits is taken; *fresh: it has no memory yet. */
-static unsigned long take_range(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, bool *fresh)
+/* The arena lock is held. */
+static unsigned long take(unsigned long pb, unsigned long nr, unsigned long align, enum pageblock_state state)
 {
-	size_t bytes = nr << PAGEBLOCK_SHIFT;
+	unsigned long start = range_fit(pb, nr, align);
+
+	range_take(pb, start, nr, state);
+	arena_count_used(start, nr, state);
+	return start;
+}
+
+/* What is free of what was had; 0: none fits. Gigantic pages first, of which most stays for long anyway. */
+static unsigned long take_mapped(unsigned long nr, unsigned long align, enum pageblock_state state, int nid)
+{
+	static const uint8_t kinds[] = { PBF_MAPPED | PBF_HUGETLB | PBF_GIGANTIC, PBF_MAPPED | PBF_HUGETLB };
 	unsigned long pb, start = 0;
+	unsigned int i;
 
 	arena_lock_all();
-	pb = arena_find(nr, align, nid, PBF_MAPPED | PBF_HUGETLB);
-	*fresh = pb && !(block_at(pb)->flags & PBF_MAPPED);
-	if (pb && (!*fresh || budget_may_grow(bytes, false, state == PB_OFFLINE ? bytes : 0))) {
-		start = range_fit(pb, nr, align);
-		range_take(pb, start, nr, state);
-		arena_count_used(start, nr, state);
+	for (i = 0; i < ARRAY_SIZE(kinds) && !start; i++) {
+		pb = range_find_kind(nr, align, nid, kinds[i]);
+		if (pb)
+			start = take(pb, nr, align, state);
 	}
 	arena_unlock_all();
 	return start;
 }
 
-/* Memory of pageblocks that are in no range is hugetlb pages, or is not any more. The arena lock is held. */
-static void set_hugetlb(unsigned long pb, unsigned long nr, bool on)
+static unsigned long take_unmapped(unsigned long nr, unsigned long align, enum pageblock_state state, int nid)
+{
+	size_t bytes = nr << PAGEBLOCK_SHIFT;
+	unsigned long pb, start = 0;
+
+	arena_lock_all();
+	pb = arena_find(nr, align, nid, 0);
+	if (pb && budget_may_grow(bytes, false, state == PB_OFFLINE ? bytes : 0))
+		start = take(pb, nr, align, state);
+	arena_unlock_all();
+	return start;
+}
+
+/* Memory of pageblocks that are in no range is hugetlb pages, of these flags, or is not any more. The arena lock is
+ * held. */
+static void set_hugetlb(unsigned long pb, unsigned long nr, uint8_t flags)
 {
 	unsigned long i;
 
 	for (i = pb; i < pb + nr; i++)
-		block_at(i)->flags = (uint8_t)((block_at(i)->flags & ~PBF_HUGETLB) | (on ? PBF_HUGETLB : 0));
-	ADD_ONCE(arena_stats.hugetlb, on ? nr : -nr);
+		block_at(i)->flags = (uint8_t)((block_at(i)->flags & ~(PBF_HUGETLB | PBF_GIGANTIC)) | flags);
+	ADD_ONCE(arena_stats.hugetlb, flags ? nr : -nr);
 }
 
-static void set_committed(unsigned long pb, unsigned long nr, int nid)
+static void set_committed(unsigned long pb, unsigned long nr, int nid, uint8_t flags)
 {
 	arena_lock_all();
 	range_set_mapped(pb, nr, nid);
-	set_hugetlb(pb, nr, true);
+	range_split(pb);
+	range_split(pb + nr);
+	set_hugetlb(pb, nr, flags);
 	ADD_ONCE(arena_stats.grown, 1);
 	arena_unlock_all();
 	count_vm_events(HTLB_BUDDY_ALLOC_SUCCESS, nr);
@@ -125,25 +150,24 @@ static void give_up_range(unsigned long pb, unsigned long nr, int err)
 	arena_free(pb, nr, false);
 }
 
-/* 0 and *err: why. */
-static unsigned long try_alloc(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, int *err)
+/* Pages of this size from the system, at least for so many pageblocks; 0 and *err: why not. */
+static unsigned long map_more(unsigned long nr, unsigned long align, enum pageblock_state state, int nid,
+			      unsigned int page_shift, int *err)
 {
-	unsigned long pb;
-	bool fresh;
+	unsigned long page = 1UL << (page_shift - PAGEBLOCK_SHIFT), whole = align_up(nr, page), pb;
 
 	do {
-		pb = take_range(nr, align, state, nid, &fresh);
-		*err = pb ? 0 : -ENOMEM;
-		if (!pb || !fresh)
-			return pb;
-		*err = commit(pb, nr, nid);
-		if (!*err) {
-			set_committed(pb, nr, nid);
-			return pb;
-		}
-		give_up_range(pb, nr, *err);
+		pb = take_unmapped(whole, max_ul(align, page), state, nid);
+		*err = pb ? commit(pb, whole, nid, page_shift) : -ENOMEM;
+		if (pb && *err)
+			give_up_range(pb, whole, *err);
 	} while (*err == -EEXIST);
-	return 0;
+	if (*err)
+		return 0;
+	set_committed(pb, whole, nid, page > 1 ? PBF_HUGETLB | PBF_GIGANTIC : PBF_HUGETLB);
+	if (whole > nr)
+		arena_free(pb + nr, whole - nr, false);
+	return pb;
 }
 
 static bool is_dry(int nid)
@@ -163,21 +187,37 @@ static void set_dry(unsigned long nr, int nid, int err, bool only)
 		  only ? "requests fail without" : "ordinary pages serve instead");
 }
 
+/* Gigantic pages for what fills one; for less only where there are no others. */
+static unsigned long get_more(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, int *err)
+{
+	unsigned long pb = 0;
+	int ignored;
+
+	if (nr >= GIGANTIC_BLOCKS)
+		pb = map_more(nr, align, state, nid, GIGANTIC_SHIFT, err);
+	if (!pb)
+		pb = map_more(nr, align, state, nid, PAGEBLOCK_SHIFT, err);
+	if (!pb && nr < GIGANTIC_BLOCKS)
+		pb = map_more(nr, align, state, nid, GIGANTIC_SHIFT, &ignored);
+	/* What is free, but not in one piece, may be all that there is. */
+	if (!pb && READ_ONCE(arena_stats.hugetlb) && arena_purge(0, ~0U, true))
+		pb = map_more(nr, align, state, nid, PAGEBLOCK_SHIFT, err);
+	return pb;
+}
+
 unsigned long hugetlb_alloc(unsigned long nr, unsigned long align, enum pageblock_state state, int nid, bool *clean)
 {
 	bool only = READ_ONCE(tunables.hugetlb) == HUGETLB_ONLY;
 	void (*before_first)(void) = xchg(&hugetlb_before_first, NULL);
-	unsigned long pb = 0;
-	int err = 0;
+	unsigned long pb;
+	int err;
 
 	if (unlikely(before_first))
 		before_first();
 	budget_poll();
-	if (only || !is_dry(nid)) {
-		pb = try_alloc(nr, align, state, nid, &err);
-		/* What is free, but not in one piece, may be all that there is. */
-		if (!pb && READ_ONCE(arena_stats.hugetlb) && arena_purge(0, ~0U, true))
-			pb = try_alloc(nr, align, state, nid, &err);
+	pb = take_mapped(nr, align, state, nid);
+	if (!pb && (only || !is_dry(nid))) {
+		pb = get_more(nr, align, state, nid, &err);
 		if (!pb)
 			set_dry(nr, nid, err, only);
 	}
@@ -187,6 +227,38 @@ unsigned long hugetlb_alloc(unsigned long nr, unsigned long align, enum pagebloc
 		return arena_alloc(nr, align, state, nid, clean);
 	*clean = pb && range_is_clean(pb, nr);
 	return pb;
+}
+
+static bool is_free_gigantic(unsigned long pb)
+{
+	unsigned long i;
+
+	for (i = pb; i < pb + GIGANTIC_BLOCKS; i++)
+		if (READ_ONCE(block_at(i)->state) != PB_FREE || !(block_at(i)->flags & PBF_GIGANTIC))
+			return false;
+	return true;
+}
+
+unsigned long hugetlb_trim(unsigned long keep)
+{
+	unsigned long pb, kept = 0, done = 0;
+
+	if (likely(!READ_ONCE(arena_stats.hugetlb)))
+		return 0;
+	arena_lock_all();
+	for (pb = align_block(FIRST_BLOCK, GIGANTIC_BLOCKS); pb + GIGANTIC_BLOCKS <= range_top(); pb += GIGANTIC_BLOCKS) {
+		if (!is_free_gigantic(pb) || kept++ < keep)
+			continue;
+		range_take_busy(pb, GIGANTIC_BLOCKS);
+		if (!sparse_decommit(pb, GIGANTIC_BLOCKS)) {
+			range_set_unmapped(pb, GIGANTIC_BLOCKS);
+			done += GIGANTIC_BLOCKS;
+		}
+		range_insert(pb, GIGANTIC_BLOCKS);
+	}
+	ADD_ONCE(arena_stats.given_back, done);
+	arena_unlock_all();
+	return done;
 }
 
 /* What the child of a fork will have; between the handlers alone. */
@@ -272,10 +344,20 @@ static void put_copy(unsigned long pb, unsigned long nr, char *at)
 
 	if (os_is_error(os->mremap(at, bytes, bytes, block_to_addr(pb), 0)))
 		return;
-	set_hugetlb(pb, nr, false);
+	set_hugetlb(pb, nr, 0);
 	for (i = pb; copy.huge && i < pb + nr; i++)
 		block_at(i)->flags |= PBF_THP;
 	ADD_ONCE(arena_stats.thp, copy.huge ? nr : 0);
+}
+
+/* A gigantic page cannot be replaced in parts. */
+static void unmap_gigantic(void)
+{
+	unsigned long pb;
+
+	for (pb = align_block(FIRST_BLOCK, GIGANTIC_BLOCKS); pb + GIGANTIC_BLOCKS <= range_top(); pb += GIGANTIC_BLOCKS)
+		if (block_at(pb)->flags & PBF_GIGANTIC)
+			sparse_decommit(pb, GIGANTIC_BLOCKS);
 }
 
 /* What is free is the parent's. */
@@ -304,6 +386,8 @@ void hugetlb_fork_child(void)
 
 	if (likely(!arena_stats.hugetlb))
 		return;
+	if (copy.map)
+		unmap_gigantic();
 	for (pb = next_with_data(FIRST_BLOCK, &nr); copy.map && pb; pb = next_with_data(pb + nr, &nr)) {
 		put_copy(pb, nr, at);
 		at += nr << PAGEBLOCK_SHIFT;

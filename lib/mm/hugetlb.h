@@ -9,6 +9,10 @@
 #include "base/tunables.h"
 #include "mm/arena.h"
 
+/* The larger of the two sizes that are asked for; in pageblocks. */
+#define GIGANTIC_SHIFT 30
+#define GIGANTIC_BLOCKS (1UL << (GIGANTIC_SHIFT - PAGEBLOCK_SHIFT))
+
 /* Called before the first of them is had, with no lock held. */
 extern hidden_var void (*hugetlb_before_first)(void);
 
@@ -27,6 +31,9 @@ static always_inline unsigned long arena_alloc_hugetlb(unsigned long nr, unsigne
 		return hugetlb_alloc(nr, align, state, nid, clean);
 	return arena_alloc(nr, align, state, nid, clean);
 }
+
+/* Give back pages of 1 GiB that are free as a whole, but so many; pageblocks given back. */
+unsigned long hugetlb_trim(unsigned long keep);
 
 /* Fork handlers, with all locks held; in the child when they are free again. */
 void hugetlb_fork_prepare(void);

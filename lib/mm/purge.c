@@ -9,6 +9,7 @@
 #include "mm/arena.h"
 #include "mm/budget.h"
 #include "mm/current.h"
+#include "mm/hugetlb.h"
 #include "mm/internal.h"
 #include "mm/lowmem.h"
 #include "mm/page_alloc.h"
@@ -266,7 +267,7 @@ unsigned long mm_trim(size_t keep)
 	drain_all_pages();
 	for_each_zone (zone, i)
 		zone_trim(zone, 0);
-	bytes += arena_purge(keep >> PAGEBLOCK_SHIFT, ~0U, false) << PAGEBLOCK_SHIFT;
+	bytes += (arena_purge(keep >> PAGEBLOCK_SHIFT, ~0U, false) + hugetlb_trim(keep >> GIGANTIC_SHIFT)) << PAGEBLOCK_SHIFT;
 	if (keep < PAGEBLOCK_SIZE)
 		for_each_zone (zone, i)
 			bytes += zone_purge(zone, 0, 0);

@@ -162,7 +162,7 @@ void range_insert(unsigned long pb, unsigned long nr)
 
 	for (i = pb; i < pb + nr; i++) {
 		set_state(i, PB_FREE);
-		if (block_at(i)->flags & PBF_DIRTY)
+		if (is_dirty(block_at(i)))
 			dirty_add(i);
 	}
 	if (pb > FIRST_BLOCK && same_kind(block_at(pb - 1), block_at(pb))) {
@@ -213,7 +213,7 @@ void range_take(unsigned long pb, unsigned long start, unsigned long nr, enum pa
 	if (start + nr < pb + len)
 		bin_add(start + nr, pb + len - start - nr);
 	for (i = start; i < start + nr; i++) {
-		if (block_at(i)->flags & PBF_DIRTY)
+		if (is_dirty(block_at(i)))
 			dirty_del(i);
 		set_state(i, state);
 	}
@@ -236,9 +236,10 @@ unsigned long range_fit(unsigned long pb, unsigned long nr, unsigned long align)
 bool range_serves(unsigned long pb, unsigned long nr, unsigned long align, int nid, uint8_t kind)
 {
 	const struct pageblock *b = block_at(pb);
+	uint8_t has = b->flags & PBF_KIND;
 
 	return READ_ONCE(b->state) == PB_FREE && range_fit(pb, nr, align) &&
-	       (!(b->flags & PBF_MAPPED) || (b->nid == nid && (b->flags & PBF_KIND) == kind));
+	       (has ? has == kind && b->nid == nid : !kind || kind == PBF_MAPPED);
 }
 
 /* The best range of a bin: one with memory before one without, then the shortest, then the lowest. */
@@ -324,8 +325,7 @@ unsigned long range_oldest_of(int nid)
 	return pb;
 }
 
-/* Cut nr pageblocks from pb on, wherever they lie in a free range, out of it as PB_BUSY. */
-static void take_busy(unsigned long pb, unsigned long nr)
+void range_take_busy(unsigned long pb, unsigned long nr)
 {
 	unsigned long start = pb;
 
@@ -342,7 +342,7 @@ unsigned long range_take_dirty(unsigned long pb, unsigned long max)
 	while (end - pb < max && end < ranges.top && same_kind(block_at(end), block_at(pb)) &&
 	       (block_at(end)->flags & PBF_DIRTY))
 		end++;
-	take_busy(pb, end - pb);
+	range_take_busy(pb, end - pb);
 	return end - pb;
 }
 
@@ -353,7 +353,7 @@ unsigned long range_take_clean(unsigned long max, unsigned long *nr)
 
 	/* The largest first: that takes the fewest calls, and makes the fewest holes. */
 	for (pb = next_range(&bin, 0); pb; pb = next_range(&bin, pb)) {
-		if (!(block_at(pb)->flags & PBF_MAPPED))
+		if ((block_at(pb)->flags & (PBF_MAPPED | PBF_GIGANTIC)) != PBF_MAPPED)
 			continue;
 		end = pb + block_at(pb)->nr;
 		for (i = pb; i < end && block_at(i)->flags & PBF_DIRTY; i++)

@@ -11,7 +11,7 @@
 #include "mm/page.h"
 
 /* What the memory of a free range is, the same for all of it. */
-#define PBF_KIND (PBF_MAPPED | PBF_HUGETLB)
+#define PBF_KIND (PBF_MAPPED | PBF_HUGETLB | PBF_GIGANTIC)
 
 #define FIRST_BLOCK 2UL /* block 0 would hold page frame 0; 2 keeps order 10 aligned */
 
@@ -25,6 +25,12 @@ static always_inline bool same_kind(const struct pageblock *a, const struct page
 {
 	return READ_ONCE(a->state) == PB_FREE && READ_ONCE(b->state) == PB_FREE && a->nid == b->nid &&
 	       !((a->flags ^ b->flags) & PBF_KIND);
+}
+
+/* Is a free one among those that are given back by age? Gigantic pages are not. */
+static always_inline bool is_dirty(const struct pageblock *b)
+{
+	return (b->flags & (PBF_DIRTY | PBF_GIGANTIC)) == PBF_DIRTY;
 }
 
 /* The first pageblock that was never taken from the window. */
@@ -47,8 +53,9 @@ void range_insert_pieces(unsigned long pb, unsigned long nr);
 /* Addresses that are somebody else's, or may be: never again. */
 void range_forget(unsigned long pb, unsigned long nr);
 
-/* The best range for nr pageblocks whose address is a multiple of align of them: the shortest that has memory of node
- * nid and of that kind behind it, else one without memory. Its first pageblock, 0: none. */
+/* The best range for nr pageblocks whose address is a multiple of align of them: the shortest that has memory of that
+ * kind and of node nid behind it, or none if kind is 0. For ordinary memory (PBF_MAPPED) else one that has none. Its first
+ * pageblock, 0: there is none. */
 unsigned long range_find_kind(unsigned long nr, unsigned long align, int nid, uint8_t kind);
 static always_inline unsigned long range_find(unsigned long nr, unsigned long align, int nid)
 {
@@ -58,7 +65,7 @@ static always_inline unsigned long range_find(unsigned long nr, unsigned long al
 unsigned long range_find_clean(unsigned long nr, int nid);
 /* Where in the free range at pb would nr aligned pageblocks begin? 0: it does not fit. */
 unsigned long range_fit(unsigned long pb, unsigned long nr, unsigned long align);
-/* Is there a free range that does it, with memory of node nid and of that kind behind it or with none? */
+/* Is there a free range that does it, by the same rules? */
 bool range_serves(unsigned long pb, unsigned long nr, unsigned long align, int nid, uint8_t kind);
 /* The first pageblock from pb on whose address is a multiple of align pageblocks: the window's base may not be one. */
 unsigned long align_block(unsigned long pb, unsigned long align);
@@ -67,6 +74,9 @@ void range_take(unsigned long pb, unsigned long start, unsigned long nr, enum pa
 
 /* Does all of it read as zero? */
 bool range_is_clean(unsigned long pb, unsigned long nr);
+
+/* Cut nr pageblocks from pb on, wherever they lie in a free range, out of it as PB_BUSY. */
+void range_take_busy(unsigned long pb, unsigned long nr);
 
 /* The pageblock that has been dirty for longest, of all or of the ordinary ones of node nid, 0: none is. */
 unsigned long range_oldest(void);

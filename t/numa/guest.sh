@@ -7,6 +7,7 @@
 #     disk MIB                    an empty disk, /dev/nvme0n1
 #     run PROGRAM ARGUMENTS…      once for each program, by its name below t/; variables may come before it. What is
 #                                 preloaded is guest_preload, which is the library
+#     guest_options=…             for the kernel, if need be
 #     boot                        starts the machine, waits for its end and takes the results over
 
 . "${top_srcdir:-.}/t/preload/preload.sh"
@@ -120,7 +121,7 @@ boot() {
 	timeout -k 5 "${GUEST_TIMEOUT:-400}" qemu-system-x86_64 -accel tcg,thread=multi -machine q35,hpet=off -cpu max \
 		-smp "$guest_cpus" -m "$guest_mib" $guest_machine $guest_distances -nodefaults -no-user-config \
 		-display none -no-reboot -kernel "$kernel" -initrd initrd \
-		-append 'console=ttyS0 quiet panic=-1 numa_balancing=disable' \
+		-append "console=ttyS0 quiet panic=-1 numa_balancing=disable ${guest_options-}" \
 		-serial file:console -serial file:results </dev/null >qemu.out 2>&1
 	guest_status=$?
 	guest_ended=1

@@ -10,19 +10,21 @@
 #define HUGEPAGE (2 * MIB)
 #define POOL 8 /* pages on each node */
 #define THREADS 4
+#define GIGANTIC (1024L * 1024) /* KiB */
 
-static void pool_path(char *path, size_t len, int nid, const char *file)
+static void pool_path(char *path, size_t len, int nid, long kib, const char *file)
 {
-	snprintf(path, len, "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/%s", nid, file);
+	snprintf(path, len, "/sys/devices/system/node/node%d/hugepages/hugepages-%ldkB/%s", nid, kib, file);
 }
 
-static long pool_read(int nid, const char *file)
+/* Of the pages of so many KiB. */
+static long pool_read_size(int nid, long kib, const char *file)
 {
 	char path[128];
 	long nr = -1;
 	FILE *f;
 
-	pool_path(path, sizeof(path), nid, file);
+	pool_path(path, sizeof(path), nid, kib, file);
 	f = fopen(path, "r");
 	if (!f || fscanf(f, "%ld", &nr) != 1)
 		nr = -1;
@@ -31,18 +33,28 @@ static long pool_read(int nid, const char *file)
 	return nr;
 }
 
+static long pool_read(int nid, const char *file)
+{
+	return pool_read_size(nid, 2048, file);
+}
+
 /* False: the system has not so many. */
-static bool pool_set(int nid, long nr)
+static bool pool_set_size(int nid, long kib, long nr)
 {
 	char path[128];
 	FILE *f;
 
-	pool_path(path, sizeof(path), nid, "nr_hugepages");
+	pool_path(path, sizeof(path), nid, kib, "nr_hugepages");
 	f = fopen(path, "w");
 	if (!f)
 		return false;
 	fprintf(f, "%ld", nr);
-	return !fclose(f) && pool_read(nid, "nr_hugepages") == nr;
+	return !fclose(f) && pool_read_size(nid, kib, "nr_hugepages") == nr;
+}
+
+static bool pool_set(int nid, long nr)
+{
+	return pool_set_size(nid, 2048, nr);
 }
 
 static bool pools_set(long nr)
@@ -268,6 +280,47 @@ static void fork_dry_threads(void)
 		pthread_join(thread[i], NULL);
 }
 
+/* On the last node that has a page of 1 GiB in one piece; below 0: none has. */
+static int gigantic_node = -1;
+
+static void gigantic(void)
+{
+	unsigned long mask = 1UL << gigantic_node;
+	int status = -1;
+	pid_t pid;
+	char *p;
+
+	bm_set_mempolicy(MPOL_BIND, &mask, MASK_BITS);
+	p = malloc(KIB * GIGANTIC);
+	want(p && page_kib(p) == GIGANTIC, "%p has pages of %ld kB", (void *)p, page_kib(p));
+	for (size_t at = 0; p && at < KIB * GIGANTIC; at += 32 * MIB)
+		want(!p[at] && numa_node_of(p + at) == gigantic_node, "at %zu: node %d", at, numa_node_of(p + at));
+	p[5] = 1;
+	pid = fork();
+	if (!pid) {
+		p[5]++;
+		_exit(p[5] != 2 || p[MIB]);
+	}
+	p[5]--;
+	want(waitpid(pid, &status, 0) == pid && !status, "a child ended with %#x", (unsigned int)status);
+	free(p);
+	malloc_trim(0);
+	want(pool_read_size(gigantic_node, GIGANTIC, "free_hugepages") == 1, "it did not go back");
+}
+
+static void run_gigantic(void)
+{
+	for (int nid = 0; nid < numa_nodes; nid++)
+		if (numa_node[nid].mib > 2048 && pool_set_size(nid, GIGANTIC, 1))
+			gigantic_node = nid;
+	if (gigantic_node < 0)
+		skip(1, "no node has 1 GiB in one piece");
+	else
+		run_case("1 GiB lies on one page", "try", gigantic, NULL, 0);
+	for (int nid = 0; nid < numa_nodes; nid++)
+		pool_set_size(nid, GIGANTIC, 0);
+}
+
 int main(void)
 {
 	numa_init();
@@ -281,6 +334,7 @@ int main(void)
 	run_case("hugetlb:only fails instead", "only", only, "requests fail", 1);
 	run_case("a fork with a dry pool harms nobody", "only", fork_dry, "requests fail", 1);
 	run_case("nor does one while threads write", "only", fork_dry_threads, "requests fail", 1);
+	run_gigantic();
 	pools_set(0);
 	return done_testing();
 }

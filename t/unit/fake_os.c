@@ -12,8 +12,13 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/bits.h"
 #include "os/os.h"
 #include "fake_os.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 static struct rule {
 	unsigned long calls;
@@ -41,57 +46,81 @@ static long fail(enum fake_op op)
 	return own ? own : any;
 }
 
-/* The pool, and where its pages are mapped. For one thread. */
-#define HUGETLB_SIZE (2UL << 20)
-#define HUGETLB_MAX 64
-static struct {
+/* Pools of pages of two sizes, and where their pages are mapped. For one thread. */
+#define POOL_MAX 64
+static struct pool {
+	size_t size;
 	unsigned long pages;
-	uintptr_t at[HUGETLB_MAX]; /* 0: in the pool */
-} hugetlb;
+	uintptr_t at[POOL_MAX]; /* 0: in the pool */
+} pools[] = { { .size = 2UL << 20 }, { .size = 1UL << 30 } };
 
-unsigned long fake_os_hugetlb_free(void)
+static unsigned long pool_free(const struct pool *pool)
 {
-	unsigned long i, nr = hugetlb.pages;
+	unsigned long i, nr = pool->pages;
 
-	for (i = 0; i < hugetlb.pages; i++)
-		nr -= hugetlb.at[i] != 0;
+	for (i = 0; i < pool->pages; i++)
+		nr -= pool->at[i] != 0;
 	return nr;
 }
 
-static bool hugetlb_mapped(uintptr_t start, size_t len)
+static struct pool *pool_of(int flags)
+{
+	return &pools[(flags >> 26 & 63) == 30];
+}
+
+/* Is any of it mapped from a pool? */
+static bool hugetlb_mapped(const struct pool *pool, uintptr_t start, size_t len)
 {
 	unsigned long i;
 
-	for (i = 0; i < hugetlb.pages; i++)
-		if (hugetlb.at[i] >= start && hugetlb.at[i] < start + len)
+	for (i = 0; i < pool->pages; i++)
+		if (pool->at[i] && pool->at[i] < start + len && start < pool->at[i] + pool->size)
 			return true;
 	return false;
 }
 
-static void hugetlb_unmap(uintptr_t start, size_t len)
+/* 0, or -EINVAL where a part of a page would go. */
+static long hugetlb_unmap(uintptr_t start, size_t len)
 {
+	struct pool *pool;
 	unsigned long i;
 
-	for (i = 0; i < hugetlb.pages; i++)
-		if (hugetlb.at[i] >= start && hugetlb.at[i] < start + len)
-			hugetlb.at[i] = 0;
+	for (pool = pools; pool < pools + ARRAY_SIZE(pools); pool++)
+		if (hugetlb_mapped(pool, start, len) && (start | len) & (pool->size - 1))
+			return -EINVAL;
+	for (pool = pools; pool < pools + ARRAY_SIZE(pools); pool++)
+		for (i = 0; i < pool->pages; i++)
+			if (pool->at[i] >= start && pool->at[i] < start + len)
+				pool->at[i] = 0;
+	return 0;
 }
 
 static long hugetlb_map(void *addr, size_t len, int prot, int flags)
 {
+	struct pool *pool = pool_of(flags);
 	unsigned long i;
 	size_t done;
 	long ret;
 
-	if (fake_os_hugetlb_free() < len / HUGETLB_SIZE)
+	if (pool_free(pool) < len / pool->size)
 		return -ENOMEM;
-	ret = os_linux.mmap(addr, len, prot, flags & ~(MAP_HUGETLB | 63 << 26));
+	ret = os_linux.mmap(addr, len, prot, (flags & ~(MAP_HUGETLB | 63 << 26)) | MAP_NORESERVE);
 	for (i = 0, done = 0; !os_is_error(ret) && done < len; i++)
-		if (!hugetlb.at[i]) {
-			hugetlb.at[i] = (uintptr_t)ret + done;
-			done += HUGETLB_SIZE;
+		if (!pool->at[i]) {
+			pool->at[i] = (uintptr_t)ret + done;
+			done += pool->size;
 		}
 	return ret;
+}
+
+unsigned long fake_os_hugetlb_free(void)
+{
+	return pool_free(&pools[0]);
+}
+
+unsigned long fake_os_gigantic_free(void)
+{
+	return pool_free(&pools[1]);
 }
 
 static long fake_mmap(void *addr, size_t len, int prot, int flags)
@@ -108,7 +137,7 @@ static long fake_munmap(void *addr, size_t len)
 	long err = fail(FAKE_MUNMAP);
 
 	if (!err)
-		hugetlb_unmap((uintptr_t)addr, len);
+		err = hugetlb_unmap((uintptr_t)addr, len);
 	return err ? err : os_linux.munmap(addr, len);
 }
 
@@ -116,10 +145,11 @@ static long fake_mremap(void *addr, size_t old_len, size_t new_len, void *dst, i
 {
 	long err = fail(FAKE_MREMAP);
 
-	if (!err && hugetlb_mapped((uintptr_t)addr, old_len))
+	if (!err && (hugetlb_mapped(&pools[0], (uintptr_t)addr, old_len) ||
+		     hugetlb_mapped(&pools[1], (uintptr_t)addr, old_len)))
 		abort(); /* many kernels do not move them */
 	if (!err && dst)
-		hugetlb_unmap((uintptr_t)dst, new_len);
+		err = hugetlb_unmap((uintptr_t)dst, new_len);
 	return err ? err : os_linux.mremap(addr, old_len, new_len, dst, flags);
 }
 
@@ -134,8 +164,12 @@ static long fake_madvise(void *addr, size_t len, int advice)
 {
 	long err = fail(FAKE_MADVISE);
 
-	if (!err && (advice == MADV_DONTNEED || advice == MADV_FREE) && hugetlb_mapped((uintptr_t)addr, len))
+	if (!err && (advice == MADV_DONTNEED || advice == MADV_FREE) &&
+	    (hugetlb_mapped(&pools[0], (uintptr_t)addr, len) || hugetlb_mapped(&pools[1], (uintptr_t)addr, len)))
 		abort();
+	/* As much as it says is not there in truth. */
+	if (!err && advice == MADV_POPULATE_WRITE && hugetlb_mapped(&pools[1], (uintptr_t)addr, len))
+		return 0;
 	return err ? err : os_linux.madvise(addr, len, advice);
 }
 
@@ -174,12 +208,14 @@ void fake_os_reset(void)
 	memset(rules, 0, sizeof(rules));
 }
 
-void fake_os_hugetlb(unsigned long pages)
+void fake_os_hugetlb(unsigned long pages, unsigned long gigantic)
 {
-	if (pages > HUGETLB_MAX)
+	if (pages > POOL_MAX || gigantic > POOL_MAX)
 		abort();
-	memset(&hugetlb, 0, sizeof(hugetlb));
-	hugetlb.pages = pages;
+	memset(pools[0].at, 0, sizeof(pools[0].at));
+	memset(pools[1].at, 0, sizeof(pools[1].at));
+	pools[0].pages = pages;
+	pools[1].pages = gigantic;
 }
 
 void fake_os_install(void)

@@ -27,10 +27,11 @@ void fake_os_install(void);
 void fake_os_fail(enum fake_op op, long nth, bool forever, int err);
 /* Calls of op since fake_os_install or fake_os_reset, the failed ones too. */
 unsigned long fake_os_calls(enum fake_op op);
-/* So many hugetlb pages of 2 MiB are in the pool, which are ordinary memory in truth. Where one is dropped from under its
- * mapping the test ends; and how many are left. */
-void fake_os_hugetlb(unsigned long pages);
+/* So many hugetlb pages of 2 MiB, and so many of 1 GiB, are in the pools, which are ordinary memory in truth. Where one is
+ * dropped from under its mapping the test ends; and how many are left. */
+void fake_os_hugetlb(unsigned long pages, unsigned long gigantic);
 unsigned long fake_os_hugetlb_free(void);
+unsigned long fake_os_gigantic_free(void);
 /* Forget the rules and the counts. */
 void fake_os_reset(void);
 

@@ -18,7 +18,7 @@
 static void start(unsigned int mode, unsigned long pool)
 {
 	model_start();
-	fake_os_hugetlb(pool);
+	fake_os_hugetlb(pool, 0);
 	tunables.hugetlb = mode;
 }
 
@@ -244,6 +244,74 @@ static void forked_without_memory(void)
 	check_arena();
 }
 
+static bool on_gigantic(const void *p)
+{
+	return pfn_to_block(addr_to_pfn(p))->flags & PBF_GIGANTIC;
+}
+
+/* What fills a page of 1 GiB has one, and its end is for others. */
+static void gigantic(void)
+{
+	char *p, *q;
+
+	start(HUGETLB_TRY, 10);
+	fake_os_hugetlb(10, 2);
+	p = huge(SIZE(GIGANTIC_BLOCKS + 1));
+	must(p && on_gigantic(p) && !fake_os_gigantic_free() && fake_os_hugetlb_free() == 10);
+	must(is_aligned((uintptr_t)p, 1UL << GIGANTIC_SHIFT) && arena_stats.hugetlb == 2 * GIGANTIC_BLOCKS);
+	check_arena();
+	q = huge(SIZE(4UL));
+	must(on_gigantic(q) && q > p && arena_stats.used == GIGANTIC_BLOCKS + 5);
+	*p = *q = 1;
+	/* Parts of it stay, however old. */
+	put(q);
+	must(!arena_stats.dirty && !mm_trim(0) && !fake_os_gigantic_free());
+	/* The one is free as a whole, and kept; then both are. */
+	must(huge_resize(pfn_to_page(addr_to_pfn(p)), SIZE(3UL)));
+	must(!fake_os_gigantic_free());
+	put(p);
+	must(fake_os_gigantic_free() == 1);
+	mm_trim(0);
+	must(fake_os_gigantic_free() == 2 && !arena_stats.hugetlb);
+	check_arena();
+}
+
+/* Where there are no others one serves small blocks, too. */
+static void gigantic_alone(void)
+{
+	char *p, *q;
+
+	start(HUGETLB_ONLY, 10);
+	fake_os_hugetlb(2, 1);
+	p = huge(SIZE(2UL));
+	q = huge(SIZE(2UL));
+	must(on_hugetlb(p) && !on_gigantic(p) && on_gigantic(q) && !failures());
+	must(!huge(SIZE(GIGANTIC_BLOCKS)) && failures() == 1);
+	check_arena();
+}
+
+static void gigantic_forked(void)
+{
+	unsigned long used;
+	char *p, *q;
+
+	start(HUGETLB_TRY, 10);
+	fake_os_hugetlb(0, 1);
+	p = huge(SIZE(3UL));
+	q = huge(SIZE(2UL));
+	memset(p, 7, SIZE(3UL));
+	memset(q, 8, SIZE(2UL));
+	must(on_gigantic(p) && on_gigantic(q));
+	used = arena_stats.used;
+	hugetlb_fork_prepare();
+	hugetlb_fork_child();
+	must(!on_hugetlb(p) && !arena_stats.hugetlb && fake_os_gigantic_free() == 1 && arena_stats.used == used);
+	must(p[0] == 7 && p[SIZE(3UL) - 1] == 7 && q[0] == 8 && q[SIZE(2UL) - 1] == 8);
+	check_arena();
+	put(p);
+	put(q);
+}
+
 static void reserved(void)
 {
 	void *p;
@@ -272,5 +340,8 @@ int main(void)
 	run_case_says("lengthened by their kind, not moved, not collapsed", resized, "has not 9 hugetlb pages");
 	run_case("the child of a fork has ordinary pages, the parent what it had", forked);
 	run_case_says("without memory for that they are shared", forked_without_memory, "for a fork");
+	run_case("blocks of 1 GiB have pages of 1 GiB, which go back whole", gigantic);
+	run_case_says("smaller ones where there are no others", gigantic_alone, "has not 512 hugetlb pages");
+	run_case("the child of a fork gets rid of them whole", gigantic_forked);
 	return done_testing();
 }

@@ -47,7 +47,7 @@ static void gather(void)
 		fill_to(LIVE);
 	}
 	after = zone->managed_pages;
-	must(after < before / 2, "%lu pages of %lu are in the zone for %lu", after, before, nr_held);
+	must(after < before * 3 / 4, "%lu pages of %lu are in the zone for %lu", after, before, nr_held);
 	check_zone(zone);
 }
 
