@@ -218,9 +218,9 @@ static long high_marks(void)
 
 /*
  * Of a limit, and so much of what it counts free: as long as that leaves plenty to others, the heap keeps what is usual,
- * and else the high mark. More stays where it is missed again and again, for a steady state shall not make system
- * calls: but no more than is in use, so that a heap that has become empty is given back, and the others
- * have the headroom, and their share of what is not in use.
+ * and else the high mark. Beyond either stays what is missed again and again, for a steady state shall not make system
+ * calls: but no more than is in use, so that a heap that has become empty is given back, and the others have the headroom,
+ * and their share of what is not in use.
  */
 static long keep_of(enum limit_kind kind, long free, long usual, long slack)
 {
@@ -233,7 +233,7 @@ static long keep_of(enum limit_kind kind, long free, long usual, long slack)
 	others = max_long((long)budget_headroom(kind), all / OTHERS_SHARE);
 	in_use = (long)(READ_ONCE(arena_stats.used) << PAGEBLOCK_SHIFT);
 	slack = min_long(slack, min_long(all - others, in_use));
-	return max_long(min_long(usual, all - plenty), high_marks() + slack);
+	return max_long(min_long(usual + slack, all - plenty), high_marks() + slack);
 }
 
 size_t budget_keep(size_t usual, size_t slack)

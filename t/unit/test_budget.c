@@ -314,22 +314,37 @@ static void no_holes(void)
 }
 
 /* What comes and goes near the limit makes calls at first, and then none. */
-static void steady(void)
+static void swing(unsigned long in_use, unsigned long nr)
 {
-	unsigned long held[16], first, pb, i, round, calls = 0;
+	unsigned long held[16], first, i, round, calls = 0;
 
-	start_rlimit(RLIMIT_DATA, 200 * MIB);
-	must(grow_huge(50, &first));
+	must(grow_huge(in_use, &first));
 	for (round = 0; round < 40; round++) {
 		if (round == 20)
 			calls = fake_os_calls(FAKE_MUNMAP) + fake_os_calls(FAKE_MMAP) + fake_os_calls(FAKE_MPROTECT);
-		for (i = 0; i < 7; i++)
+		for (i = 0; i < nr; i++)
 			must(grow_huge(2, &held[i]));
 		while (i--)
 			arena_free(held[i], 2, true);
 	}
 	must(fake_os_calls(FAKE_MUNMAP) + fake_os_calls(FAKE_MMAP) + fake_os_calls(FAKE_MPROTECT) == calls, "%lu",
 	     fake_os_calls(FAKE_MUNMAP));
+}
+
+/* Also where more comes and goes than is in use all the time, if that leaves plenty. */
+static void steady_plenty(void)
+{
+	start_rlimit(RLIMIT_DATA, 400 * MIB);
+	swing(8, 8);
+	must(arena_stats.dirty == 16);
+}
+
+static void steady(void)
+{
+	unsigned long pb;
+
+	start_rlimit(RLIMIT_DATA, 200 * MIB);
+	swing(50, 7);
 	must(arena_stats.mapped < 80);
 	/* But if much is asked for, that is no hindrance. */
 	must(grow_huge(20, &pb));
@@ -497,6 +512,7 @@ int main(void)
 	run_case("or not, if the system does not move them", not_gathered);
 	run_case("no holes where the system makes none", no_holes);
 	run_case("a steady state near the limit makes no calls", steady);
+	run_case("nor one where plenty is left", steady_plenty);
 	run_case("a limit that is found when the system refuses, and lifted", learnt);
 	run_case("a cgroup's limit", cgroup);
 	run_case("a cgroup's limit, for zones", cgroup_zone);
