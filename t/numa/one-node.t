@@ -4,8 +4,8 @@
 
 . "${top_srcdir:-.}/t/numa/guest.sh"
 
-node 1 256 10
-disk 128
+node 2 256 10
+disk 80
 run numa/test_topology
 run numa/test_place
 run numa/test_cgroup

@@ -422,6 +422,7 @@ static void cgroup_zone(void)
 {
 	unsigned long pb;
 	struct page *page;
+	bool clean;
 
 	start();
 	fake_sys_write("self/cgroup", "0::/box\n");
@@ -433,6 +434,11 @@ static void cgroup_zone(void)
 	must(zone_grow(zone, 0, MIGRATE_UNMOVABLE));
 	budget_refresh();
 	must(cgroup_used() == GIB_ - 61 * MIB, "the system does not know yet of what nobody has touched");
+	pb = arena_alloc(4, 1, PB_OFFLINE, 0, &clean);
+	must(pb);
+	budget_refresh();
+	must(cgroup_used() == GIB_ - 53 * MIB, "nor of what is on its way to a zone");
+	arena_free(pb, 4, false);
 	cgroup_file("current", GIB_ - 35 * MIB);
 	budget_refresh();
 	must(!zone_grow(zone, 0, MIGRATE_UNMOVABLE), "there is the headroom, and 1 MiB");
