@@ -210,8 +210,11 @@ static unsigned long zone_dirty_limit(const struct zone *zone)
 	unsigned long limit = (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) +
 			      (READ_ONCE(zone->managed_pages) - READ_ONCE(zone->nr_free_pages)) / ZONE_DIRTY_SHARE;
 
-	if (unlikely(READ_ONCE(limits_in_force)))
+	if (unlikely(READ_ONCE(limits_in_force))) {
+		/* Others in the cgroup may want what lies free here, though this zone's own use does not change. */
+		budget_poll_slow();
 		limit = budget_keep_resident(limit << PAGE_SHIFT, READ_ONCE(zone->nr_dirty) << PAGE_SHIFT) >> PAGE_SHIFT;
+	}
 	return limit;
 }
 
@@ -221,8 +224,6 @@ void balance_zone(struct zone *zone)
 {
 	unsigned long limit;
 
-	/* Others in the cgroup may want what lies free here, though this zone's own use does not change. */
-	budget_poll();
 	if (unlikely(data_race(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
 		zone_trim(zone, ZONE_KEEP_BLOCKS);
 	limit = zone_dirty_limit(zone);
