@@ -43,6 +43,8 @@ cold bool heap_reclaim(size_t size, unsigned int class, struct heap_effort *effo
 		reclaim_own();
 		return true;
 	}
+	if (oom_wait_for_shrinkers())
+		return true;
 	return alloc_may_oom(GFP_MALLOC, order_for_pages(size_to_pages(size)), &effort->had_reserve);
 }
 

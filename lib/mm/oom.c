@@ -22,6 +22,9 @@
 /* A wait for what others do about the end of memory. They say so: this is for memory that comes free unsaid. */
 #define TICK_MS 2
 
+/* So many ticks a shrinker that could not run is waited for: the lock may be that of a thread that has no CPU. */
+#define STOPPED_MAX 16
+
 struct mutex oom_lock = MUTEX_INIT(RANK_OOM);
 static struct {
 	uint32_t news; /* somebody was told to end, or has given up what was waited for, or nobody can be */
@@ -101,6 +104,17 @@ void oom_wait_for_news(uint32_t seen)
 	os_futex_wait_ms(&oom_waits.news, seen, TICK_MS);
 	__atomic_sub_fetch(&oom_waits.waiting, 1, __ATOMIC_SEQ_CST);
 	psi_memstall_leave(&stalled);
+}
+
+bool oom_wait_for_shrinkers(void)
+{
+	if (!current->shrink_stopped || current->nr_stopped++ >= STOPPED_MAX) {
+		current->nr_stopped = 0;
+		return false;
+	}
+	current->shrink_stopped = false;
+	oom_wait_for_news(oom_news());
+	return true;
 }
 
 static void unmark_oom_victim(struct owner *owner)
@@ -389,6 +403,8 @@ bool mem_cgroup_out_of_memory(struct owner *owner, gfp_t gfp, unsigned int order
 	if (order > PAGE_ALLOC_COSTLY_ORDER || !(gfp & GFP_FS) || current->flags & (PF_DUMPCORE | PF_MEMALLOC) ||
 	    oom_step_closed())
 		return false;
+	if (oom_wait_for_shrinkers())
+		return true;
 	current->oom_step = true;
 	if (mutex_trylock(&oom_lock)) {
 		ret = memory_came_free(&oc) || out_of_memory(&oc);

@@ -53,6 +53,9 @@ bool tsk_is_oom_victim(void);
 uint32_t oom_news(void);
 void oom_tell_waiting(void);
 void oom_wait_for_news(uint32_t seen);
+/* Before a request fails, or somebody is ended for it: a tick, if the application's caches could not be asked just now.
+ * True: they are to be asked again. No lock held. */
+bool oom_wait_for_shrinkers(void);
 /* This thread makes no OOM step: it is in one, or forks. */
 bool oom_step_closed(void);
 /* A victim has given up something: with the half of what it had it is none any more. Any lock may be held. */

@@ -232,14 +232,18 @@ static unsigned long do_shrink_slab(struct bm_shrinker *s, gfp_t gfp, int nid, i
 	while ((total >= SHRINK_BATCH || total >= freeable) && !READ_ONCE(s->dead)) {
 		unsigned long got = call_scan(s, &sc, min_ul(SHRINK_BATCH, total));
 
-		if (got == BM_SHRINK_STOP)
+		if (got == BM_SHRINK_STOP) {
+			current->shrink_stopped = true;
 			break;
+		}
 		freed += got;
 		scanned += min_ul(sc.nr_scanned, total);
 		total -= min_ul(sc.nr_scanned, total);
 		if (!sc.nr_scanned || !total)
 			break;
 	}
+	if (freed)
+		current->nr_stopped = 0;
 	WRITE_ONCE(s->node[nid].freeable, freeable - min_ul(freed, freeable));
 	if (deferred + delta > scanned)
 		defer(s, nid, min_ul(deferred + delta - scanned, 2 * freeable));

@@ -245,6 +245,9 @@ static struct page *alloc_pages_may_oom(struct slowpath *s)
 	s->did_some_progress = 0;
 	if (oom_step_closed())
 		return NULL;
+	s->did_some_progress = oom_wait_for_shrinkers();
+	if (s->did_some_progress)
+		return NULL;
 	/* A victim waits for nobody; it has had its share of the reserve, or gets it in the next round. */
 	if (tsk_is_oom_victim()) {
 		s->did_some_progress = !(s->alloc_flags & ALLOC_OOM);

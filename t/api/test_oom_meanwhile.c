@@ -142,6 +142,45 @@ static void in_shrinker(void)
 	check(eat_as(0, 40, 500) && parties[0].calls && shrinks);
 }
 
+/* Somebody has the lock of a cache for a while: that is no end of memory. */
+static atomic_uint scans_locked;
+static struct chain cached;
+
+static unsigned long count_locked(void *arg, struct bm_shrink_control *sc)
+{
+	(void)arg, (void)sc;
+	return cached.nr;
+}
+
+static unsigned long scan_locked(void *arg, struct bm_shrink_control *sc)
+{
+	unsigned long freed = 0;
+	void **block;
+
+	(void)arg;
+	if (scans_locked++ < 60)
+		return BM_SHRINK_STOP;
+	for (; freed < sc->nr_to_scan && (block = cached.head); freed++) {
+		cached.head = *block;
+		cached.nr--;
+		free(block);
+	}
+	return freed;
+}
+
+static void lock_is_held(void)
+{
+	static const struct bm_shrinker_ops ops = { .count = count_locked, .scan = scan_locked };
+
+	check(eat(&cached, LIMIT_MIB / 2, 500) && bm_shrinker_register("locked", &ops, NULL, 2));
+	check(eat(&all, LIMIT_MIB * 3 / 4, 500) && scans_locked > 60);
+	/* Nor does a large request fail for it. */
+	drop(&all);
+	check(eat(&cached, LIMIT_MIB * 3 / 4, 500));
+	scans_locked = 0;
+	check(add(&all, LIMIT_MIB / 2 * MIB) && scans_locked > 60);
+}
+
 /* Memory that nobody may be refused: it comes when the victim has ended. */
 static void *unwind(void *arg)
 {
@@ -201,6 +240,7 @@ int main(void)
 	case_exits("failures on purpose end nobody", injected, 0);
 	case_exits("in a signal handler", in_handler, 1);
 	case_exits("a shrinker that leaks", in_shrinker, 1);
+	case_exits("a shrinker whose lock is held for a while", lock_is_held, 0);
 	case_exits("NOFAIL has its memory when the victim has ended", nofail, 1);
 	case_exits("many threads at once: one report, one victim", many_ask, 1);
 	return done_testing();
