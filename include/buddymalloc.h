@@ -226,11 +226,12 @@ BM_API void bm_memalloc_restore(unsigned int saved);
 
 /*
  * The thread's memory policy for pages and malloc, as of set_mempolicy(2), whose MPOL_* constants are meant (default,
- * preferred, preferred-many, bind, interleave, local; MPOL_F_STATIC_NODES, MPOL_F_RELATIVE_NODES), and, as there,
- * maxnode is one more than the bits of the mask. Of nodes that do not exist, have no memory or are outside of the cpuset
- * only the others count; -EINVAL if that leaves none. What has been allocated stays where it is. Before the first call of
- * a thread: the policy that the process was started with (numactl), but that of a machine with one node is default.
- * get: mode and mask may be NULL. 0, -EINVAL, or -ENOMEM if the library could not start.
+ * preferred, preferred-many, bind, interleave, local, weighted interleave; MPOL_F_STATIC_NODES and
+ * MPOL_F_RELATIVE_NODES), and, as there, maxnode is one more than the bits of the mask. Of nodes that do not exist, have
+ * no memory or are outside of the cpuset only the others count; -EINVAL if that leaves none. What has been allocated
+ * stays where it is. Before the first call of a thread: the policy that the process was started with (numactl), but that
+ * of a machine with one node is default. Weights are the system's, read by this call; 1 where it has none (before Linux
+ * 6.9). get: mode and mask may be NULL. 0, -EINVAL, or -ENOMEM if the library could not start.
  */
 BM_API int bm_set_mempolicy(int mode, const unsigned long *nodemask, unsigned long maxnode);
 BM_API int bm_get_mempolicy(int *mode, unsigned long *nodemask, unsigned long maxnode);

@@ -4,8 +4,6 @@
  * what is movable is moved away; and when all of it is free it is taken. Where the zones have no such range, they grow.
  */
 #include <errno.h>
-#include <linux/mempolicy.h>
-
 #include "base/message.h"
 #include "mm/arena.h"
 #include "mm/current.h"
@@ -276,7 +274,7 @@ struct page *alloc_contig_pages(unsigned long nr_pages, gfp_t gfp, int nid, cons
 	if (nid >= 0)
 		return contig_from_nodes(nr_pages, gfp, nid, nodemask);
 	pol = get_task_policy(gfp);
-	if (pol->mode == MPOL_INTERLEAVE)
+	if (mpol_interleaves(pol))
 		return contig_from_nodes(nr_pages, gfp, interleave_nodes(pol), nodemask);
 	nid = policy_node(gfp, pol, numa_node_id());
 	if (pol->mode == POLICY_PREFERRED_MANY && !nodemask) {

@@ -33,6 +33,7 @@ struct task {
 	unsigned int flags;	 /* PF_* */
 	bool has_policy;	 /* policy is in force; else the process's is still to be copied there */
 	uint8_t il_prev;	 /* interleave: the node used last, plus 1; 0: none yet */
+	uint8_t il_weight;	 /* weighted interleave: so many more come from that node */
 	uint8_t reclaims_node;	 /* is in node_reclaim for this node, plus 1; 0: is not */
 	uint8_t reclaimer_of;	 /* the same of direct reclaim */
 	uint8_t nr_throttled;	 /* how often in a row it had to wait instead */

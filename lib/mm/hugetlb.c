@@ -69,7 +69,7 @@ static int commit(unsigned long pb, unsigned long nr, int nid, unsigned int page
 			       MAP_HUGETLB | (int)(page_shift << MAP_HUGE_SHIFT));
 	if (err)
 		return err;
-	if (topology.nr_nodes > 1)
+	if (topology_binds())
 		err = (int)os->mbind(addr, bytes, MPOL_BIND, 1UL << nid);
 	if (!err)
 		err = fault_in(addr, bytes, 1UL << page_shift);

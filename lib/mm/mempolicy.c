@@ -6,15 +6,12 @@
 #include "mm/mempolicy.h"
 
 #include <errno.h>
-#include <linux/mempolicy.h>
 #include <string.h>
 
 #include "base/bits.h"
 #include "mm/page_alloc.h"
 #include "os/os.h"
 
-/* What the headers of an older kernel lack. */
-#define POLICY_WEIGHTED_INTERLEAVE 6
 #define POLICY_NUMA_BALANCING (1 << 13) /* asks the kernel to move pages: that is for set_mempolicy(2), not for us */
 
 #define POLICY_FLAGS (MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES)
@@ -111,12 +108,29 @@ static cold void mpol_rebind_policy(struct mempolicy *pol)
 	pol->nodes = nodes;
 }
 
+static uint8_t il_weights[MAX_NUMNODES]; /* of each node, as of when a thread last set such a policy */
+
+static cold void read_il_weights(void)
+{
+	int nid;
+
+	for_each_online_node (nid)
+		WRITE_ONCE(il_weights[nid], topology.fake ? 1 : (uint8_t)os_interleave_weight(nid));
+}
+
 int interleave_nodes(const struct mempolicy *pol)
 {
 	unsigned int from = current->il_prev;
 	nodemask_t later = from < MAX_NUMNODES ? pol->nodes >> from << from : 0;
 	unsigned int nid = first_bit(later ? later : pol->nodes);
 
+	if (unlikely(pol->mode == POLICY_WEIGHTED_INTERLEAVE)) {
+		if (current->il_weight && node_isset((int)from - 1, pol->nodes)) {
+			current->il_weight--;
+			return (int)from - 1;
+		}
+		current->il_weight = READ_ONCE(il_weights[nid]) - 1;
+	}
 	current->il_prev = (uint8_t)(nid + 1);
 	return (int)nid;
 }
@@ -128,11 +142,12 @@ static cold void inherit_policy(void)
 
 	current->policy = process_policy;
 	current->has_policy = true;
-	if (process_policy.mode != MPOL_INTERLEAVE)
+	if (!mpol_interleaves(&process_policy))
 		return;
 	current->il_prev = from;
 	WRITE_ONCE(process_il_prev, (uint8_t)(interleave_nodes(&process_policy) + 1));
 	current->il_prev = from;
+	current->il_weight = 0;
 }
 
 const struct mempolicy *current_policy(void)
@@ -186,7 +201,7 @@ int mempolicy_slab_node(void)
 
 	if (likely(pol == &default_policy) && !cpusets_enabled())
 		return nid;
-	if (pol->mode == MPOL_INTERLEAVE)
+	if (mpol_interleaves(pol))
 		return interleave_nodes(pol);
 	nid = policy_node(0, pol, nid);
 	nodemask = policy_nodemask(0, pol);
@@ -225,7 +240,7 @@ static int mpol_new(struct mempolicy *pol, unsigned int mode, unsigned int flags
 	nodemask_t allowed;
 
 	*pol = (struct mempolicy){ .seq = read_mems_allowed_begin() };
-	if (mode > POLICY_PREFERRED_MANY || flags == POLICY_FLAGS)
+	if (mode > POLICY_WEIGHTED_INTERLEAVE || flags == POLICY_FLAGS)
 		return -EINVAL;
 	if (mode == MPOL_DEFAULT)
 		return nodes ? -EINVAL : 0;
@@ -241,6 +256,8 @@ static int mpol_new(struct mempolicy *pol, unsigned int mode, unsigned int flags
 	pol->nodes = flags & MPOL_F_RELATIVE_NODES ? relative_nodemask(nodes, allowed) : nodes & allowed;
 	if (mode == MPOL_PREFERRED)
 		pol->nodes = lowest_node(pol->nodes);
+	else if (mode == POLICY_WEIGHTED_INTERLEAVE)
+		read_il_weights();
 	return pol->nodes ? 0 : -EINVAL;
 }
 
@@ -270,6 +287,7 @@ int set_task_policy(int mode, const unsigned long *nodemask, unsigned long maxno
 	current->policy = pol;
 	current->has_policy = true;
 	current->il_prev = 0;
+	current->il_weight = 0;
 	enable_policies(&pol);
 	return 0;
 }
@@ -305,8 +323,6 @@ static void read_process_policy(void)
 		return;
 	flags = (unsigned int)mode & POLICY_FLAGS;
 	mode &= ~(POLICY_FLAGS | POLICY_NUMA_BALANCING);
-	if (mode == POLICY_WEIGHTED_INTERLEAVE) /* the weights are the kernel's: all are 1 here */
-		mode = MPOL_INTERLEAVE;
 	/* One that we cannot follow, as of nodes beyond those that we count, is left to the kernel. */
 	if (mpol_new(&process_policy, (unsigned int)mode, flags, nodes))
 		process_policy = default_policy;

@@ -5,12 +5,16 @@
 #ifndef MM_MEMPOLICY_H
 #define MM_MEMPOLICY_H
 
+#include <linux/mempolicy.h>
+
 #include "base/atomic.h"
 #include "mm/current.h"
 
 struct alloc_context;
 
-#define POLICY_PREFERRED_MANY 5 /* MPOL_PREFERRED_MANY, which the headers of Linux before 5.15 lack */
+/* MPOL_PREFERRED_MANY and MPOL_WEIGHTED_INTERLEAVE, which the headers of Linux before 5.15 and 6.9 lack. */
+#define POLICY_PREFERRED_MANY 5
+#define POLICY_WEIGHTED_INTERLEAVE 6
 
 /* The process's policy (get_mempolicy(2)) and Mems_allowed are read; once, when the nodes are known and before the first
  * page is handed out. No system call where there is but one node. */
@@ -36,6 +40,11 @@ static always_inline const struct mempolicy *get_task_policy(gfp_t gfp)
  * interleave, where interleave_nodes says the former, and the latter are all. */
 int policy_node(gfp_t gfp, const struct mempolicy *pol, int nid);
 const nodemask_t *policy_nodemask(gfp_t gfp, const struct mempolicy *pol);
+/* From several nodes in turn, weighted or not. */
+static always_inline bool mpol_interleaves(const struct mempolicy *pol)
+{
+	return pol->mode == MPOL_INTERLEAVE || pol->mode == POLICY_WEIGHTED_INTERLEAVE;
+}
 /* The next node in turn. */
 int interleave_nodes(const struct mempolicy *pol);
 /* One node, for memory that comes from no zonelist; interleave: the next in turn. */

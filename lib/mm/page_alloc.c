@@ -8,8 +8,6 @@
  */
 #include "mm/page_alloc.h"
 
-#include <linux/mempolicy.h>
-
 #include "base/annotate.h"
 #include "base/trace.h"
 #include "base/tunables.h"
@@ -548,7 +546,7 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 	if (likely(topology.nr_nodes == 1))
 		return alloc_pages_nodemask(gfp, order, numa_node_id(), NULL);
 	pol = get_task_policy(gfp);
-	if (unlikely(pol->mode == MPOL_INTERLEAVE))
+	if (unlikely(mpol_interleaves(pol)))
 		return alloc_page_interleave(gfp, order, interleave_nodes(pol));
 	if (unlikely(pol->mode == POLICY_PREFERRED_MANY))
 		return alloc_pages_preferred_many(gfp, order, pol);

@@ -17,8 +17,7 @@ struct topology topology;
 const char *topology_root = "/sys";
 const char *proc_root = "/proc";
 
-/* Moves *text past a number; false if there is none. What is above UINT_MAX counts as that. */
-static bool parse_number(const char **text, unsigned int *n)
+bool parse_number(const char **text, unsigned int *n)
 {
 	const char *p = *text;
 	unsigned long value = 0;
@@ -170,4 +169,22 @@ cold void topology_fake(unsigned int nr)
 	topology.node_has_cpu = ~0UL >> (64 - min_ul(nr, topology.nr_cpus));
 	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++)
 		topology.cpu_to_node[cpu] = (uint8_t)(cpu % nr);
+}
+
+cold unsigned int os_interleave_weight(int nid)
+{
+	struct path path = { .len = 0 };
+	char text[16];
+	const char *p = text;
+	unsigned int weight;
+	struct out o;
+
+	out_init(&o, -1);
+	out_printf(&o, "/kernel/mm/mempolicy/weighted_interleave/node%d", nid);
+	path_add(&path, topology_root);
+	path_add(&path, o.buf);
+	if (os_read_file(path.text, text, sizeof(text)) <= 0 || !parse_number(&p, &weight) || !weight ||
+	    weight > UINT8_MAX)
+		return 1;
+	return weight;
 }

@@ -41,6 +41,12 @@ static always_inline bool topology_binds(void)
  * up to node 63. False if it does not say. */
 bool os_read_mems_allowed(uint64_t *nodes);
 
+/* What the administrator set for weighted interleave below the node's name in sysfs, 1 to 255; 1 where the kernel has no such
+ * file. */
+unsigned int os_interleave_weight(int nid);
+
+/* Move *text past a number; false if there is none. What is above UINT_MAX counts as that. */
+bool parse_number(const char **text, unsigned int *n);
 /* Parse a kernel list "0-3,8": set bit n of the bitmap (nr_bits long) for each n below nr_bits, pass over those above;
  * false if malformed, with the bits before the fault set. An empty list is well formed. */
 bool parse_cpulist(const char *text, unsigned long *bitmap, unsigned int nr_bits);

@@ -4,8 +4,6 @@
  * node that its policy says, or that it runs on. What it frees of other nodes stays in its list until that is full, and
  * goes home then.
  */
-#include <linux/mempolicy.h>
-
 #include "mm/buddy.h"
 #include "mm/memblock.h"
 #include "mm/mempolicy.h"
@@ -94,7 +92,7 @@ unsigned int slab_keep_node(struct kmem_cache *cache, int nid, struct object **c
 /* Then the thread has objects of all nodes, and no list is of one. */
 static bool interleaves(void)
 {
-	return get_task_policy(GFP_MALLOC)->mode == MPOL_INTERLEAVE;
+	return mpol_interleaves(get_task_policy(GFP_MALLOC));
 }
 
 int tcache_follow_node(struct tcache *tc, unsigned int class)

@@ -9,6 +9,7 @@
 #include "malloc/huge.h"
 #include "mm/internal.h"
 #include "mm/mempolicy.h"
+#include "mm/vmstat.h"
 #include "fake_sys.h"
 #include "model.h"
 
@@ -186,7 +187,7 @@ static void test_arguments(void)
 	int mode;
 
 	start(4, MPOL_DEFAULT, 0);
-	must(set(-1, 0) == -EINVAL && set(6, 1) == -EINVAL && set(1000, 1) == -EINVAL);
+	must(set(-1, 0) == -EINVAL && set(7, 1) == -EINVAL && set(1000, 1) == -EINVAL);
 	must(set(MPOL_DEFAULT, 1) == -EINVAL && set(MPOL_LOCAL, 1) == -EINVAL);
 	must(set(MPOL_BIND, 0) == -EINVAL && set(MPOL_INTERLEAVE, 0) == -EINVAL && set(PREFERRED_MANY, 0) == -EINVAL);
 	must(set(MPOL_BIND, 0x10) == -EINVAL && set(MPOL_PREFERRED, 0x10) == -EINVAL);
@@ -267,6 +268,13 @@ static void *inherit_in_thread(void *arg)
 	return NULL;
 }
 
+static void *inherit_weighted_in_thread(void *arg)
+{
+	must_get(WEIGHTED_INTERLEAVE, 0x3);
+	must_go(arg);
+	return NULL;
+}
+
 static void in_thread(void *(*fn)(void *), const void *arg)
 {
 	pthread_t thread;
@@ -300,10 +308,60 @@ static void test_inherited_static(void)
 	must(policy_nodes(0) == 0x2);
 }
 
+static void write_weight(int nid, const char *weight)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "kernel/mm/mempolicy/weighted_interleave/node%d", nid);
+	fake_sys_write(name, weight);
+}
+
+/* Node 2 has no file, 3 one that makes no sense: they weigh 1. */
+static void test_weighted(void)
+{
+	write_weight(0, "3\n");
+	write_weight(1, "2\n");
+	write_weight(3, "256\n");
+	start(4, MPOL_DEFAULT, 0);
+	must(!set(WEIGHTED_INTERLEAVE, 0xf));
+	must_get(WEIGHTED_INTERLEAVE, 0xf);
+	must_go("0001123000112300");
+	must(!set(WEIGHTED_INTERLEAVE, 0x6));
+	must_go("112112");
+	must(mempolicy_slab_node() == 1 && mempolicy_slab_node() == 1 && mempolicy_slab_node() == 2);
+	must_go("1");
+	must(!set(MPOL_INTERLEAVE, 0x3));
+	must_go("0101");
+	/* Weights are as of when the policy is set; a node that is no longer allowed has none. */
+	write_weight(0, "1");
+	must(!set(WEIGHTED_INTERLEAVE, 0x3));
+	must_go("0110");
+	set_mems_allowed(0x1);
+	must_go("00");
+}
+
+/* Pages are counted as interleaved ones, on the node that they are from. */
+static void test_weighted_pages(void)
+{
+	unsigned long nr[4] = { 0 };
+
+	write_weight(2, "7");
+	start(4, MPOL_DEFAULT, 0);
+	must(!set(WEIGHTED_INTERLEAVE, 0xc));
+	for (int i = 0; i < 80; i++)
+		nr[page_to_nid(alloc_pages(GFP_KERNEL, 0))]++;
+	must(nr[2] == 70 && nr[3] == 10, "%lu of node 2, %lu of node 3", nr[2], nr[3]);
+	for (int nid = 2; nid < 4; nid++)
+		must(zone_numa_stat(&NODE_DATA(nid)->node_zones[ZONE_NORMAL], NUMA_INTERLEAVE_HIT) == nr[nid]);
+}
+
 static void test_inherited_weighted(void)
 {
+	write_weight(1, "2");
 	start(2, WEIGHTED_INTERLEAVE, 0x3);
-	must_get(MPOL_INTERLEAVE, 0x3);
+	must_get(WEIGHTED_INTERLEAVE, 0x3);
+	must_go("011011");
+	in_thread(inherit_weighted_in_thread, "1101");
 }
 
 static void test_inherited_unknown(void)
@@ -729,7 +787,9 @@ int main(void)
 	run_case("static and relative nodes where not all are allowed", test_mode_flags);
 	run_case("threads have the process's policy until they set one", test_inherited);
 	run_case("inherited: nodes as they were given, without balancing", test_inherited_static);
-	run_case("inherited: weighted interleave is interleave", test_inherited_weighted);
+	run_case("weighted interleave: from each node as many as the administrator says", test_weighted);
+	run_case("weighted interleave: pages lie so, and are counted", test_weighted_pages);
+	run_case("inherited: weighted interleave", test_inherited_weighted);
 	run_case("inherited: a mode of the future is none", test_inherited_unknown);
 	run_case("inherited: nodes that we do not know are none", test_inherited_elsewhere);
 	run_case("inherited: where it cannot be asked for it is none", test_inherited_forbidden);
