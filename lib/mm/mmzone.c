@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "mm/exact.h"
 #include "mm/memblock.h"
 #include "mm/page_alloc.h"
 #include "os/os.h"
@@ -154,6 +155,8 @@ cold int numa_emulation(unsigned int nr)
 	err = free_area_init();
 	if (err)
 		topology_init(topology_root);
+	else
+		drain_exact_lists(&NODE_DATA(0)->node_zones[ZONE_NORMAL], true); /* several nodes have none */
 	return err;
 }
 

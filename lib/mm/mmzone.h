@@ -53,7 +53,8 @@ struct per_cpu_list {
 	unsigned long high;	/* it is drained by half when it holds as many; 0: closed */
 	uint64_t word;		/* struct page's of an allocated block from this list */
 	unsigned long nr_alloc; /* blocks that were allocated from it, ever */
-	long held;		/* the count + 1, while fork holds it; else 0 */
+	int32_t held;		/* the count + 1, while fork holds it; else 0 */
+	uint32_t seen;		/* what it was when drain_idle_pages last looked */
 };
 
 struct per_cpu_pages {

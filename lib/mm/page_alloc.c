@@ -28,6 +28,8 @@
 #include "mm/vmscan.h"
 #include "os/os.h"
 
+#define LISTS_FOR_ALL_CPUS 8
+
 gfp_t gfp_allowed_mask = GFP_BOOT_MASK;
 
 int mm_init(void)
@@ -48,6 +50,9 @@ int mm_init(void)
 
 void mm_init_late(void)
 {
+	/* A few lists are not worth looking at cgroups for, which a short process would pay. */
+	if (unlikely(topology.nr_cpus > LISTS_FOR_ALL_CPUS))
+		pcp_follow_quota();
 	os_cpu_init(); /* libc may not have had its rseq area the first time */
 	alloc_fast_open();
 	WRITE_ONCE(gfp_allowed_mask, GFP_BITS_MASK);

@@ -97,6 +97,11 @@ static always_inline uint64_t pcp_word(const struct zone *zone, unsigned int ord
 }
 
 void pcp_init(void);
+/* The CPUs share so many lists, each zone's. What lies in others goes home when they are drained. */
+void pcp_share_lists(unsigned int nr);
+/* A quota of CPU time, where there is one, says how many: twice what the CPUs that it is worth would have, so that two
+ * threads that run at once seldom meet. Pages would else lie idle in the lists of every CPU that they once ran on. */
+void pcp_follow_quota(void);
 #define pcp_dirty_word (((struct page){ .flags = PG_DIRTY }).word)
 
 /* A block from this CPU's list, filled from the zone if need be; NULL: the caller goes to the zone. */
@@ -106,6 +111,9 @@ bool free_pcp_page(struct zone *zone, struct page *page, unsigned int order);
 /* Bring the pages of all CPUs' lists back to the zones; pages brought back. */
 unsigned long drain_all_pages(void);
 unsigned long drain_zone_pages(struct zone *zone);
+/* Those of lists that nobody has used for so many ms, as of a CPU that is offline or has no work of ours. For one who comes by
+ * now and then. */
+void drain_idle_pages(uint32_t age);
 /* Pages in the per-CPU lists; torn. */
 unsigned long nr_pcp_pages(const struct zone *zone);
 /* vm.percpu_pagelist_high_fraction: the lists of a zone hold at most one in so many of its pages; 0: what they have room

@@ -32,6 +32,8 @@ const uint8_t pcp_first_slot[NR_PCP_ORDERS] = {
 	PCP_SLOTS_0 + PCP_SLOTS_1 + PCP_SLOTS_2 + PCP_SLOTS_3,
 };
 
+static unsigned int nr_lists; /* of a zone, that the CPUs share */
+
 static bool closed; /* for good: pcp_fast_close. Under memcheck all is: it is told of every block */
 
 static struct page **list_slots(struct per_cpu_pages *pcp, unsigned int order, enum migratetype mt)
@@ -97,18 +99,31 @@ int zone_pageset_init(struct zone *zone)
 	return 0;
 }
 
-void pcp_init(void)
+void pcp_share_lists(unsigned int nr)
 {
-	unsigned int cpu, nr = os_cpus_known() ? topology.nr_cpus : MAX_CPUS;
+	unsigned int cpu, nr_cpus = os_cpus_known() ? topology.nr_cpus : MAX_CPUS;
 	int nid;
 
-	for (cpu = 0; cpu < nr; cpu++) {
+	WRITE_ONCE(nr_lists, nr);
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
 		nid = nearest_node_with_memory(topology.cpu_to_node[cpu]);
-		cpu_pageset_table[cpu] =
-			&NODE_DATA(nid)->node_zones[ZONE_NORMAL].pageset[cpu % topology.nr_cpus];
+		WRITE_ONCE(cpu_pageset_table[cpu], &NODE_DATA(nid)->node_zones[ZONE_NORMAL].pageset[cpu % nr]);
 	}
+}
+
+void pcp_init(void)
+{
+	pcp_share_lists(topology.nr_cpus);
 	os_cpu_init();
 	alloc_fast_open();
+}
+
+cold void pcp_follow_quota(void)
+{
+	unsigned int quota = os_cpu_quota();
+
+	if (quota && quota < topology.nr_cpus / 2)
+		pcp_share_lists(2 * quota);
 }
 
 /* First use on this CPU: untouched memory is a closed list. */
@@ -133,7 +148,8 @@ static cold void pageset_open(const struct zone *zone, struct per_cpu_pages *pcp
 static always_inline struct per_cpu_pages *this_cpu_pcp(struct zone *zone)
 {
 	unsigned long cpu = os_cpu_id_fast();
-	struct per_cpu_pages *pcp = &smp_load_acquire(&zone->pageset)[likely(cpu < topology.nr_cpus) ? cpu : cpu % topology.nr_cpus];
+	unsigned int nr = READ_ONCE(nr_lists);
+	struct per_cpu_pages *pcp = &smp_load_acquire(&zone->pageset)[likely(cpu < nr) ? cpu : cpu % nr];
 
 	if (unlikely(!READ_ONCE(pcp->lists[NR_PCP_LISTS - 1].word)))
 		pageset_open(zone, pcp);
@@ -335,6 +351,38 @@ unsigned long drain_all_pages(void)
 	return drained;
 }
 
+/* A list that is used has handed out blocks since the last look, or holds another number of them. */
+static void drain_if_idle(struct zone *zone, struct per_cpu_pages *pcp, unsigned int l)
+{
+	struct per_cpu_list *list = &pcp->lists[l];
+	long count = READ_ONCE(list->count);
+	uint32_t now = (uint32_t)(READ_ONCE(list->nr_alloc) * (PCP_SLOTS_0 + 1) + (unsigned long)count);
+
+	if (count > 0 && now == READ_ONCE(list->seen))
+		drain_list(zone, pcp, pcp_order(l / MIGRATE_PCPTYPES), l % MIGRATE_PCPTYPES, false);
+	else
+		WRITE_ONCE(list->seen, now);
+}
+
+void drain_idle_pages(uint32_t age)
+{
+	static uint32_t last;
+	uint32_t now = (uint32_t)os_clock_ms(), then = READ_ONCE(last);
+	unsigned int cpu, l;
+	struct zone *zone;
+	int i;
+
+	if (now - then < age || !try_cmpxchg(&last, then, now))
+		return;
+	for_each_populated_zone (zone, i) {
+		struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
+
+		for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
+			for (l = 0; l < NR_PCP_LISTS; l++)
+				drain_if_idle(zone, &pageset[cpu], l);
+	}
+}
+
 unsigned long nr_pcp_pages(const struct zone *zone)
 {
 	const struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
@@ -420,7 +468,7 @@ static void for_all_lists(void (*fn)(struct per_cpu_list *list))
 
 static void hold_list(struct per_cpu_list *list)
 {
-	list->held = pcp_take_wait(&list->count) + 1;
+	list->held = (int32_t)pcp_take_wait(&list->count) + 1;
 }
 /* A zone may have got its lists since, which somebody uses. */
 static void release_list(struct per_cpu_list *list)

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "os/cgroup.h"
 #include "os/os.h"
-#include "os/path.h"
 #include "os/topology.h"
 
 /* cgroup v1 writes "none" as the largest long, rounded down to pages. */
@@ -38,25 +38,25 @@ static bool read_number(struct path *dir, const char *name, unsigned long *n)
 }
 
 /*
- * Lines of /proc/self/cgroup, "ID:CONTROLLERS:PATH". The one that names the memory controller is a v1 cgroup, and what
- * counts; else that without controllers, the v2 one.
+ * Lines of /proc/self/cgroup, "ID:CONTROLLERS:PATH". The one that names the controller is a v1 cgroup, and what counts;
+ * else that without controllers, the v2 one.
  */
 struct cgroup_line {
-	unsigned int field;  /* 0 ID, 1 controllers, 2 path */
-	bool memory;	     /* among the controllers */
-	bool none;	     /* there are no controllers */
-	size_t matched;	     /* characters of "memory", in this item; NOT_IT: it is another */
+	const char *controller;
+	unsigned int field; /* 0 ID, 1 controllers, 2 path */
+	bool named;	    /* it is among the controllers */
+	bool none;	    /* there are no controllers */
+	size_t matched;	    /* characters of its name, in this item; NOT_IT: it is another */
 	struct path path;
-	bool found, v1;
-	struct path best;
+	bool found;
+	struct cgroup *best;
 };
 
 #define NOT_IT (~(size_t)0)
-static const char memory_name[] = "memory";
 
 static void end_item(struct cgroup_line *line)
 {
-	line->memory |= line->matched == sizeof(memory_name) - 1;
+	line->named |= line->matched != NOT_IT && !line->controller[line->matched];
 	line->matched = 0;
 }
 
@@ -67,7 +67,7 @@ static void take_controller(struct cgroup_line *line, char c)
 		return;
 	}
 	line->none = false;
-	if (line->matched != NOT_IT && memory_name[line->matched] == c)
+	if (line->matched != NOT_IT && line->controller[line->matched] == c)
 		line->matched++;
 	else
 		line->matched = NOT_IT;
@@ -75,13 +75,13 @@ static void take_controller(struct cgroup_line *line, char c)
 
 static void end_line(struct cgroup_line *line)
 {
-	if (line->field == 2 && !line->v1 && (line->memory || line->none)) {
+	if (line->field == 2 && !line->best->v1 && (line->named || line->none)) {
 		line->found = true;
-		line->v1 = line->memory;
-		line->best = line->path;
+		line->best->v1 = line->named;
+		line->best->path = line->path;
 	}
 	line->field = 0;
-	line->memory = false;
+	line->named = false;
 	line->none = true;
 	line->matched = 0;
 	path_cut(&line->path, 0);
@@ -110,21 +110,43 @@ static bool take_chunk(void *arg, const char *chunk, size_t len)
 	return true;
 }
 
-/* The process's place in its hierarchy; a process that is outside of its namespace's root ("/../x") counts as at it. */
-static bool read_own_cgroup(struct cgroup_line *line)
+/* A process that is outside of its namespace's root ("/../x") counts as at it. */
+bool os_own_cgroup(const char *controller, struct cgroup *cg)
 {
+	struct cgroup_line line = { .controller = controller, .none = true, .best = cg };
 	struct path path = { .len = 0 };
 
-	memset(line, 0, sizeof(*line));
-	line->none = true;
+	cg->v1 = false;
 	path_add(&path, proc_root);
 	path_add(&path, "/self/cgroup");
-	if (!os_read_chunks(path.text, take_chunk, line) || !line->found)
+	if (!os_read_chunks(path.text, take_chunk, &line) || !line.found)
 		return false;
 	/* "/" adds nothing to a directory, and what was cut names another. */
-	if (!strncmp(line->best.text, "/..", 3) || line->best.len == 1 || line->best.len == PATH_LEN - 1)
-		path_cut(&line->best, 0);
+	if (!strncmp(cg->path.text, "/..", 3) || cg->path.len == 1 || cg->path.len == PATH_LEN - 1)
+		path_cut(&cg->path, 0);
 	return true;
+}
+
+bool os_cgroup_levels(const char *mount, const struct cgroup *cg, bool (*look)(struct path *dir, void *arg), void *arg)
+{
+	struct path dir = { .len = 0 };
+	size_t root;
+	bool any = false;
+
+	path_add(&dir, topology_root);
+	path_add(&dir, mount);
+	root = dir.len;
+	path_add(&dir, cg->path.text);
+	for (;;) {
+		size_t at = dir.len;
+
+		any |= look(&dir, arg);
+		if (at <= root)
+			return any;
+		while (at > root && dir.text[--at] != '/')
+			;
+		path_cut(&dir, at);
+	}
 }
 
 /* What a version of cgroups calls its files, and the lines of memory.stat that are the cache of files. */
@@ -153,7 +175,6 @@ static void take_least(struct cgroup_limit *least, unsigned long limit, unsigned
 		*least = (struct cgroup_limit){ limit, used };
 }
 
-/* One level. It has files of that kind: true. */
 static bool look_at(struct path *dir, const struct cgroup_files *files, struct cgroup_memory *least)
 {
 	unsigned long max, high, used;
@@ -172,43 +193,28 @@ static bool look_at(struct path *dir, const struct cgroup_files *files, struct c
 	return true;
 }
 
-/* From the process's cgroup up to the root of what is mounted. In a container the path may be of the world outside: then
- * the mount's root is the process's own. */
-static bool look_at_all(const char *mount, const struct path *own, const struct cgroup_files *files,
-			struct cgroup_memory *least)
+static bool look_v1(struct path *dir, void *least)
 {
-	struct path dir = { .len = 0 };
-	size_t root;
-	bool any = false;
-
-	path_add(&dir, topology_root);
-	path_add(&dir, mount);
-	root = dir.len;
-	path_add(&dir, own->text);
-	for (;;) {
-		size_t at = dir.len;
-
-		any |= look_at(&dir, files, least);
-		if (at <= root)
-			return any;
-		while (at > root && dir.text[--at] != '/')
-			;
-		path_cut(&dir, at);
-	}
+	return look_at(dir, &v1_files, least);
 }
 
-bool os_cgroup_memory(struct cgroup_memory *cg)
+static bool look_v2(struct path *dir, void *least)
 {
-	struct cgroup_line line;
+	return look_at(dir, &v2_files, least);
+}
 
-	cg->max.limit = cg->high.limit = NO_LIMIT;
-	if (!read_own_cgroup(&line))
+bool os_cgroup_memory(struct cgroup_memory *least)
+{
+	struct cgroup cg;
+
+	least->max.limit = least->high.limit = NO_LIMIT;
+	if (!os_own_cgroup("memory", &cg))
 		return false;
-	if (line.v1)
-		look_at_all("/fs/cgroup/memory", &line.best, &v1_files, cg);
-	else if (!look_at_all("/fs/cgroup", &line.best, &v2_files, cg))
-		look_at_all("/fs/cgroup/unified", &line.best, &v2_files, cg);
-	return min_ul(cg->max.limit, cg->high.limit) != NO_LIMIT;
+	if (cg.v1)
+		os_cgroup_levels("/fs/cgroup/memory", &cg, look_v1, least);
+	else if (!os_cgroup_levels("/fs/cgroup", &cg, look_v2, least))
+		os_cgroup_levels("/fs/cgroup/unified", &cg, look_v2, least);
+	return min_ul(least->max.limit, least->high.limit) != NO_LIMIT;
 }
 
 bool os_memory_is_limited(void)

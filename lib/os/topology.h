@@ -41,6 +41,10 @@ static always_inline bool topology_binds(void)
  * up to node 63. False if it does not say. */
 bool os_read_mems_allowed(uint64_t *nodes);
 
+/* CPUs' worth of time that the cgroups around the process let it have (cpu.max of v2, cfs_quota_us of v1, the least of all
+ * levels), rounded up; 0: as much as there is. A handful of system calls for each level. */
+unsigned int os_cpu_quota(void);
+
 /* What the administrator set for weighted interleave below the node's name in sysfs, 1 to 255; 1 where the kernel has no such
  * file. */
 unsigned int os_interleave_weight(int nid);

@@ -400,8 +400,10 @@ static void age_all(void)
 
 	magazines_age();
 	exact_lists_age();
-	if (decay)
+	if (decay) {
+		drain_idle_pages(decay);
 		arena_purge(~0UL, decay, false);
+	}
 }
 
 /* Magazines are nobody's: whichever thread first sees that it is time ages them. */

@@ -11,6 +11,7 @@ run numa/test_place
 run numa/test_threads
 run numa/test_numastat
 run numa/test_exhaust
+run numa/test_hotplug
 run api/test_policy
 run api/test_pages
 run stress/test_queues

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "mm/exact.h"
 #include "walk.h"
 
 #define CLASS 8
@@ -68,7 +69,9 @@ static void had_before(void)
 		must(object[i] = tcache_alloc_slow(CLASS));
 	must(slab_alloc_bulk(cache, 1, &chain) == 1);
 	magazine_put(cache, 0, &chain, chain, 1);
+	free_pages_exact(alloc_pages_exact(GFP_KERNEL, 20, 5), 20);
 	emulate(NR);
+	must(!exact_lists.nr_pages && exact_lists.room == 0);
 	must(cache->node.partial_head == NO_PFN && !cache->node.magazines);
 	must(nid_of(page) == 0);
 	free_pages(page, 0);

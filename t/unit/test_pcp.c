@@ -370,6 +370,38 @@ static void high_fraction(void)
 	must(pcp->lists[0].high == PCP_SLOTS_0 && pcp->lists[pcp_index(9, 0)].high == PCP_SLOTS_9);
 }
 
+static uint64_t clock_ms = 1000000;
+uint64_t __wrap_os_clock_ms(void);
+uint64_t __wrap_os_clock_ms(void)
+{
+	return clock_ms;
+}
+
+/* As of a CPU that is offline: nobody comes by its lists any more. */
+static void idle(void)
+{
+	struct per_cpu_pages *pcp = start();
+	struct page *page[4];
+
+	for (int i = 0; i < 4; i++)
+		page[i] = alloc_pages(GFP_USER, (unsigned int)i);
+	for (int i = 0; i < 4; i++)
+		free_pages(page[i], (unsigned int)i);
+	drain_idle_pages(1000);
+	clock_ms += 999;
+	drain_idle_pages(1000);
+	must(nr_pcp_pages(zone), "looked at once");
+	free_pages(alloc_pages(GFP_USER, 1), 1); /* as many as before, but another */
+	clock_ms += 1;
+	drain_idle_pages(1000);
+	must(!count_of(pcp, 0, 0) && !count_of(pcp, 2, 0) && !count_of(pcp, 3, 0), "nobody used them");
+	must(count_of(pcp, 1, 0), "used once in the time");
+	clock_ms += 1000;
+	drain_idle_pages(1000);
+	must(!nr_pcp_pages(zone));
+	check_pcp(pcp);
+}
+
 int main(void)
 {
 	model_init();
@@ -383,6 +415,7 @@ int main(void)
 	run_case("who waits for a list lets its holder run", holder_does_not_run);
 	run_case("a fraction of the zone bounds the lists", high_fraction);
 	run_case("the short way of single pages", short_way);
+	run_case("what nobody uses for a while goes home", idle);
 	run_case("random operations", random_operations);
 	return done_testing();
 }
