@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "mm/exact.h"
+#include "slab/run.h"
 #include "walk.h"
 
 #define CLASS 8
@@ -60,6 +61,7 @@ static void had_before(void)
 	struct kmem_cache *cache;
 	struct object *chain;
 	void *object[200];
+	bool zeroed;
 	struct page *page;
 
 	start();
@@ -69,7 +71,9 @@ static void had_before(void)
 		must(object[i] = tcache_alloc_slow(CLASS));
 	must(slab_alloc_bulk(cache, 1, &chain) == 1);
 	magazine_put(cache, 0, &chain, chain, 1);
-	free_pages_exact(alloc_pages_exact(GFP_KERNEL, 20, 5), 20);
+	for (int i = 0; i < 3 && !exact_lists.nr_pages; i++)
+		run_free(run_alloc(FIRST_RUN_CLASS, 0, &zeroed));
+	must(exact_lists.nr_pages);
 	emulate(NR);
 	must(!exact_lists.nr_pages && exact_lists.room == 0);
 	must(cache->node.partial_head == NO_PFN && !cache->node.magazines);
