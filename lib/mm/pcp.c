@@ -122,8 +122,10 @@ cold void pcp_follow_quota(void)
 {
 	unsigned int quota = os_cpu_quota();
 
-	if (quota && quota < topology.nr_cpus / 2)
+	if (quota && quota < topology.nr_cpus / 2) {
 		pcp_share_lists(2 * quota);
+		drain_all_pages();
+	}
 }
 
 /* First use on this CPU: untouched memory is a closed list. */

@@ -175,6 +175,7 @@ static void take_least(struct cgroup_limit *least, unsigned long limit, unsigned
 		*least = (struct cgroup_limit){ limit, used };
 }
 
+/* One level. It has files of that kind: true. */
 static bool look_at(struct path *dir, const struct cgroup_files *files, struct cgroup_memory *least)
 {
 	unsigned long max, high, used;
