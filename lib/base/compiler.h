@@ -15,6 +15,9 @@
 #define noinline __attribute__((__noinline__))
 #define hidden_var __attribute__((__visibility__("hidden"))) /* no detour through the GOT */
 #define cold __attribute__((__cold__, __noinline__))
+/* A large function that no process needs before it is at work: behind all others, so that it is not resident from the start
+ * (lib/layout.ld). */
+#define later_text __attribute__((__section__(".text.later")))
 #define printf_like(f, a) __attribute__((__format__(__printf__, f, a)))
 
 /* Of a declaration: it lies in this library, so its address needs no table. */

@@ -308,7 +308,7 @@ void heap_free_slow(void *addr, unsigned long class)
 		tcache_free_slow(addr, (unsigned int)class);
 }
 
-void *heap_calloc_slow(size_t bytes, unsigned long caller)
+later_text void *heap_calloc_slow(size_t bytes, unsigned long caller)
 {
 	bool zeroed = false;
 	void *p;
@@ -344,7 +344,7 @@ void *heap_calloc_slow(size_t bytes, unsigned long caller)
 	return zeroed ? p : memset(p, 0, bytes);
 }
 
-void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller)
+later_text void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller)
 {
 	unsigned int class;
 	bool zeroed;
@@ -495,7 +495,7 @@ static cold void *realloc_memcheck(void *addr, size_t size, unsigned long caller
 	return p;
 }
 
-void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
+later_text void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
 {
 	struct block b;
 	size_t bytes;

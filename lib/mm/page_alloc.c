@@ -367,7 +367,7 @@ static struct page *try_this_zone(struct zone *zone, gfp_t gfp, unsigned int ord
 
 	if (!page)
 		page = rmqueue_lent(*ac->preferred, zone, order, alloc_flags);
-	if (!page && drain_exact_lists(zone, false))
+	if (!page && READ_ONCE(exact_lists.nr_pages) && drain_exact_lists(zone, false))
 		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
 	if (!page && zone_may_grow(zone, ac) &&
 	    zone_grow_for(zone, order, ac->migratetype, gfp, alloc_flags & ALLOC_RESERVE))

@@ -388,7 +388,7 @@ static void shrink_cache(struct kmem_cache *cache)
 	free_slab_list(empty);
 }
 
-void slab_reclaim(void)
+later_text void slab_reclaim(void)
 {
 	unsigned int class, nr;
 	unsigned long left;

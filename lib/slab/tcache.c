@@ -229,7 +229,7 @@ static void quiesce(void)
 		mm_trim(0);
 }
 
-void tcache_exit(void)
+later_text void tcache_exit(void)
 {
 	tcache.exit_known = false;
 	owner_exit_thread();

@@ -1,0 +1,23 @@
+dnl SPDX-License-Identifier: MIT
+dnl BM_LAYOUT_LD: LAYOUT_LDFLAGS are what gives the library the layout of lib/layout.ld, if the linker can.
+AC_DEFUN([BM_LAYOUT_LD], [
+	AC_MSG_CHECKING([whether the linker takes lib/layout.ld])
+	bm_saved_LDFLAGS=$LDFLAGS
+	bm_saved_CFLAGS=$CFLAGS
+	CFLAGS="$CFLAGS -fPIC"
+	LDFLAGS="$LDFLAGS -shared -Wl,-z,relro -Wl,-T,$srcdir/lib/layout.ld"
+	LAYOUT_LDFLAGS=
+	bm_layout=no
+	AC_LINK_IFELSE([AC_LANG_SOURCE([[
+		const char constant[] = "constant";
+		const char *const relocated = constant;
+		int function(void) { return 1; }
+	]])], [
+		LAYOUT_LDFLAGS='-Wl,-T,$(srcdir)/lib/layout.ld'
+		bm_layout=yes
+	])
+	CFLAGS=$bm_saved_CFLAGS
+	LDFLAGS=$bm_saved_LDFLAGS
+	AC_MSG_RESULT([$bm_layout])
+	AC_SUBST([LAYOUT_LDFLAGS])
+])
