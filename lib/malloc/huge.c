@@ -75,7 +75,7 @@ void huge_clear(void *p, size_t size)
 	size_t at;
 
 	for (at = 0; at < size; at += PAGEBLOCK_SIZE, pb++)
-		if (vmemmap.blocks[pb].flags & PBF_DIRTY)
+		if (data_race(vmemmap.blocks[pb].flags) & PBF_DIRTY) /* which nobody else changes */
 			memset((char *)p + at, 0, min_ul(size - at, PAGEBLOCK_SIZE));
 }
 
