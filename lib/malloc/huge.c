@@ -15,6 +15,7 @@
 #include "mm/mempolicy.h"
 #include "mm/mmzone.h"
 #include "mm/owner.h"
+#include "mm/settle.h"
 #include "mm/vmscan.h"
 
 /* Hugepages behind a block of fewer would make its unused tail resident for nothing. */
@@ -62,11 +63,14 @@ static void *begin_huge(unsigned long pb, unsigned long pages, bool *zeroed)
 
 void *huge_alloc(size_t size, size_t align, bool *zeroed)
 {
-	unsigned long pages = size_to_pages(size), nr = blocks_for_pages(pages);
+	unsigned long pages = size_to_pages(size), nr = blocks_for_pages(pages), pb;
 
-	return begin_huge(arena_alloc_hugetlb(nr, max_ul(align >> PAGEBLOCK_SHIFT, 1), PB_HUGE, mempolicy_slab_node(),
-					      zeroed),
-			  pages, zeroed);
+	align = max_ul(align >> PAGEBLOCK_SHIFT, 1);
+	if (likely(topology.nr_nodes == 1))
+		pb = arena_alloc_hugetlb(nr, align, PB_HUGE, 0, zeroed);
+	else
+		pb = settle_alloc_huge(nr, align, zeroed);
+	return begin_huge(pb, pages, zeroed);
 }
 
 void huge_clear(void *p, size_t size)
@@ -77,6 +81,17 @@ void huge_clear(void *p, size_t size)
 	for (at = 0; at < size; at += PAGEBLOCK_SIZE, pb++)
 		if (data_race(vmemmap.blocks[pb].flags) & PBF_DIRTY) /* which nobody else changes */
 			memset((char *)p + at, 0, min_ul(size - at, PAGEBLOCK_SIZE));
+}
+
+/* What lies free behind it, if that is where policy says. */
+static bool extend_blocks(unsigned long pb, unsigned long nr, unsigned long new_nr)
+{
+	if (!arena_extend(pb, nr, new_nr))
+		return false;
+	if (likely(topology.nr_nodes == 1) || settle_extension(pb + nr, new_nr - nr))
+		return true;
+	arena_free(pb + nr, new_nr - nr, true);
+	return false;
 }
 
 /* The block's pageblocks from the first given on, up to nr, are not its any more. */
@@ -114,7 +129,7 @@ bool huge_resize(struct page *page, size_t size)
 
 	if (!charge_resize(page, page->nr_pages, pages, GFP_MALLOC))
 		return false;
-	if (new_nr > nr && !arena_extend(pb, nr, new_nr)) {
+	if (new_nr > nr && !extend_blocks(pb, nr, new_nr)) {
 		charge_resize(page, pages, page->nr_pages, GFP_MALLOC);
 		return false;
 	}
@@ -135,6 +150,8 @@ void *huge_move(struct page *page, size_t size)
 	bool zeroed;
 	void *p;
 
+	if (unlikely(topology.nr_nodes > 1) && !settle_may_move(page_block(page)))
+		return NULL;
 	/* What lies behind the block's end comes along, and nothing stays; but not into memory that shall be zero. */
 	if (unlikely(page_debug))
 		bytes = old_pages << PAGE_SHIFT;

@@ -10,6 +10,7 @@
 #include "mm/arena.h"
 
 #include <errno.h>
+#include <linux/mempolicy.h>
 #include <sys/mman.h>
 
 #include "base/lock.h"
@@ -37,7 +38,7 @@ struct arena_stats arena_stats;
 void arena_advise_new(void *addr, size_t bytes, int nid)
 {
 	if (topology_binds())
-		os->mbind(addr, bytes, 1 /* MPOL_PREFERRED */, 1UL << nid);
+		os->mbind(addr, bytes, MPOL_PREFERRED | MPOL_F_STATIC_NODES, 1UL << nid);
 	/* Else hugepages come by arena_advise_huge, not by chance. */
 	os->madvise(addr, bytes, READ_ONCE(tunables.thp) == THP_ALWAYS ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }

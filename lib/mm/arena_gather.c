@@ -57,6 +57,7 @@ static void move_flags(unsigned long dst, unsigned long src, unsigned long nr, i
 		struct pageblock *d = block_at(dst + i), *s = block_at(src + i);
 		uint8_t given = d->flags & PBF_GIVEN;
 
+		WRITE_ONCE(d->settled, s->settled);
 		if (s->flags & PBF_SPLIT)
 			range_split(dst + i);
 		thp += !!(s->flags & PBF_THP);

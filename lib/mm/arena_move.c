@@ -96,6 +96,8 @@ static void move_advice(unsigned long dst, unsigned long src, unsigned long nr, 
 
 		before += !!(d->flags & PBF_THP) + !!(s->flags & PBF_THP);
 		d->flags = (uint8_t)((d->flags & ~PBF_THP) | (s->flags & PBF_THP));
+		WRITE_ONCE(d->settled, s->settled);
+		WRITE_ONCE(s->settled, 0);
 		if (hole)
 			s->flags &= (uint8_t)~PBF_THP;
 		after += !!(d->flags & PBF_THP) + !!(s->flags & PBF_THP);

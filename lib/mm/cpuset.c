@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cpusets: the nodes that the kernel lets this process use. They are read again when an allocation is about to fail,
+ * Cpusets: the nodes that the kernel lets this process use. It tells nobody of a change: they are asked for now and then,
  * by one thread at a time and not more often than every few milliseconds.
  */
 #include "base/bits.h"
@@ -45,15 +45,32 @@ void set_mems_allowed(nodemask_t mask)
 	__atomic_add_fetch(&mems_allowed_seq, 1, __ATOMIC_RELEASE);
 }
 
-static cold void reread_mems_allowed(void)
+/* What the free lists of these nodes hold is of no use, and is given back. */
+static void leave_nodes(nodemask_t nodes)
+{
+	struct zone *zone;
+	int i;
+
+	for_each_populated_zone (zone, i) {
+		if (!node_isset(zone->nid, nodes))
+			continue;
+		drain_zone_pages(zone);
+		zone_trim(zone, 0);
+		zone_purge(zone, 0, 0);
+	}
+}
+
+void mems_allowed_poll_slow(void)
 {
 	uint64_t last = READ_ONCE(last_read), now = os_clock_ms();
+	nodemask_t before = READ_ONCE(cpuset_mems_allowed);
 	uint64_t mask;
 
-	if (last && now - last < REREAD_MS)
+	if ((last && now - last < REREAD_MS) || !try_cmpxchg(&last_read, last, now) || !os_read_mems_allowed(&mask))
 		return;
-	if (try_cmpxchg(&last_read, last, now) && os_read_mems_allowed(&mask))
-		set_mems_allowed(mask);
+	set_mems_allowed(mask);
+	if (unlikely(before & ~READ_ONCE(cpuset_mems_allowed)))
+		leave_nodes(before & ~READ_ONCE(cpuset_mems_allowed));
 }
 
 bool read_mems_allowed_retry(unsigned int seq)
@@ -61,7 +78,7 @@ bool read_mems_allowed_retry(unsigned int seq)
 	if (is_power_of_2(node_states_memory()) || topology.fake)
 		return false;
 	if (smp_load_acquire(&mems_allowed_seq) == seq)
-		reread_mems_allowed();
+		mems_allowed_poll_slow();
 	return smp_load_acquire(&mems_allowed_seq) != seq;
 }
 

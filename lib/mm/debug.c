@@ -19,6 +19,7 @@
 #include "mm/buddy.h"
 #include "mm/page_alloc.h"
 #include "mm/page_owner.h"
+#include "mm/settle.h"
 #include "os/os.h"
 
 #define PAGE_POISON 0xaa
@@ -161,6 +162,8 @@ static bool clear_pages(unsigned long pfn, unsigned long nr)
 	bool hugetlb = pfn_to_block(pfn)->flags & PBF_HUGETLB;
 	long ret = nr && !hugetlb ? os->madvise(pfn_to_addr(pfn), nr << PAGE_SHIFT, MADV_DONTNEED) : 0;
 
+	if (nr)
+		unsettle_pages(pfn, nr);
 	if (hugetlb || (ret < 0 && ret != -ENOMEM))
 		fill_pages(pfn, nr, 0);
 	return ret >= 0;

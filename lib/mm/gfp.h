@@ -71,6 +71,7 @@ extern gfp_t gfp_allowed_mask;
 #define ALLOC_CPUSET 0x40u     /* only nodes of Mems_allowed */
 #define ALLOC_CMA 0x80u	       /* CMA areas too: movable only */
 #define ALLOC_NOFRAGMENT 0x100u /* rather another zone or a new pageblock than mixing migratetypes */
+#define ALLOC_SETTLED 0x200u   /* the memory must be there, and of the node */
 #define ALLOC_KSWAPD 0x800u    /* wake kswapd */
 
 static always_inline enum migratetype gfp_migratetype(gfp_t gfp)

@@ -48,6 +48,8 @@ bool gfp_pfmemalloc_allowed(gfp_t gfp);
 void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, enum migratetype mt, bool dirty);
 /* page_range.c. nr pages that were one block are single blocks from now on. */
 void split_page_range(struct page *page, unsigned long nr);
+/* purge.c. Pageblocks that are in no zone any more, or not yet. */
+void zone_give_back(const struct zone *zone, unsigned long pb, unsigned long nr, bool dirty);
 /* purge.c. After a free: what is free beyond need goes to the arenas and back to the system. */
 void balance_zone(struct zone *zone);
 

@@ -207,6 +207,7 @@ static void take_blocks(unsigned long at, unsigned long nr, int nid, bool *clean
 		*clean &= !was_spare || !(b->flags & PBF_DIRTY);
 		b->flags = PBF_MAPPED;
 		WRITE_ONCE(b->nid, (uint8_t)nid);
+		WRITE_ONCE(b->settled, 0);
 		WRITE_ONCE(b->state, PB_OFFLINE);
 	}
 }

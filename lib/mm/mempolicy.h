@@ -74,7 +74,15 @@ static always_inline unsigned int read_mems_allowed_begin(void)
 {
 	return smp_load_acquire(&mems_allowed_seq);
 }
-/* About to fail: read the file again, unless that was a moment ago; true if the set is another than at begin. */
+/* Several nodes: is the set another by now? Asked for again every few milliseconds, where something is done that takes
+ * longer; no lock is held. */
+void mems_allowed_poll_slow(void);
+static always_inline void mems_allowed_poll(void)
+{
+	if (unlikely(topology.nr_nodes > 1))
+		mems_allowed_poll_slow();
+}
+/* About to fail: the same; true if the set is another than at begin. */
 bool read_mems_allowed_retry(unsigned int seq);
 /* The same, for an allocation: the thread's policy follows the change, and a nodemask without a node that is allowed is
  * taken away. */

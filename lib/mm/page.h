@@ -125,7 +125,7 @@ struct pageblock {
 	uint8_t zone_id;       /* PB_ZONE: index into zone_table */
 	uint8_t skip;	       /* PB_ZONE: compaction found nothing here lately; a hint */
 	uint8_t isolated_from; /* MIGRATE_ISOLATE: the type it had; zone lock */
-	uint8_t unused;
+	uint8_t settled;       /* several nodes: since when all of its memory is of its node (settle.h); 0: unknown */
 };
 BUILD_BUG_ON(sizeof(struct pageblock) != 32);
 

@@ -24,6 +24,7 @@
 #include "mm/mempolicy.h"
 #include "mm/migrate.h"
 #include "mm/owner.h"
+#include "mm/settle.h"
 #include "mm/sparse.h"
 #include "mm/vmscan.h"
 #include "os/os.h"
@@ -68,7 +69,7 @@ static always_inline void debug_check_zone(const struct page *page)
 }
 
 /* In the place of the kernel's deferred pages: pageblocks that the arenas still have, or that lie below 4 GiB. */
-static bool grow_zone(struct zone *zone, unsigned int order, enum migratetype mt, bool reserve)
+static bool grow_zone(struct zone *zone, unsigned int order, enum migratetype mt, bool reserve, bool settled)
 {
 	unsigned long nr = order > PAGEBLOCK_ORDER ? 1UL << (order - PAGEBLOCK_ORDER) : 1;
 	unsigned long pb;
@@ -90,32 +91,40 @@ static bool grow_zone(struct zone *zone, unsigned int order, enum migratetype mt
 		return false;
 	if (likely(zone->idx != ZONE_DMA32))
 		arena_advise_huge(pb, nr);
+	/* Under a limit no more is put there than is asked for: a cgroup's may be near. */
+	if (unlikely(topology.nr_nodes > 1) && !READ_ONCE(limits_in_force) &&
+	    !settle_blocks(pb, nr, zone->nid, settled, &clean)) {
+		zone_give_back(zone, pb, nr, !clean);
+		return false;
+	}
 	zone_online_blocks(zone, pb, nr, mt, !clean);
 	return true;
 }
 
 bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
 {
-	return grow_zone(zone, order, mt, false);
+	return grow_zone(zone, order, mt, false, false);
 }
 
 /* For a request: without IO nothing is given back to make room for it. */
-static bool zone_grow_for(struct zone *zone, unsigned int order, enum migratetype mt, gfp_t gfp, bool reserve)
+static bool zone_grow_for(struct zone *zone, unsigned int order, enum migratetype mt, gfp_t gfp,
+			  unsigned int alloc_flags)
 {
+	bool reserve = alloc_flags & ALLOC_RESERVE, settled = alloc_flags & ALLOC_SETTLED;
 	unsigned int scopes;
 	bool grown;
 
 	if (likely(gfp & GFP_IO))
-		return grow_zone(zone, order, mt, reserve);
+		return grow_zone(zone, order, mt, reserve, settled);
 	scopes = memalloc_flags_save(PF_MEMALLOC_NOIO);
-	grown = grow_zone(zone, order, mt, reserve);
+	grown = grow_zone(zone, order, mt, reserve, settled);
 	memalloc_flags_restore(scopes);
 	return grown;
 }
 
 bool zone_grow_reserve(struct zone *zone, unsigned int order, enum migratetype mt)
 {
-	return grow_zone(zone, order, mt, true);
+	return grow_zone(zone, order, mt, true, false);
 }
 
 void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, enum migratetype mt, bool dirty)
@@ -190,6 +199,23 @@ static void zone_statistics(struct zone *preferred, struct zone *zone, bool by_p
 	}
 }
 
+/* For who wants no page of another node. A block that is not of its node, and will not be, is free again;
+ * by_pcplist: its list has counted it. */
+static struct page *settled_or_free(struct zone *zone, struct page *page, unsigned int order, bool by_pcplist)
+{
+	if (likely(settle_page(page, order)))
+		return page;
+	current->unsettled = true;
+	if (by_pcplist) {
+		atomic_sub_return(&zone->numa[NUMA_HIT], 1);
+		atomic_sub_return(&zone->numa[NUMA_LOCAL], 1);
+	}
+	mutex_lock(&zone->lock);
+	free_one_page(zone, page_to_pfn(page), order, page->flags & PG_DIRTY);
+	mutex_unlock(&zone->lock);
+	return NULL;
+}
+
 static struct page *rmqueue(struct zone *preferred, struct zone *zone, unsigned int order, gfp_t gfp,
 			    unsigned int alloc_flags, enum migratetype mt)
 {
@@ -200,6 +226,8 @@ static struct page *rmqueue(struct zone *preferred, struct zone *zone, unsigned 
 	/* CMA pages are in the lists for movable ones: not for who may not have them. */
 	if (pcp_allowed_order(order) && (mt != MIGRATE_MOVABLE || alloc_flags & ALLOC_CMA || !READ_ONCE(zone->nr_cma))) {
 		page = rmqueue_pcplist(zone, order, mt, alloc_flags);
+		if (unlikely(alloc_flags & ALLOC_SETTLED) && page)
+			page = settled_or_free(zone, page, order, true);
 		if (likely(page)) {
 			if (unlikely(topology.nr_nodes > 1))
 				zone_statistics(preferred, zone, true);
@@ -215,6 +243,8 @@ static struct page *rmqueue(struct zone *preferred, struct zone *zone, unsigned 
 			ADD_ONCE(zone->nr_alloc_pages, 1UL << order);
 		mutex_unlock(&zone->lock);
 	} while (page && unlikely(page_debug) && check_new_pages(page, order));
+	if (unlikely(alloc_flags & ALLOC_SETTLED) && page)
+		page = settled_or_free(zone, page, order, false);
 	if (page)
 		zone_statistics(preferred, zone, false);
 out:
@@ -328,7 +358,7 @@ static bool zone_help(struct zone *zone, unsigned int order, gfp_t gfp, unsigned
 		if (zone_watermark_ok(zone, order, mark, ac->highest_zoneidx, alloc_flags))
 			return true;
 	}
-	while (!READ_ONCE(limits_in_force) && zone_may_grow(zone, ac) && zone_grow_for(zone, order, ac->migratetype, gfp, false))
+	while (!READ_ONCE(limits_in_force) && zone_may_grow(zone, ac) && zone_grow_for(zone, order, ac->migratetype, gfp, alloc_flags & ~ALLOC_RESERVE))
 		if (zone_watermark_ok(zone, order, wmark_pages(zone, alloc_flags), ac->highest_zoneidx, alloc_flags))
 			return true;
 	BUILD_BUG_ON(ALLOC_NO_WATERMARKS < NR_WMARK);
@@ -355,6 +385,8 @@ static struct page *rmqueue_lent(struct zone *preferred, const struct zone *zone
 	if (page)
 		ADD_ONCE(lender->nr_alloc_pages, 1UL << order);
 	mutex_unlock(&lender->lock);
+	if (unlikely(alloc_flags & ALLOC_SETTLED) && page)
+		page = settled_or_free(lender, page, order, false);
 	if (page)
 		zone_statistics(preferred, lender, false);
 	return page;
@@ -370,7 +402,7 @@ static struct page *try_this_zone(struct zone *zone, gfp_t gfp, unsigned int ord
 	if (!page && READ_ONCE(exact_lists.nr_pages) && drain_exact_lists(zone, false))
 		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
 	if (!page && zone_may_grow(zone, ac) &&
-	    zone_grow_for(zone, order, ac->migratetype, gfp, alloc_flags & ALLOC_RESERVE))
+	    zone_grow_for(zone, order, ac->migratetype, gfp, alloc_flags))
 		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
 	if (!page)
 		return NULL;
@@ -414,8 +446,13 @@ struct page *get_page_from_freelist(gfp_t gfp, unsigned int order, unsigned int 
 				    const struct alloc_context *ac)
 {
 	bool spread = gfp & GFP_WRITE && topology.nr_nodes > 1, again;
-	struct page *page = walk_zonelist(gfp, order, alloc_flags, ac, spread, &again);
+	struct page *page;
 
+	if (wants_settled(gfp, ac->nodemask)) {
+		alloc_flags |= ALLOC_SETTLED;
+		current->unsettled = false;
+	}
+	page = walk_zonelist(gfp, order, alloc_flags, ac, spread, &again);
 	if (unlikely(!page) && again)
 		page = walk_zonelist(gfp, order, alloc_flags & ~ALLOC_NOFRAGMENT, ac, false, &again);
 	return page;
@@ -465,6 +502,7 @@ struct page *alloc_pages_nodemask(gfp_t gfp, unsigned int order, int preferred_n
 	gfp &= READ_ONCE(gfp_allowed_mask);
 	if (unlikely(current->flags & PF_MEMALLOC_PIN))
 		gfp &= ~GFP_MOVABLE;
+	mems_allowed_poll();
 	if (unlikely(!prepare_alloc_pages(gfp, order, preferred_nid, nodemask, &ac, &alloc_flags)))
 		return NULL;
 	/* There is always somewhere to grow instead: the first try mixes nothing. */

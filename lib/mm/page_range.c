@@ -12,6 +12,7 @@
 #include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/page_owner.h"
+#include "mm/settle.h"
 
 /* From free blocks that lie side by side: only where nothing else would be asked, the low mark is kept, and nothing is to
  * fail. */
@@ -93,6 +94,8 @@ bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_n
 			return false;
 		debug_free_pages(pfn + new_nr, nr - new_nr);
 	}
+	if (unlikely(topology.nr_nodes > 1) && new_nr > nr && !settle_may_extend(pfn))
+		return false;
 	mutex_lock(&zone->lock);
 	if (new_nr > nr) {
 		/* The next pageblock may be another zone's. */

@@ -15,6 +15,7 @@
 #include "mm/exact.h"
 #include "mm/internal.h"
 #include "mm/memblock.h"
+#include "mm/mempolicy.h"
 #include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "os/os.h"
@@ -247,6 +248,7 @@ struct page *rmqueue_pcplist(struct zone *zone, unsigned int order, enum migrate
 		bool open = list->high;
 
 		list_give(list, 0);
+		mems_allowed_poll();
 		return open ? refill_pcplist(zone, pcp, order, mt, alloc_flags) : NULL;
 	}
 	page = list_slots(pcp, order, mt)[--count];

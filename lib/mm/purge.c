@@ -13,6 +13,7 @@
 #include "mm/internal.h"
 #include "mm/lowmem.h"
 #include "mm/page_alloc.h"
+#include "mm/settle.h"
 #include "os/os.h"
 
 /* Wholly free pageblocks that a zone keeps, so that a slab, or a block of order 10, coming and going does not reach the
@@ -80,7 +81,7 @@ static unsigned int offline_free_block(struct zone *zone, unsigned long keep, un
 	return order;
 }
 
-static void give_back(const struct zone *zone, unsigned long pb, unsigned long nr, bool dirty)
+void zone_give_back(const struct zone *zone, unsigned long pb, unsigned long nr, bool dirty)
 {
 	if (unlikely(zone->idx == ZONE_DMA32))
 		lowmem_free(pb, nr);
@@ -98,7 +99,7 @@ void zone_trim(struct zone *zone, unsigned long keep)
 	if (unlikely(zone->idx == ZONE_DMA32 && current->flags & PF_MEMALLOC_NOIO))
 		return;
 	while ((order = offline_free_block(zone, keep, &pfn, &dirty)))
-		give_back(zone, pfn >> PAGEBLOCK_ORDER, 1UL << (order - PAGEBLOCK_ORDER), dirty);
+		zone_give_back(zone, pfn >> PAGEBLOCK_ORDER, 1UL << (order - PAGEBLOCK_ORDER), dirty);
 }
 
 /*
@@ -132,6 +133,7 @@ static void take_dirty_blocks(struct zone *zone, struct purge_batch *batch, unsi
 				continue;
 			del_page_from_free_list(zone, page);
 			page_list_add(&zone->purging, page);
+			unsettle_pages(pfn, 1UL << batch->order);
 			batch->pfn[batch->nr++] = pfn;
 		}
 }

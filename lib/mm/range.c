@@ -132,6 +132,7 @@ void range_set_mapped(unsigned long pb, unsigned long nr, int nid)
 	for (i = pb; i < pb + nr; i++) {
 		block_at(i)->flags = PBF_MAPPED | (block_at(i)->flags & PBF_GIVEN);
 		WRITE_ONCE(block_at(i)->nid, (uint8_t)nid);
+		WRITE_ONCE(block_at(i)->settled, 0);
 	}
 	ADD_ONCE(arena_stats.mapped, nr);
 	ADD_ONCE(arena_stats.pieces, 1UL - is_mapped(pb - 1) - is_joined(pb + nr));

@@ -14,6 +14,7 @@
 #include "mm/oom.h"
 #include "mm/page_alloc.h"
 #include "mm/pressure.h"
+#include "mm/settle.h"
 #include "mm/vmscan.h"
 #include "mm/vmstat.h"
 #include "os/os.h"
@@ -125,6 +126,7 @@ static struct page *alloc_pages_direct_reclaim(struct slowpath *s)
 	s->did_some_progress = try_to_free_pages(s->ac->zonelist, s->order, s->gfp, s->ac->nodemask);
 	if (!s->did_some_progress)
 		return NULL;
+	settle_again();
 	for (;;) {
 		page = try_freelist(s);
 		if (page || drained)
@@ -139,10 +141,12 @@ static struct page *alloc_pages_direct_reclaim(struct slowpath *s)
 /* Could some zone serve it, were all freed that can be? Then reclaim is worth another round. */
 static bool should_reclaim_retry(struct slowpath *s)
 {
+	bool in_vain = wants_settled(s->gfp, s->ac->nodemask) && current->unsettled;
 	struct zone *zone, **z;
 
-	/* Costly orders may reclaim for ever without ever forming a block: that is no progress. */
-	if (s->did_some_progress && s->order <= PAGE_ALLOC_COSTLY_ORDER)
+	/* Costly orders may reclaim for ever without ever forming a block: that is no progress. Nor is it where there are
+	 * blocks, but no memory of the node. */
+	if (s->did_some_progress && s->order <= PAGE_ALLOC_COSTLY_ORDER && !in_vain)
 		s->no_progress_loops = 0;
 	else
 		s->no_progress_loops++;

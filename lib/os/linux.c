@@ -82,9 +82,6 @@ static long linux_mbind(void *addr, size_t len, int mode, unsigned long mask)
 	return SYSCALL(SYS_mbind, addr, len, mode, &mask, 8 * sizeof(mask) + 1, 0);
 }
 
-/* The kernel refuses to tell in fewer bits than it has nodes; this is as many as it can be built for. */
-#define KERNEL_MAX_NUMNODES 1024
-
 static long linux_get_mempolicy(int *mode, uint64_t *mask)
 {
 	uint64_t nodes[KERNEL_MAX_NUMNODES / 64] = { 0 };
@@ -114,6 +111,11 @@ static uint64_t linux_thread_clock_ns(void)
 	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
+static long linux_page_nodes(unsigned long nr, void **pages, int *nodes)
+{
+	return SYSCALL(SYS_move_pages, 0, nr, pages, 0, nodes, 0);
+}
+
 const struct os_ops os_linux = {
 	.mmap = linux_mmap,
 	.munmap = linux_munmap,
@@ -123,6 +125,7 @@ const struct os_ops os_linux = {
 	.mbind = linux_mbind,
 	.get_mempolicy = linux_get_mempolicy,
 	.thread_clock_ns = linux_thread_clock_ns,
+	.page_nodes = linux_page_nodes,
 };
 
 const struct os_ops *os = &os_linux;

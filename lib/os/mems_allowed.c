@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which nodes the process may have memory from, from procfs.
+ * Which nodes the process may have memory from, by system call; from procfs where that is not let, or where a test has
+ * put one of its own.
  */
+#include <linux/mempolicy.h>
+
 #include "os/os.h"
 #include "os/path.h"
+#include "os/syscall.h"
 #include "os/topology.h"
 
 /* The line "Mems_allowed:\t00000000,00000003": groups of hexadecimal digits, the highest nodes first. How far it has
@@ -40,9 +44,15 @@ static bool take_chunk(void *arg, const char *chunk, size_t len)
 
 bool os_read_mems_allowed(uint64_t *nodes)
 {
+	uint64_t mask[KERNEL_MAX_NUMNODES / 64] = { 0 };
 	struct mems_line line = { 0 };
 	struct path path = { .len = 0 };
 
+	if (proc_root == proc_root_real &&
+	    !SYSCALL(SYS_get_mempolicy, 0, mask, KERNEL_MAX_NUMNODES + 1, 0, MPOL_F_MEMS_ALLOWED)) {
+		*nodes = mask[0];
+		return true;
+	}
 	path_add(&path, proc_root);
 	path_add(&path, "/self/status");
 	if (!os_read_chunks(path.text, take_chunk, &line) || !line.ended)

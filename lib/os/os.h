@@ -23,6 +23,8 @@ struct os_ops {
 	long (*get_mempolicy)(int *mode, uint64_t *mask);
 	/* Processor time of this thread. */
 	uint64_t (*thread_clock_ns)(void);
+	/* Where nr pages lie: the node of each, or -errno. Nothing is moved. */
+	long (*page_nodes)(unsigned long nr, void **pages, int *nodes);
 };
 
 extern const struct os_ops *os;	     /* what everyone calls: os->mmap(...) */

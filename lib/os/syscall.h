@@ -41,6 +41,9 @@ static always_inline long raw_syscall(long nr, long a, long b, long c, long d, l
 #error "this library knows Linux on x86-64 and aarch64"
 #endif
 
+/* The kernel refuses to tell of nodes in fewer bits than it has of them; this is as many as it can be built for. */
+#define KERNEL_MAX_NUMNODES 1024
+
 /* SYSCALL(number, up to six arguments): the result or -errno. */
 #define SYSCALL(...) SYSCALL_PADDED(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 #define SYSCALL_PADDED(nr, a, b, c, d, e, f, ...) \

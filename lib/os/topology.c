@@ -15,7 +15,8 @@
 
 struct topology topology;
 const char *topology_root = "/sys";
-const char *proc_root = "/proc";
+const char proc_root_real[] = "/proc";
+const char *proc_root = proc_root_real;
 
 bool parse_number(const char **text, unsigned int *n)
 {

@@ -24,7 +24,8 @@ extern struct topology topology;
 
 /* Where sysfs and procfs are; a test gives directories of its own before anything starts. */
 extern const char *topology_root; /* "/sys" */
-extern const char *proc_root;	  /* "/proc" */
+extern const char *proc_root;	  /* "/proc", which is proc_root_real */
+extern const char proc_root_real[];
 
 /* Fill topology from files below root. Once, at init, with one thread. Cannot fail. A machine of one node costs one
  * small file: open, read, close. */
@@ -51,6 +52,10 @@ unsigned int os_interleave_weight(int nid);
 
 /* Move *text past a number; false if there is none. What is above UINT_MAX counts as that. */
 bool parse_number(const char **text, unsigned int *n);
+
+/* What a node has free, in bytes: MemFree of its meminfo below topology_root. False if it does not say. */
+bool os_node_free(unsigned int nid, unsigned long *bytes);
+
 /* Parse a kernel list "0-3,8": set bit n of the bitmap (nr_bits long) for each n below nr_bits, pass over those above;
  * false if malformed, with the bits before the fault set. An empty list is well formed. */
 bool parse_cpulist(const char *text, unsigned long *bitmap, unsigned int nr_bits);

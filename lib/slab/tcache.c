@@ -20,6 +20,7 @@
 #include "mm/exact.h"
 #include "mm/fault_inject.h"
 #include "mm/kswapd.h"
+#include "mm/mempolicy.h"
 #include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/pressure.h"
@@ -422,6 +423,7 @@ static void tick(struct tcache *tc)
 		tc->ticks = 0;
 		flush_idle(tc);
 		age_if_due();
+		mems_allowed_poll();
 	}
 }
 

@@ -10,6 +10,7 @@ run numa/test_topology
 run numa/test_place
 run numa/test_threads
 run numa/test_numastat
+run numa/test_cpuset
 run numa/test_exhaust
 run numa/test_hotplug
 run api/test_policy

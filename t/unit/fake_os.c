@@ -192,6 +192,13 @@ static uint64_t fake_thread_clock_ns(void)
 	return os_linux.thread_clock_ns();
 }
 
+static long fake_page_nodes(unsigned long nr, void **pages, int *nodes)
+{
+	long err = fail(FAKE_PAGE_NODES);
+
+	return err ? err : os_linux.page_nodes(nr, pages, nodes);
+}
+
 static const struct os_ops fake_ops = {
 	.mmap = fake_mmap,
 	.munmap = fake_munmap,
@@ -201,6 +208,7 @@ static const struct os_ops fake_ops = {
 	.mbind = fake_mbind,
 	.get_mempolicy = fake_get_mempolicy,
 	.thread_clock_ns = fake_thread_clock_ns,
+	.page_nodes = fake_page_nodes,
 };
 
 void fake_os_reset(void)

@@ -17,6 +17,7 @@ enum fake_op {
 	FAKE_MADVISE,
 	FAKE_MBIND,
 	FAKE_GET_MEMPOLICY,
+	FAKE_PAGE_NODES,
 	FAKE_ANY, /* each call, whatever the operation */
 	NR_FAKE_OPS
 };

@@ -468,13 +468,14 @@ static long call_all(void)
 	void *at = os_is_error(p) ? NULL : (void *)p;
 	long failed = os_is_error(p);
 	uint64_t mask;
-	int mode;
+	int mode, node;
 
 	failed += os_is_error(os->mprotect(at, page, PROT_READ));
 	failed += os_is_error(os->madvise(at, page, MADV_DONTNEED));
 	failed += os_is_error(os->mremap(at, page, page, NULL, 0));
 	os->mbind(at, page, MPOL_DEFAULT, 0);
 	os->get_mempolicy(&mode, &mask);
+	os->page_nodes(1, &at, &node);
 	failed += os_is_error(os->munmap(at, page));
 	return failed;
 }

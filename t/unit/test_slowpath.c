@@ -711,11 +711,19 @@ static void cpuset_grows(void)
 	fake_sys_remove();
 }
 
+static void let_cpuset_grow(void)
+{
+	usleep(10000);
+	fake_sys_mems_allowed(3);
+}
+
+/* While the request is on its way already. */
 static void cpuset_grows_before_oom(void)
 {
 	start_cpuset(1);
-	usleep(10000);
-	fake_sys_mems_allowed(3);
+	register_shrinker(&cache);
+	cached = 1000;
+	on_scan = let_cpuset_grow;
 	must(nid_of(alloc_pages(GFP_USER, 0)) == 0 && !ooms && stalls() == 1);
 	fake_sys_remove();
 }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * That memory lies on the node that it is handed out for. A mapping's node is a wish: the system puts memory behind a
+ * page when it is first touched, and where the node has none left by then it takes another's, and says nothing. For who
+ * asked for a node or none it is therefore put there, and looked at, before a page is handed out; and for all others
+ * when a zone grows while its node has little free.
+ *
+ * All of it is for machines of several nodes.
+ */
+#ifndef MM_SETTLE_H
+#define MM_SETTLE_H
+
+#include "mm/internal.h"
+#include "mm/mempolicy.h"
+
+/* May a request have no page of another node, or of other nodes than some? */
+static always_inline bool wants_settled(gfp_t gfp, const nodemask_t *nodemask)
+{
+	return unlikely(topology.nr_nodes > 1) &&
+	       (gfp & GFP_THISNODE || (nodemask && nodemask != &cpuset_mems_allowed));
+}
+
+/* Bytes at addr, that hold nothing and are nobody else's, get memory of the node, whatever they had; false: it has no
+ * more. */
+bool settle_range(void *addr, size_t bytes, int nid);
+/* The same for a block that has just come off the free lists; a look where that is known of its pageblocks. */
+bool settle_page(const struct page *page, unsigned int order);
+/* For pageblocks that the arenas have just given for the node. always: whatever it has free. False: it has not
+ * enough. What is settled is not clean, for there is memory behind it. */
+bool settle_blocks(unsigned long pb, unsigned long nr, int nid, bool always, bool *clean);
+/* Some was given back, or moved elsewhere: what is known of the pages' pageblocks is not so any more. */
+static inline void unsettle_pages(unsigned long pfn, unsigned long nr)
+{
+	unsigned long at;
+
+	for (at = pfn >> PAGEBLOCK_ORDER; at <= (pfn + nr - 1) >> PAGEBLOCK_ORDER; at++)
+		WRITE_ONCE(vmemmap.blocks[at].settled, 0);
+}
+/* Memory was given back to the system: nodes that had none may have some. */
+void settle_again(void);
+
+/* For one malloc: arena_alloc from where the thread's policy says. */
+unsigned long settle_alloc_huge(unsigned long nr, unsigned long align, bool *clean);
+/* Pageblocks that lengthen such a block; false: they are not where the policy says. */
+bool settle_extension(unsigned long pb, unsigned long nr);
+/* May memory of such a block from pb on be moved to new addresses, or is there a policy to be followed anew? */
+bool settle_may_move(unsigned long pb);
+/* May a block get pages behind it, in its pageblock? */
+bool settle_may_extend(unsigned long pfn);
+
+#endif

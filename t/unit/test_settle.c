@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory of the right node, on a machine of three of which some may have none left: the system then puts pages
+ * elsewhere, and tells nobody but who looks.
+ */
+#include <linux/mempolicy.h>
+
+#include "malloc/huge.h"
+#include "mm/settle.h"
+#include "walk.h"
+
+#define NODES 3
+#define HERE 1
+
+static nodemask_t full; /* nodes of which new pages lie elsewhere */
+static bool binds;	/* the system lets us say where memory is to be */
+static unsigned long populated, looks;
+
+static long my_mbind(void *addr, size_t len, int mode, unsigned long mask)
+{
+	(void)addr, (void)len, (void)mode, (void)mask;
+	return binds ? 0 : -EPERM;
+}
+
+static long my_page_nodes(unsigned long nr, void **pages, int *nodes)
+{
+	looks++;
+	for (unsigned long i = 0; i < nr; i++) {
+		int nid = pfn_to_block(virt_to_pfn(pages[i]))->nid;
+
+		nodes[i] = node_isset(nid, full) ? (nid + 1) % NODES : nid;
+	}
+	return 0;
+}
+
+static long my_madvise(void *addr, size_t len, int advice)
+{
+	if (advice != 23 /* MADV_POPULATE_WRITE */)
+		return os_linux.madvise(addr, len, advice);
+	populated += len >> PAGE_SHIFT;
+	return 0;
+}
+
+static struct os_ops my_os;
+
+static void write_free(int nid, unsigned long mib)
+{
+	char name[64], text[128];
+
+	snprintf(name, sizeof(name), FAKE_SYS_NODE "node%d/meminfo", nid);
+	snprintf(text, sizeof(text),
+		 "Node %d MemTotal:   8388608 kB\nNode %d MemFree:   %8lu kB\nNode %d MemUsed:    1 kB\n", nid, nid,
+		 mib << 10, nid);
+	fake_sys_write(name, text);
+}
+
+/* Each node has so much free. */
+static void start(unsigned long mib)
+{
+	fake_sys_init();
+	fake_sys_nodes(NODES, HERE);
+	for (int nid = 0; nid < NODES; nid++)
+		write_free(nid, mib);
+	model_start();
+	my_os = *os;
+	my_os.mbind = my_mbind;
+	my_os.page_nodes = my_page_nodes;
+	my_os.madvise = my_madvise;
+	os = &my_os;
+	binds = true;
+	full = 0;
+	populated = looks = 0;
+}
+
+static struct page *get(int nid, gfp_t gfp, unsigned int order)
+{
+	return alloc_pages_nodemask(GFP_KERNEL | GFP_NOWARN | gfp, order, nid, NULL);
+}
+
+static void plenty(void)
+{
+	start(4096);
+	must(nid_of(get(2, 0, 0)) == 2 && nid_of(get(HERE, 0, 9)) == HERE);
+	must(!populated && !looks);
+	fake_sys_remove();
+}
+
+static void thisnode(void)
+{
+	struct page *page;
+
+	start(4096);
+	must(nid_of(page = get(2, GFP_THISNODE, 0)) == 2 && populated == PAGEBLOCK_PAGES && looks);
+	looks = 0;
+	must(nid_of(get(2, GFP_THISNODE, 3)) == 2);
+	must(!looks && populated == PAGEBLOCK_PAGES, "it is known of its pageblock");
+	/* Until some of that is given back. */
+	free_pages(page, 0);
+	drain_all_pages();
+	zone_purge(zone_of(2), 0, 0);
+	must(nid_of(get(2, GFP_THISNODE, 3)) == 2);
+	must(looks == 1 && populated == PAGEBLOCK_PAGES + 8, "looks %lu populated %lu", looks, populated);
+	full = 4;
+	must(!get(2, GFP_THISNODE, 3) && !get(2, GFP_THISNODE, 9));
+	full = 0;
+	settle_again();
+	must(nid_of(get(2, GFP_THISNODE, 3)) == 2 && nid_of(get(2, GFP_THISNODE, 9)) == 2);
+	fake_sys_remove();
+}
+
+static void next_nearest(void)
+{
+	unsigned long foreign;
+
+	start(32);
+	must(nid_of(get(0, 0, 9)) == 0 && looks && populated == PAGEBLOCK_PAGES);
+	foreign = zone_numa_stat(zone_of(0), NUMA_FOREIGN);
+	full = 1;
+	must(nid_of(get(0, 0, 9)) == 1 && nid_of(get(0, 0, 9)) == 1);
+	must(zone_numa_stat(zone_of(0), NUMA_FOREIGN) == foreign + 2 && zone_numa_stat(zone_of(1), NUMA_MISS) == 2);
+	full = 3;
+	must(nid_of(get(0, 0, 9)) == 2);
+	full = 7;
+	must(!get(0, GFP_NORETRY, 9));
+	fake_sys_remove();
+}
+
+/* A node that had too little is not tried at each request, but it is after a while. */
+static void tried_again(void)
+{
+	start(32);
+	full = 4;
+	must(nid_of(get(2, 0, 9)) == 1);
+	full = 0;
+	usleep(50000);
+	must(nid_of(get(2, 0, 9)) == 2);
+	fake_sys_remove();
+}
+
+static void bound(void)
+{
+	unsigned long set = 6;
+	bool zeroed;
+	void *p;
+
+	start(4096);
+	must(!set_task_policy(MPOL_BIND, &set, MAX_NUMNODES + 1));
+	must(nid_of(alloc_pages(GFP_MALLOC, 2)) == HERE && looks);
+	populated = 0;
+	must((p = huge_alloc(5 * PAGEBLOCK_SIZE, 0, &zeroed)) && populated == 5 * PAGEBLOCK_PAGES);
+	must(page_to_nid(pfn_to_page(addr_to_pfn(p))) == HERE || pfn_to_block(addr_to_pfn(p))->nid == HERE);
+	full = 2;
+	must((p = huge_alloc(5 * PAGEBLOCK_SIZE, 0, &zeroed)) && pfn_to_block(addr_to_pfn(p))->nid == 2);
+	must(nid_of(alloc_pages(GFP_MALLOC, 9)) == 2);
+	full = 6;
+	must(!huge_alloc(5 * PAGEBLOCK_SIZE, 0, &zeroed) && !alloc_pages(GFP_MALLOC | GFP_NOWARN, 9));
+	fake_sys_remove();
+}
+
+/* What is already there, but lies elsewhere, is had again. */
+static void dirty_elsewhere(void)
+{
+	struct page *page;
+
+	start(4096);
+	page = get(2, 0, 9);
+	free_the_page(page, 9);
+	full = 4;
+	must(!get(2, GFP_THISNODE | GFP_NORETRY, 9));
+	full = 0;
+	settle_again();
+	must(nid_of(get(2, GFP_THISNODE, 9)) == 2);
+	fake_sys_remove();
+}
+
+static void not_told(void)
+{
+	start(4096);
+	binds = false;
+	full = 7;
+	must(nid_of(get(2, GFP_THISNODE, 9)) == 2 && nid_of(get(0, GFP_THISNODE, 0)) == 0);
+	fake_sys_remove();
+}
+
+/* The nodes that the process has to leave give back what is free there, and what was settled is looked at again. */
+static void cpuset_changes(void)
+{
+	struct page *page;
+
+	start(4096);
+	must(nid_of(page = get(2, GFP_THISNODE, 0)) == 2);
+	must(nid_of(get(2, GFP_THISNODE, 0)) == 2);
+	looks = 0;
+	usleep(10000);
+	fake_sys_mems_allowed(3);
+	must(nid_of(get(2, 0, 0)) == 1);
+	must(!zone_of(2)->nr_dirty);
+	usleep(10000);
+	fake_sys_mems_allowed(7);
+	must(nid_of(get(2, GFP_THISNODE, 0)) == 2 && looks);
+	fake_sys_remove();
+}
+
+static void one_node(void)
+{
+	struct page *page;
+
+	walk_start(1);
+	my_os = *os;
+	my_os.madvise = my_madvise;
+	my_os.page_nodes = my_page_nodes;
+	os = &my_os;
+	must((page = get(0, GFP_THISNODE, 0)) && !populated && !looks);
+}
+
+int main(void)
+{
+	model_init();
+	run_case("one node: nobody looks", one_node);
+	run_case("nor where a node has plenty, for who may have others' pages", plenty);
+	run_case("THISNODE: memory is there, and of the node, or there is none", thisnode);
+	run_case("a node that has little is looked at when its zone grows: after it comes the next nearest",
+		 next_nearest);
+	run_case("and is asked again after a while", tried_again);
+	run_case("bind: pages and huge blocks of these nodes alone", bound);
+	run_case("what lies elsewhere is given back, and had again", dirty_elsewhere);
+	run_case("where the system does not bind memory all is right", not_told);
+	run_case("a cpuset that changes: nodes that are left give back, and what is new is looked at again",
+		 cpuset_changes);
+	return done_testing();
+}
