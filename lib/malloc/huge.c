@@ -33,6 +33,13 @@ static unsigned long page_block(const struct page *page)
 	return page_to_pfn(page) >> PAGEBLOCK_ORDER;
 }
 
+static void free_blocks(unsigned long pb, unsigned long nr, bool dirty)
+{
+	if (unlikely(topology.nr_nodes > 1) && settle_unspread(pb, nr))
+		dirty = false;
+	arena_free(pb, nr, dirty);
+}
+
 /* pb: its pageblocks, 0 for none. */
 static void *begin_huge(unsigned long pb, unsigned long pages, bool *zeroed)
 {
@@ -47,7 +54,7 @@ static void *begin_huge(unsigned long pb, unsigned long pages, bool *zeroed)
 	page->nr_pages = pages;
 	page->order = 0;
 	if (charge_pages(page, pages, GFP_MALLOC)) {
-		arena_free(pb, blocks_for_pages(pages), !*zeroed);
+		free_blocks(pb, blocks_for_pages(pages), !*zeroed);
 		return NULL;
 	}
 	set_page_type(page, PAGE_HUGE);
@@ -101,7 +108,7 @@ static void free_huge_blocks(struct page *page, unsigned long from, unsigned lon
 		return;
 	if (unlikely(page_debug))
 		dirty = debug_free_huge(page, from << PAGEBLOCK_ORDER, nr << PAGEBLOCK_ORDER);
-	arena_free(page_block(page) + from, nr - from, dirty);
+	free_blocks(page_block(page) + from, nr - from, dirty);
 }
 
 /* It ends; its first clean pageblocks have no pages. */

@@ -12,6 +12,7 @@
 #include "mm/migrate.h"
 #include "mm/page_alloc.h"
 #include "mm/page_isolation.h"
+#include "mm/settle.h"
 
 /* More than there can be: the window is smaller, and sums do not wrap. */
 #define CONTIG_PAGES_MAX (1UL << 34)
@@ -206,7 +207,8 @@ static struct page *contig_from_zone(struct zone *zone, unsigned long nr_pages, 
 }
 
 /* From pageblocks that the zone has not yet; what is left of the last one is free. */
-static struct page *contig_from_growth(struct zone *zone, unsigned long nr_pages, unsigned long align, gfp_t gfp)
+static struct page *contig_from_growth(struct zone *zone, unsigned long nr_pages, unsigned long align, gfp_t gfp,
+				       bool settled)
 {
 	unsigned long nr = (nr_pages + PAGEBLOCK_PAGES - 1) >> PAGEBLOCK_ORDER, pb, pfn;
 	bool clean;
@@ -217,6 +219,10 @@ static struct page *contig_from_growth(struct zone *zone, unsigned long nr_pages
 	if (!pb)
 		return NULL;
 	arena_advise_huge(pb, nr);
+	if (unlikely(topology.nr_nodes > 1) && !settle_blocks(pb, nr, zone->nid, settled, &clean)) {
+		arena_free(pb, nr, !clean);
+		return NULL;
+	}
 	pfn = pb << PAGEBLOCK_ORDER;
 	online_isolated_blocks(zone, pb, nr, gfp_migratetype(gfp), !clean);
 	take_contig_range(zone, pfn, pfn + nr_pages, gfp);
@@ -227,6 +233,7 @@ static struct page *contig_from_growth(struct zone *zone, unsigned long nr_pages
 static struct page *contig_from_zonelist(const struct alloc_context *ac, unsigned long nr_pages, gfp_t gfp)
 {
 	unsigned long align = is_power_of_2(nr_pages) ? nr_pages : 1;
+	bool settled = wants_settled(gfp, ac->nodemask);
 	struct page *page = NULL;
 	struct zone *zone, **z;
 
@@ -238,9 +245,12 @@ static struct page *contig_from_zonelist(const struct alloc_context *ac, unsigne
 		if (!page && populated_zone(zone))
 			page = contig_from_zone(zone, nr_pages, align, gfp);
 		if (!page)
-			page = contig_from_growth(zone, nr_pages, align, gfp);
-		if (page)
+			page = contig_from_growth(zone, nr_pages, align, gfp, settled);
+		if (page && (!settled || settle_pages(page, nr_pages)))
 			return page;
+		if (page)
+			free_contig_range(page_to_pfn(page), nr_pages);
+		page = NULL;
 	}
 	return NULL;
 }

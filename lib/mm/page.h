@@ -109,6 +109,7 @@ enum pageblock_state {
 #define PBF_HUGETLB 0x20 /* the memory behind it is hugetlb pages, all of them there */
 #define PBF_GIGANTIC 0x80 /* and these are of 1 GiB */
 #define PBF_SPLIT 0x40	/* is not in one mapping of the system with the one before it */
+#define PBF_SPREAD 0x80 /* PB_HUGE: its pages lie on the nodes of an interleave policy in turn */
 
 struct pageblock {
 	uint32_t next, prev;   /* free ranges of one size; arena lock */

@@ -203,7 +203,7 @@ static void zone_statistics(struct zone *preferred, struct zone *zone, bool by_p
  * by_pcplist: its list has counted it. */
 static struct page *settled_or_free(struct zone *zone, struct page *page, unsigned int order, bool by_pcplist)
 {
-	if (likely(settle_page(page, order)))
+	if (likely(settle_pages(page, 1UL << order)))
 		return page;
 	current->unsettled = true;
 	if (by_pcplist) {

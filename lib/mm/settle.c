@@ -107,18 +107,12 @@ static bool settle(char *addr, size_t bytes, int nid, bool clean)
 	return false;
 }
 
-bool settle_range(void *addr, size_t bytes, int nid)
+bool settle_pages(const struct page *page, unsigned long nr)
 {
-	return settle(addr, bytes, nid, false);
-}
+	unsigned long pfn = page_to_pfn(page), pb = pfn >> PAGEBLOCK_ORDER;
 
-bool settle_page(const struct page *page, unsigned int order)
-{
-	unsigned long pb = page_to_pfn(page) >> PAGEBLOCK_ORDER;
-
-	if (blocks_settled(pb, order > PAGEBLOCK_ORDER ? 1UL << (order - PAGEBLOCK_ORDER) : 1))
-		return true;
-	return settle(page_to_addr(page), PAGE_SIZE << order, page_to_nid(page), false);
+	return blocks_settled(pb, ((pfn + nr - 1) >> PAGEBLOCK_ORDER) - pb + 1) ||
+	       settle(page_to_addr(page), nr << PAGE_SHIFT, page_to_nid(page), false);
 }
 
 /* Less these bytes, which something grows by. */
@@ -201,15 +195,50 @@ static unsigned long alloc_bound(unsigned long nr, unsigned long align, int nid,
 	return 0;
 }
 
+/* Over all of these, as the system does it: page by page, when they are touched. */
+static unsigned long alloc_spread(unsigned long nr, unsigned long align, const struct mempolicy *pol, bool *clean)
+{
+	unsigned long i, pb = arena_alloc_hugetlb(nr, align, PB_HUGE, interleave_nodes(pol), clean);
+	nodemask_t spread = pol->nodes & READ_ONCE(cpuset_mems_allowed);
+	size_t bytes = nr << PAGEBLOCK_SHIFT;
+
+	if (!pb || vmemmap.blocks[pb].flags & PBF_HUGETLB ||
+	    os->mbind(block_to_addr(pb), bytes, MPOL_INTERLEAVE | MPOL_F_STATIC_NODES, spread) < 0)
+		return pb;
+	for (i = pb; i < pb + nr; i++)
+		vmemmap.blocks[i].flags |= PBF_SPREAD;
+	unsettle_pages(pb << PAGEBLOCK_ORDER, nr << PAGEBLOCK_ORDER);
+	if (!*clean)
+		*clean = os->madvise(block_to_addr(pb), bytes, MADV_DONTNEED) >= 0;
+	return pb;
+}
+
 unsigned long settle_alloc_huge(unsigned long nr, unsigned long align, bool *clean)
 {
+	const struct mempolicy *pol;
 	const nodemask_t *bound;
 
 	mems_allowed_poll();
-	bound = bound_nodes();
+	pol = get_task_policy(GFP_MALLOC);
+	bound = policy_nodemask(GFP_MALLOC, pol);
 	if (bound)
 		return alloc_bound(nr, align, numa_node_id(), *bound & READ_ONCE(cpuset_mems_allowed), clean);
+	if (pol->mode == MPOL_INTERLEAVE)
+		return alloc_spread(nr, align, pol, clean);
 	return arena_alloc_hugetlb(nr, align, PB_HUGE, mempolicy_slab_node(), clean);
+}
+
+bool settle_unspread(unsigned long pb, unsigned long nr)
+{
+	size_t bytes = nr << PAGEBLOCK_SHIFT;
+	unsigned long i;
+
+	if (likely(!(vmemmap.blocks[pb].flags & PBF_SPREAD)))
+		return false;
+	for (i = pb; i < pb + nr; i++)
+		vmemmap.blocks[i].flags &= (uint8_t)~PBF_SPREAD;
+	os->mbind(block_to_addr(pb), bytes, MPOL_PREFERRED | MPOL_F_STATIC_NODES, 1UL << vmemmap.blocks[pb].nid);
+	return os->madvise(block_to_addr(pb), bytes, MADV_DONTNEED) >= 0;
 }
 
 bool settle_extension(unsigned long pb, unsigned long nr)
@@ -218,6 +247,8 @@ bool settle_extension(unsigned long pb, unsigned long nr)
 	int nid = vmemmap.blocks[pb].nid;
 	bool clean = false;
 
+	if (vmemmap.blocks[pb - 1].flags & PBF_SPREAD)
+		return false;
 	if (!bound)
 		return true;
 	return node_isset(nid, *bound) && affordable(nr << PAGEBLOCK_SHIFT) && settle_blocks(pb, nr, nid, true, &clean);
@@ -225,7 +256,8 @@ bool settle_extension(unsigned long pb, unsigned long nr)
 
 bool settle_may_move(unsigned long pb)
 {
-	return !bound_nodes() && vmemmap.blocks[pb].nid == mempolicy_slab_node();
+	return get_task_policy(GFP_MALLOC)->mode != MPOL_INTERLEAVE && !bound_nodes() &&
+	       !(vmemmap.blocks[pb].flags & PBF_SPREAD) && vmemmap.blocks[pb].nid == mempolicy_slab_node();
 }
 
 bool settle_may_extend(unsigned long pfn)

@@ -20,11 +20,9 @@ static always_inline bool wants_settled(gfp_t gfp, const nodemask_t *nodemask)
 	       (gfp & GFP_THISNODE || (nodemask && nodemask != &cpuset_mems_allowed));
 }
 
-/* Bytes at addr, that hold nothing and are nobody else's, get memory of the node, whatever they had; false: it has no
- * more. */
-bool settle_range(void *addr, size_t bytes, int nid);
-/* The same for a block that has just come off the free lists; a look where that is known of its pageblocks. */
-bool settle_page(const struct page *page, unsigned int order);
+/* Pages that have just come off the free lists get memory of their node, whatever they had; false: it has no more. No
+ * more than a look where that is known of their pageblocks. */
+bool settle_pages(const struct page *page, unsigned long nr);
 /* For pageblocks that the arenas have just given for the node. always: whatever it has free. False: it has not
  * enough. What is settled is not clean, for there is memory behind it. */
 bool settle_blocks(unsigned long pb, unsigned long nr, int nid, bool always, bool *clean);
@@ -39,12 +37,14 @@ static inline void unsettle_pages(unsigned long pfn, unsigned long nr)
 /* Memory was given back to the system: nodes that had none may have some. */
 void settle_again(void);
 
-/* For one malloc: arena_alloc from where the thread's policy says. */
+/* For one malloc: arena_alloc from where the thread's policy says; under interleave its pages are of all nodes in turn. */
 unsigned long settle_alloc_huge(unsigned long nr, unsigned long align, bool *clean);
 /* Pageblocks that lengthen such a block; false: they are not where the policy says. */
 bool settle_extension(unsigned long pb, unsigned long nr);
 /* May memory of such a block from pb on be moved to new addresses, or is there a policy to be followed anew? */
 bool settle_may_move(unsigned long pb);
+/* Before arena_free for such pageblocks; false: they are of their node. True: they are, now, and clean. */
+bool settle_unspread(unsigned long pb, unsigned long nr);
 /* May a block get pages behind it, in its pageblock? */
 bool settle_may_extend(unsigned long pfn);
 

@@ -185,12 +185,70 @@ static void test_local(void)
 	verdict("without a policy a thread that moves from node to node has them where it runs, or nearest to it");
 }
 
+/* So many pages lie on each node: as many on one as on another, within one. */
+static void want_even(const unsigned long *nr, const char *what)
+{
+	unsigned long least = ~0UL, most = 0;
+
+	for (int nid = 0; nid < numa_nodes; nid++) {
+		if (!numa_node[nid].mib)
+			continue;
+		least = nr[nid] < least ? nr[nid] : least;
+		most = nr[nid] > most ? nr[nid] : most;
+	}
+	want(most - least <= 1, "%s: between %lu and %lu pages on a node", what, least, most);
+}
+
+static void count_pages(char *p, size_t bytes, unsigned long *nr)
+{
+	memset(nr, 0, NUMA_MAX * sizeof(*nr));
+	for (size_t at = 0; at < bytes; at += PAGE) {
+		int nid;
+
+		((volatile char *)p)[at] = 1;
+		nid = numa_node_of(p + at);
+		if (want(nid >= 0, "page %zu lies on %d", at / PAGE, nid))
+			nr[nid]++;
+	}
+}
+
+/* A block that has a mapping to itself. What it has lent goes back where it came from. */
+static void test_interleave_huge(void)
+{
+	unsigned long set = all_nodes(), nr[NUMA_MAX];
+	static const size_t sizes[] = { 4 * MIB, 5 * MIB, 7 * MIB };
+
+	for (int round = 0; round < 3; round++) {
+		char *p;
+
+		bm_set_mempolicy(MPOL_INTERLEAVE, &set, MASK_BITS);
+		p = malloc(sizes[round]);
+		want(p != NULL, "no %zu bytes", sizes[round]);
+		count_pages(p, sizes[round], nr);
+		want_even(nr, "huge");
+		p = realloc(p, sizes[round] + MIB / 2);
+		want(p != NULL, "no %zu bytes", sizes[round] + MIB / 2);
+		count_pages(p, sizes[round] + MIB / 2, nr);
+		want_even(nr, "longer");
+		free(p);
+		for (int nid = 0; nid < numa_nodes; nid++) {
+			unsigned long one = 1UL << nid;
+
+			if (!numa_node[nid].mib)
+				continue;
+			bm_set_mempolicy(round ? MPOL_PREFERRED : MPOL_BIND, &one, MASK_BITS);
+			want_malloc(sizes[round], 1, one);
+		}
+		drop_all();
+	}
+	bm_set_mempolicy(MPOL_DEFAULT, NULL, 0);
+	verdict("the pages of an interleaved huge block, too, and what is had after it lies where it is to");
+}
+
 static void test_interleave(void)
 {
-	unsigned long set = 0, nr[NUMA_MAX] = { 0 }, least = ~0UL, most = 0;
+	unsigned long set = all_nodes(), nr[NUMA_MAX] = { 0 };
 
-	for (int nid = 0; nid < numa_nodes; nid++)
-		set |= numa_node[nid].mib ? 1UL << nid : 0;
 	bm_set_mempolicy(MPOL_INTERLEAVE, &set, MASK_BITS);
 	for (int i = 0; i < 1001; i++) {
 		char *p = bm_alloc_pages(BM_GFP_KERNEL, 0);
@@ -204,13 +262,7 @@ static void test_interleave(void)
 	}
 	bm_set_mempolicy(MPOL_DEFAULT, NULL, 0);
 	drop_all();
-	for (int nid = 0; nid < numa_nodes; nid++) {
-		if (!numa_node[nid].mib)
-			continue;
-		least = nr[nid] < least ? nr[nid] : least;
-		most = nr[nid] > most ? nr[nid] : most;
-	}
-	want(most - least <= 1, "between %lu and %lu pages on a node", least, most);
+	want_even(nr, "pages");
 	verdict("interleaved pages are spread evenly, within one");
 }
 
@@ -276,6 +328,7 @@ int main(int argc, char **argv)
 	test_preferred();
 	test_local();
 	test_interleave();
+	test_interleave_huge();
 	test_children();
 	return done_testing();
 }

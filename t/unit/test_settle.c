@@ -6,6 +6,7 @@
 #include <linux/mempolicy.h>
 
 #include "malloc/huge.h"
+#include "mm/page_isolation.h"
 #include "mm/settle.h"
 #include "walk.h"
 
@@ -15,10 +16,12 @@
 static nodemask_t full; /* nodes of which new pages lie elsewhere */
 static bool binds;	/* the system lets us say where memory is to be */
 static unsigned long populated, looks;
+static int last_mode; /* of mbind */
 
 static long my_mbind(void *addr, size_t len, int mode, unsigned long mask)
 {
-	(void)addr, (void)len, (void)mode, (void)mask;
+	(void)addr, (void)len, (void)mask;
+	last_mode = mode;
 	return binds ? 0 : -EPERM;
 }
 
@@ -157,6 +160,42 @@ static void bound(void)
 	fake_sys_remove();
 }
 
+static void contiguous(void)
+{
+	struct page *page;
+
+	start(4096);
+	must(nid_of(page = alloc_contig_pages(700, GFP_KERNEL | GFP_THISNODE, 2, NULL)) == 2 && looks);
+	free_contig_range(page_to_pfn(page), 700);
+	full = 4;
+	must(!alloc_contig_pages(1500, GFP_KERNEL | GFP_THISNODE, 2, NULL));
+	write_free(2, 1);
+	usleep(150000);
+	must(nid_of(alloc_contig_pages(1500, GFP_KERNEL, 2, NULL)) == 1);
+	fake_sys_remove();
+}
+
+/* The system spreads a huge block's pages; what is had after it of one node is all of that. */
+static void interleaved(void)
+{
+	unsigned long set = 7, pb;
+	bool zeroed;
+	void *p;
+
+	start(4096);
+	must(!set_task_policy(MPOL_INTERLEAVE, &set, MAX_NUMNODES + 1));
+	must((p = huge_alloc(5 * PAGEBLOCK_SIZE, 0, &zeroed)) && zeroed);
+	pb = addr_to_pfn(p) >> PAGEBLOCK_ORDER;
+	must(vmemmap.blocks[pb].flags & PBF_SPREAD && last_mode == (MPOL_INTERLEAVE | MPOL_F_STATIC_NODES));
+	*(volatile char *)p = 1;
+	must(huge_resize(pfn_to_page(pb << PAGEBLOCK_ORDER), 2 * PAGEBLOCK_SIZE));
+	must(!(vmemmap.blocks[pb + 2].flags & PBF_SPREAD) && last_mode == (MPOL_PREFERRED | MPOL_F_STATIC_NODES));
+	must(!huge_resize(pfn_to_page(pb << PAGEBLOCK_ORDER), 5 * PAGEBLOCK_SIZE), "what lies behind is of one node");
+	huge_free(pfn_to_page(pb << PAGEBLOCK_ORDER));
+	must(!(vmemmap.blocks[pb].flags & (PBF_SPREAD | PBF_DIRTY)) && !*(volatile char *)p);
+	fake_sys_remove();
+}
+
 /* What is already there, but lies elsewhere, is had again. */
 static void dirty_elsewhere(void)
 {
@@ -223,6 +262,8 @@ int main(void)
 		 next_nearest);
 	run_case("and is asked again after a while", tried_again);
 	run_case("bind: pages and huge blocks of these nodes alone", bound);
+	run_case("contiguous pages are of the node, or not had", contiguous);
+	run_case("interleave: the system spreads a huge block, and has it back", interleaved);
 	run_case("what lies elsewhere is given back, and had again", dirty_elsewhere);
 	run_case("where the system does not bind memory all is right", not_told);
 	run_case("a cpuset that changes: nodes that are left give back, and what is new is looked at again",
