@@ -8,7 +8,10 @@
  */
 #include "slab/owner_cache.h"
 
+#include <linux/mempolicy.h>
+
 #include "mm/memblock.h"
+#include "mm/mempolicy.h"
 #include "mm/page_alloc.h"
 #include "slab/slab.h"
 #include "slab/tcache.h"
@@ -29,6 +32,7 @@ struct owner_cache {
 };
 BUILD_BUG_ON(FIRST_RUN_CLASS > 128);
 
+#define NEAR_TRIES 8
 #define SLAB_ORDERS 8 /* the order of an owner's next slab depends on no more than so many before */
 #define FREE_MARK 0x66726565626c6f63UL
 
@@ -66,16 +70,19 @@ static struct page *slab_pages(struct owner *o, unsigned int order, gfp_t gfp)
 	return slab;
 }
 
-static struct page *new_slab(struct owner *o, unsigned int class)
+/* near: of the node that this thread runs on, if that is easily had. */
+static struct page *new_slab(struct owner *o, unsigned int class, bool near)
 {
 	unsigned int least = order_for_pages(size_to_pages(class_size(class))), order;
 	struct page *slab = NULL;
 
 	order = (unsigned int)min_ul(kmem_caches[class].order, least + READ_ONCE(o->cache->nr[class]));
 	order = (unsigned int)max_ul(order, least);
-	if (order > least)
+	if (near)
+		slab = slab_pages(o, least, GFP_MALLOC | GFP_NORETRY | GFP_THISNODE);
+	else if (order > least)
 		slab = slab_pages(o, order, GFP_MALLOC | GFP_NORETRY);
-	if (!slab)
+	if (!slab && !near)
 		slab = slab_pages(o, least, GFP_MALLOC);
 	if (!slab)
 		return NULL;
@@ -120,22 +127,44 @@ static void *take_object(struct owner_cache *cache, struct owner_class *c, struc
 	return obj;
 }
 
+/* The first slab with free objects; on several nodes, where no policy says otherwise, of the first ones that which is of
+ * the node that this thread runs on. NO_PFN: a new one is needed. */
+static uint32_t partial_slab(const struct owner_class *c)
+{
+	uint32_t pfn = c->partial;
+	int tries, nid;
+
+	if (likely(topology.nr_nodes == 1) || get_task_policy(GFP_MALLOC)->mode != MPOL_DEFAULT)
+		return pfn;
+	nid = numa_node_id();
+	for (tries = 0; pfn != NO_PFN && tries < NEAR_TRIES; pfn = pfn_to_page(pfn)->next, tries++)
+		if (page_to_nid(pfn_to_page(pfn)) == nid)
+			return pfn;
+	return NO_PFN;
+}
+
 void *owner_cache_alloc(struct owner *o, unsigned int class)
 {
 	struct owner_class *c = &o->cache->class[class];
+	bool near = topology.nr_nodes > 1;
 	struct page *slab;
+	uint32_t pfn;
 	void *obj;
 
 	owner_lock(o);
-	if (unlikely(c->partial == NO_PFN)) {
+	while (unlikely((pfn = near ? partial_slab(c) : c->partial) == NO_PFN)) {
+		near &= c->partial != NO_PFN;
 		owner_unlock(o);
-		slab = new_slab(o, class);
-		if (!slab)
+		slab = new_slab(o, class, near);
+		if (!slab && !near)
 			return NULL;
 		owner_lock(o);
-		add_slab(o->cache, slab, class);
+		if (slab)
+			add_slab(o->cache, slab, class);
+		/* If there is none of this node, any will do. */
+		near = near && slab;
 	}
-	obj = take_object(o->cache, c, pfn_to_page(c->partial), class_size(class));
+	obj = take_object(o->cache, c, pfn_to_page(pfn), class_size(class));
 	owner_unlock(o);
 	return obj;
 }

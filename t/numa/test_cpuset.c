@@ -30,6 +30,18 @@ static bool allow(int nid)
 	return put(GROUP "/cpuset.mems", text);
 }
 
+/* Two nodes that have memory. */
+static void find_two(int two[2])
+{
+	int nr = 0;
+
+	for (int nid = 0; nid < numa_nodes && nr < 2; nid++)
+		if (numa_node[nid].mib)
+			two[nr++] = nid;
+	if (nr < 2)
+		skip_all("only one node has memory");
+}
+
 static atomic_bool over;
 static atomic_ulong failed, served;
 
@@ -68,17 +80,19 @@ int main(void)
 {
 	pthread_t thread[THREADS];
 	char pid[16];
+	int two[2];
 
 	numa_init();
+	find_two(two);
 	snprintf(pid, sizeof(pid), "%d", getpid());
-	if (!put("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset") || mkdir(GROUP, 0755) || !allow(0) ||
+	if (!put("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset") || mkdir(GROUP, 0755) || !allow(two[0]) ||
 	    !put(GROUP "/cgroup.procs", pid))
 		bail_out("cannot make a cpuset: %s", strerror(errno));
 	for (uintptr_t i = 0; i < THREADS; i++)
 		if (pthread_create(&thread[i], NULL, load, (void *)(i + 1)))
 			bail_out("no thread");
 	for (int i = 1; i <= CHANGES; i++) {
-		int nid = i % 2;
+		int nid = two[i % 2];
 		void *pages;
 		char *huge;
 
@@ -90,7 +104,13 @@ int main(void)
 		pages = bm_alloc_pages(BM_GFP_KERNEL, 9);
 		want(pages && !numa_astray(pages, PAGE << 9, 1UL << nid), "change %d: pages are not on node %d", i,
 		     nid);
+		want(bm_page_node(pages) == nid, "change %d: the library takes node %d for %d", i, nid,
+		     bm_page_node(pages));
 		bm_free_pages(pages, 9);
+		pages = bm_alloc_pages(BM_GFP_KERNEL, 0);
+		want(pages && !numa_astray(pages, PAGE, 1UL << nid) && bm_page_node(pages) == nid,
+		     "change %d: a page is not on node %d", i, nid);
+		bm_free_pages(pages, 0);
 		free(huge);
 	}
 	over = true;

@@ -94,6 +94,50 @@ static void test_own_slabs(void)
 	verdict("threads on %u nodes have each block on their own: they share no slab", nr);
 }
 
+/* They have entered the same owner, whose slabs its threads share. */
+static bm_owner_t *owner;
+
+static void *work_inside(void *arg)
+{
+	struct worker *w = arg;
+
+	numa_run_on(w->nid);
+	bm_owner_enter(owner);
+	for (int i = 0; i < BLOCKS; i++) {
+		w->block[i] = malloc(sizes[(size_t)i % API_ARRAY_SIZE(sizes)]);
+		w->astray += is_astray(w->block[i], w->nid);
+	}
+	/* Each slab has room again. */
+	for (int i = 0; i < BLOCKS; i += 2)
+		free(w->block[i]);
+	bm_owner_enter(NULL);
+	return NULL;
+}
+
+static void test_owner_slabs(void)
+{
+	struct bm_owner_attr attr = { .name = "everywhere" };
+	unsigned long astray = 0, nr = 0;
+
+	owner = bm_owner_create(&attr);
+	for (int round = 0; round < 2; round++) {
+		for (int nid = 0; nid < numa_nodes; nid++) {
+			worker[nid].nid = nid;
+			worker[nid].astray = 0;
+			if (!numa_node[nid].cpus)
+				continue;
+			if (pthread_create(&worker[nid].thread, NULL, work_inside, &worker[nid]) ||
+			    pthread_join(worker[nid].thread, NULL))
+				bail_out("no thread");
+			astray += worker[nid].astray;
+			nr += BLOCKS;
+		}
+	}
+	is_int(bm_owner_destroy(owner), 0, "an owner that had threads on all nodes ends");
+	want(!astray, "%lu of %lu blocks lie on other nodes", astray, nr);
+	verdict("and each of them had its blocks on its own");
+}
+
 static void *_Atomic ring[RING];
 static unsigned long produced_astray, consumed_astray;
 
@@ -169,5 +213,6 @@ int main(void)
 	numa_init();
 	test_own_slabs();
 	test_passed_on();
+	test_owner_slabs();
 	return done_testing();
 }
