@@ -35,7 +35,7 @@ static unsigned long page_block(const struct page *page)
 
 static void free_blocks(unsigned long pb, unsigned long nr, bool dirty)
 {
-	if (unlikely(topology.nr_nodes > 1) && settle_unspread(pb, nr))
+	if (topology_binds() && settle_unspread(pb, nr))
 		dirty = false;
 	arena_free(pb, nr, dirty);
 }
@@ -95,7 +95,7 @@ static bool extend_blocks(unsigned long pb, unsigned long nr, unsigned long new_
 {
 	if (!arena_extend(pb, nr, new_nr))
 		return false;
-	if (likely(topology.nr_nodes == 1) || settle_extension(pb + nr, new_nr - nr))
+	if (!topology_binds() || settle_extension(pb + nr, new_nr - nr))
 		return true;
 	arena_free(pb + nr, new_nr - nr, true);
 	return false;
@@ -157,7 +157,7 @@ void *huge_move(struct page *page, size_t size)
 	bool zeroed;
 	void *p;
 
-	if (unlikely(topology.nr_nodes > 1) && !settle_may_move(page_block(page)))
+	if (topology_binds() && !settle_may_move(page_block(page)))
 		return NULL;
 	/* What lies behind the block's end comes along, and nothing stays; but not into memory that shall be zero. */
 	if (unlikely(page_debug))

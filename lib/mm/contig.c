@@ -219,7 +219,7 @@ static struct page *contig_from_growth(struct zone *zone, unsigned long nr_pages
 	if (!pb)
 		return NULL;
 	arena_advise_huge(pb, nr);
-	if (unlikely(topology.nr_nodes > 1) && !settle_blocks(pb, nr, zone->nid, settled, &clean)) {
+	if (topology_binds() && !settle_blocks(pb, nr, zone->nid, settled, &clean)) {
 		arena_free(pb, nr, !clean);
 		return NULL;
 	}

@@ -79,7 +79,7 @@ static always_inline unsigned int read_mems_allowed_begin(void)
 void mems_allowed_poll_slow(void);
 static always_inline void mems_allowed_poll(void)
 {
-	if (unlikely(topology.nr_nodes > 1))
+	if (topology_binds())
 		mems_allowed_poll_slow();
 }
 /* About to fail: the same; true if the set is another than at begin. */

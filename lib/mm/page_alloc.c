@@ -92,7 +92,7 @@ static bool grow_zone(struct zone *zone, unsigned int order, enum migratetype mt
 	if (likely(zone->idx != ZONE_DMA32))
 		arena_advise_huge(pb, nr);
 	/* Under a limit no more is put there than is asked for: a cgroup's may be near. */
-	if (unlikely(topology.nr_nodes > 1) && !READ_ONCE(limits_in_force) &&
+	if (topology_binds() && !READ_ONCE(limits_in_force) &&
 	    !settle_blocks(pb, nr, zone->nid, settled, &clean)) {
 		zone_give_back(zone, pb, nr, !clean);
 		return false;

@@ -94,7 +94,7 @@ bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_n
 			return false;
 		debug_free_pages(pfn + new_nr, nr - new_nr);
 	}
-	if (unlikely(topology.nr_nodes > 1) && new_nr > nr && !settle_may_extend(pfn))
+	if (topology_binds() && new_nr > nr && !settle_may_extend(pfn))
 		return false;
 	mutex_lock(&zone->lock);
 	if (new_nr > nr) {

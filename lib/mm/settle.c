@@ -187,7 +187,7 @@ static unsigned long alloc_bound(unsigned long nr, unsigned long align, int nid,
 		if ((*z)->idx != ZONE_NORMAL || !node_isset((*z)->nid, allowed))
 			continue;
 		pb = arena_alloc_hugetlb(nr, align, PB_HUGE, (*z)->nid, clean);
-		if (pb && settle_blocks(pb, nr, (*z)->nid, true, clean))
+		if (pb && (!topology_binds() || settle_blocks(pb, nr, (*z)->nid, true, clean)))
 			return pb;
 		if (pb)
 			arena_free(pb, nr, !*clean);
@@ -223,7 +223,7 @@ unsigned long settle_alloc_huge(unsigned long nr, unsigned long align, bool *cle
 	bound = policy_nodemask(GFP_MALLOC, pol);
 	if (bound)
 		return alloc_bound(nr, align, numa_node_id(), *bound & READ_ONCE(cpuset_mems_allowed), clean);
-	if (pol->mode == MPOL_INTERLEAVE)
+	if (pol->mode == MPOL_INTERLEAVE && topology_binds())
 		return alloc_spread(nr, align, pol, clean);
 	return arena_alloc_hugetlb(nr, align, PB_HUGE, mempolicy_slab_node(), clean);
 }

@@ -5,7 +5,7 @@
  * asked for a node or none it is therefore put there, and looked at, before a page is handed out; and for all others
  * when a zone grows while its node has little free.
  *
- * All of it is for machines of several nodes.
+ * All of it is for machines of several nodes: but for settle_alloc_huge not for fake ones.
  */
 #ifndef MM_SETTLE_H
 #define MM_SETTLE_H
@@ -16,7 +16,7 @@
 /* May a request have no page of another node, or of other nodes than some? */
 static always_inline bool wants_settled(gfp_t gfp, const nodemask_t *nodemask)
 {
-	return unlikely(topology.nr_nodes > 1) &&
+	return topology_binds() &&
 	       (gfp & GFP_THISNODE || (nodemask && nodemask != &cpuset_mems_allowed));
 }
 
