@@ -386,6 +386,10 @@ static void serve_connection(int fd, FILE *in)
 	bool sent = true;
 
 	while (sent && fgets(line, sizeof(line), in)) {
+		if (strlen(line) == LINE_LEN - 1 && line[LINE_LEN - 2] != '\n') {
+			put_text(fd, "error: that is no query: too long\n");
+			break;
+		}
 		line[strcspn(line, "\r\n")] = '\0';
 		if (!strcmp(line, "QUIT"))
 			break;
@@ -420,6 +424,8 @@ static void *work(void *connection)
 		fd = accept(server.listener, NULL, NULL);
 		if (fd < 0 && errno == EINVAL)
 			break; /* shut down */
+		if (fd < 0)
+			usleep(10000); /* too many are open: others must end first */
 		in = fd < 0 ? NULL : fdopen(fd, "r");
 		if (in && set_connection(connection, fd))
 			serve_connection(fd, in);

@@ -62,3 +62,4 @@ for worker in workers:
 print("wrong answers of the others:", len(wrong), *wrong[:3])
 print("and afterwards:", *(client.ask(query) == wanted for query, wanted in good.items()))
 print(*client.stats(), sep="\n")
+print("a line too long:", client.ask("GREP " + "SUM 1 " * 100), "and", client.ask("SUM 1") or "the end")

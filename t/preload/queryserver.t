@@ -52,6 +52,7 @@ outlives() {
 	is "$(found 'one too large')" "out of memory" "$what: so is one that asks for a block too large"
 	is "$(found 'wrong answers of the others')" 0 "$what: five others at the same time are answered rightly"
 	is "$(found 'and afterwards')" "True True True" "$what: and so are those that come after" || diag <found
+	is "$(found 'a line too long')" "error: that is no query: too long and the end" "$what: a line is one query, or none"
 	is "$status" 0 "$what: the server ends when it is told to" || tail -n 20 err | diag
 	served queryserver
 	ok $? "$what: the library served it"
