@@ -109,7 +109,6 @@ enum pageblock_state {
 #define PBF_HUGETLB 0x20 /* the memory behind it is hugetlb pages, all of them there */
 #define PBF_GIGANTIC 0x80 /* and these are of 1 GiB */
 #define PBF_SPLIT 0x40	/* is not in one mapping of the system with the one before it */
-#define PBF_SPREAD 0x80 /* PB_HUGE: its pages lie on the nodes of an interleave policy in turn */
 
 struct pageblock {
 	uint32_t next, prev;   /* free ranges of one size; arena lock */
@@ -127,6 +126,7 @@ struct pageblock {
 	uint8_t skip;	       /* PB_ZONE: compaction found nothing here lately; a hint */
 	uint8_t isolated_from; /* MIGRATE_ISOLATE: the type it had; zone lock */
 	uint8_t settled;       /* several nodes: since when all of its memory is of its node (settle.h); 0: unknown */
+#define SETTLED_SPREAD 255 /* PB_HUGE: its pages lie on the nodes of an interleave policy in turn */
 };
 BUILD_BUG_ON(sizeof(struct pageblock) != 32);
 

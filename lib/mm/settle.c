@@ -37,7 +37,7 @@ static struct {
  * it has then. */
 static uint8_t settled_now(void)
 {
-	return (uint8_t)(1 + READ_ONCE(mems_allowed_seq) % 255);
+	return (uint8_t)(1 + READ_ONCE(mems_allowed_seq) % (SETTLED_SPREAD - 1));
 }
 
 static bool blocks_settled(unsigned long pb, unsigned long nr)
@@ -195,6 +195,11 @@ static unsigned long alloc_bound(unsigned long nr, unsigned long align, int nid,
 	return 0;
 }
 
+static bool is_spread(unsigned long pb)
+{
+	return READ_ONCE(vmemmap.blocks[pb].settled) == SETTLED_SPREAD;
+}
+
 /* Over all of these, as the system does it: page by page, when they are touched. */
 static unsigned long alloc_spread(unsigned long nr, unsigned long align, const struct mempolicy *pol, bool *clean)
 {
@@ -206,8 +211,7 @@ static unsigned long alloc_spread(unsigned long nr, unsigned long align, const s
 	    os->mbind(block_to_addr(pb), bytes, MPOL_INTERLEAVE | MPOL_F_STATIC_NODES, spread) < 0)
 		return pb;
 	for (i = pb; i < pb + nr; i++)
-		vmemmap.blocks[i].flags |= PBF_SPREAD;
-	unsettle_pages(pb << PAGEBLOCK_ORDER, nr << PAGEBLOCK_ORDER);
+		WRITE_ONCE(vmemmap.blocks[i].settled, SETTLED_SPREAD);
 	if (!*clean)
 		*clean = os->madvise(block_to_addr(pb), bytes, MADV_DONTNEED) >= 0;
 	return pb;
@@ -231,12 +235,10 @@ unsigned long settle_alloc_huge(unsigned long nr, unsigned long align, bool *cle
 bool settle_unspread(unsigned long pb, unsigned long nr)
 {
 	size_t bytes = nr << PAGEBLOCK_SHIFT;
-	unsigned long i;
 
-	if (likely(!(vmemmap.blocks[pb].flags & PBF_SPREAD)))
+	if (likely(!is_spread(pb)))
 		return false;
-	for (i = pb; i < pb + nr; i++)
-		vmemmap.blocks[i].flags &= (uint8_t)~PBF_SPREAD;
+	unsettle_pages(pb << PAGEBLOCK_ORDER, nr << PAGEBLOCK_ORDER);
 	os->mbind(block_to_addr(pb), bytes, MPOL_PREFERRED | MPOL_F_STATIC_NODES, 1UL << vmemmap.blocks[pb].nid);
 	return os->madvise(block_to_addr(pb), bytes, MADV_DONTNEED) >= 0;
 }
@@ -247,7 +249,7 @@ bool settle_extension(unsigned long pb, unsigned long nr)
 	int nid = vmemmap.blocks[pb].nid;
 	bool clean = false;
 
-	if (vmemmap.blocks[pb - 1].flags & PBF_SPREAD)
+	if (is_spread(pb - 1))
 		return false;
 	if (!bound)
 		return true;
@@ -257,7 +259,7 @@ bool settle_extension(unsigned long pb, unsigned long nr)
 bool settle_may_move(unsigned long pb)
 {
 	return get_task_policy(GFP_MALLOC)->mode != MPOL_INTERLEAVE && !bound_nodes() &&
-	       !(vmemmap.blocks[pb].flags & PBF_SPREAD) && vmemmap.blocks[pb].nid == mempolicy_slab_node();
+	       !is_spread(pb) && vmemmap.blocks[pb].nid == mempolicy_slab_node();
 }
 
 bool settle_may_extend(unsigned long pfn)

@@ -186,13 +186,13 @@ static void interleaved(void)
 	must(!set_task_policy(MPOL_INTERLEAVE, &set, MAX_NUMNODES + 1));
 	must((p = huge_alloc(5 * PAGEBLOCK_SIZE, 0, &zeroed)) && zeroed);
 	pb = addr_to_pfn(p) >> PAGEBLOCK_ORDER;
-	must(vmemmap.blocks[pb].flags & PBF_SPREAD && last_mode == (MPOL_INTERLEAVE | MPOL_F_STATIC_NODES));
+	must(vmemmap.blocks[pb].settled == SETTLED_SPREAD && last_mode == (MPOL_INTERLEAVE | MPOL_F_STATIC_NODES));
 	*(volatile char *)p = 1;
 	must(huge_resize(pfn_to_page(pb << PAGEBLOCK_ORDER), 2 * PAGEBLOCK_SIZE));
-	must(!(vmemmap.blocks[pb + 2].flags & PBF_SPREAD) && last_mode == (MPOL_PREFERRED | MPOL_F_STATIC_NODES));
+	must(!vmemmap.blocks[pb + 2].settled && last_mode == (MPOL_PREFERRED | MPOL_F_STATIC_NODES));
 	must(!huge_resize(pfn_to_page(pb << PAGEBLOCK_ORDER), 5 * PAGEBLOCK_SIZE), "what lies behind is of one node");
 	huge_free(pfn_to_page(pb << PAGEBLOCK_ORDER));
-	must(!(vmemmap.blocks[pb].flags & (PBF_SPREAD | PBF_DIRTY)) && !*(volatile char *)p);
+	must(!vmemmap.blocks[pb].settled && !(vmemmap.blocks[pb].flags & PBF_DIRTY) && !*(volatile char *)p);
 	fake_sys_remove();
 }
 
