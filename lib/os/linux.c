@@ -256,9 +256,11 @@ static cold unsigned int read_nr_cpus(void)
 	unsigned long mask[MAX_CPUS / 64] = { 0 };
 	char list[256];
 
+	/* CPU 0 is always there: without it this is not the kernel's list. */
 	cpus_are_known = os_read_file("/sys/devices/system/cpu/possible", list, sizeof(list)) > 0 &&
-			 parse_cpulist(list, mask, MAX_CPUS);
+			 parse_cpulist(list, mask, MAX_CPUS) && mask[0] & 1;
 	if (!cpus_are_known) {
+		memset(mask, 0, sizeof(mask));
 		if (os_is_error(SYSCALL(SYS_sched_getaffinity, 0, sizeof(mask), mask)))
 			return 1;
 	}

@@ -25,7 +25,6 @@ with_sys '' ''
 with_sys rubbish rubbish
 with_sys 0-1,7 0-4095
 with_sys 5000-9000 9000-9999
-with_sys 0-1 0
 
 STATS_FILE=$TEST_DIR/root$STATS_FILE
 served no-proc
