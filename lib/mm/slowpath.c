@@ -29,6 +29,7 @@ struct slowpath {
 	unsigned int alloc_flags;
 	struct alloc_context *ac;
 	unsigned int cpuset_mems_cookie;
+	bool retry_cpuset; /* what the cpuset allows has changed: begin again */
 	unsigned long did_some_progress;
 	enum compact_priority compact_priority;
 	enum compact_result compact_result;
@@ -330,6 +331,7 @@ static struct page *slowpath_prepare(struct slowpath *s, bool *fail)
 	s->compact_priority = DEF_COMPACT_PRIORITY;
 	s->compact_result = COMPACT_SKIPPED;
 	s->cpuset_mems_cookie = read_mems_allowed_begin();
+	s->retry_cpuset = false;
 	s->alloc_flags = gfp_to_alloc_flags(s->gfp);
 	reset_preferred(s->ac);
 	*fail = !*s->ac->preferred;
@@ -383,7 +385,9 @@ static struct page *slowpath_round(struct slowpath *s, bool *again)
 		return try_freelist(s);
 	}
 	*again = should_reclaim_retry(s) || (s->did_some_progress && should_compact_retry(s));
-	if (*again || check_retry_cpuset(s->cpuset_mems_cookie, s->ac))
+	if (!*again)
+		s->retry_cpuset = check_retry_cpuset(s->cpuset_mems_cookie, s->ac);
+	if (*again || s->retry_cpuset)
 		return NULL;
 	page = alloc_pages_may_oom(s);
 	/* A victim that had its share of the reserve is to end, not to wait. */
@@ -412,7 +416,7 @@ retry_cpuset:
 		page = slowpath_round(&s, &again);
 	if (page)
 		return page;
-	if (check_retry_cpuset(s.cpuset_mems_cookie, s.ac))
+	if (s.retry_cpuset || check_retry_cpuset(s.cpuset_mems_cookie, s.ac))
 		goto retry_cpuset;
 	if (s.gfp & GFP_NOFAIL &&
 	    !WARN_ONCE_GFP(!(s.gfp & GFP_DIRECT_RECLAIM), s.gfp, "NOFAIL allocation that may not wait: it can fail")) {

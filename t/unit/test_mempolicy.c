@@ -702,6 +702,13 @@ static void test_pages_inherited(void)
 	must(count[0] == 100);
 }
 
+/* The system and we agree. */
+static void allow(nodemask_t nodes)
+{
+	fake_sys_mems_allowed(nodes);
+	set_mems_allowed(nodes);
+}
+
 static void test_pages_cpuset(void)
 {
 	unsigned long count[MAX_NUMNODES];
@@ -710,13 +717,18 @@ static void test_pages_cpuset(void)
 	must(!gfp_fast_limit);
 	count_nodes(100, GFP_USER, 0, count);
 	must(count[2] == 100); /* this CPU's node is 1 */
-	set_mems_allowed(0x8);
+	allow(0x8);
 	count_nodes(100, GFP_USER, 0, count);
 	must(count[3] == 100);
 	must(!set(MPOL_BIND, 0x8));
-	set_mems_allowed(0x1);
+	allow(0x1);
 	count_nodes(100, GFP_USER, 0, count);
 	must(count[0] == 100);
+	/* It is noticed in a request whose nodes have been settled. */
+	fake_sys_mems_allowed(0xc);
+	usleep(20000);
+	count_nodes(1, GFP_USER, 0, count);
+	must(count[2] + count[3] == 1);
 }
 
 static unsigned long take_all(int nid, unsigned int order)
