@@ -42,7 +42,7 @@ struct task {
 	uint8_t nr_stopped;	 /* how often in a row that was waited for */
 	struct owner *owner;	 /* this thread's own; NULL: none yet */
 	bool oom_step;			/* this thread is in the OOM step */
-	bool unsettled;			/* in the last walk that was to find settled pages some were not (settle.h) */
+	bool unsettled;			/* in this round of the slow path pages could not be settled (settle.h) */
 	struct owner *oom_callback;	/* whose abort callback this thread is in */
 	struct owner *oom_victim;	/* for whom this thread is to end: it may use the reserve while that is a victim */
 	struct owner *inside;	 /* the named one it has entered; NULL: none */

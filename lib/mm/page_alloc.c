@@ -448,10 +448,8 @@ struct page *get_page_from_freelist(gfp_t gfp, unsigned int order, unsigned int 
 	bool spread = gfp & GFP_WRITE && topology.nr_nodes > 1, again;
 	struct page *page;
 
-	if (wants_settled(gfp, ac->nodemask)) {
+	if (wants_settled(gfp, ac->nodemask))
 		alloc_flags |= ALLOC_SETTLED;
-		current->unsettled = false;
-	}
 	page = walk_zonelist(gfp, order, alloc_flags, ac, spread, &again);
 	if (unlikely(!page) && again)
 		page = walk_zonelist(gfp, order, alloc_flags & ~ALLOC_NOFRAGMENT, ac, false, &again);

@@ -142,12 +142,10 @@ static struct page *alloc_pages_direct_reclaim(struct slowpath *s)
 /* Could some zone serve it, were all freed that can be? Then reclaim is worth another round. */
 static bool should_reclaim_retry(struct slowpath *s)
 {
-	bool in_vain = wants_settled(s->gfp, s->ac->nodemask) && current->unsettled;
 	struct zone *zone, **z;
 
-	/* Costly orders may reclaim for ever without ever forming a block: that is no progress. Nor is it where there are
-	 * blocks, but no memory of the node. */
-	if (s->did_some_progress && s->order <= PAGE_ALLOC_COSTLY_ORDER && !in_vain)
+	/* Costly orders may reclaim for ever without ever forming a block: that is no progress. */
+	if (s->did_some_progress && s->order <= PAGE_ALLOC_COSTLY_ORDER)
 		s->no_progress_loops = 0;
 	else
 		s->no_progress_loops++;
@@ -361,6 +359,7 @@ static struct page *slowpath_round(struct slowpath *s, bool *again)
 	struct page *page;
 
 	*again = false;
+	current->unsettled = false;
 	if (s->alloc_flags & ALLOC_KSWAPD)
 		wake_all_kswapds(s);
 	reserve = gfp_pfmemalloc_flags(s->gfp);
@@ -384,6 +383,9 @@ static struct page *slowpath_round(struct slowpath *s, bool *again)
 		budget_recheck();
 		return try_freelist(s);
 	}
+	/* Reclaim got nowhere if there are blocks, but no memory of the node. */
+	if (current->unsettled && wants_settled(s->gfp, s->ac->nodemask))
+		s->did_some_progress = 0;
 	*again = should_reclaim_retry(s) || (s->did_some_progress && should_compact_retry(s));
 	if (!*again)
 		s->retry_cpuset = check_retry_cpuset(s->cpuset_mems_cookie, s->ac);
