@@ -39,8 +39,6 @@
 #define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
 #define QUIESCE_MIN (128 * KiB)
 #define QUIESCE_SHARE 32
-#define QUIESCE_SOON_MS 100 /* threads that follow each other faster want what the others used */
-#define QUIESCE_WAIT_MAX_MS 3200
 
 thread_local_var struct tcache tcache;
 
@@ -202,31 +200,14 @@ static unsigned long unregister_thread(struct tcache *tc)
 	return left;
 }
 
-/* Was memory given back not long ago? Each time that it was wanted again so soon, the next comes later. Races only make
- * that imprecise. */
-static bool quiesced_lately(void)
-{
-	static uint32_t last, wait;
-	uint32_t now = (uint32_t)os_clock_ms(), since = now - READ_ONCE(last), then = READ_ONCE(wait);
-
-	if (since < then)
-		return true;
-	if (since < QUIESCE_SOON_MS || since < 2 * then)
-		WRITE_ONCE(wait, (uint32_t)min_ul(max_ul(2UL * then, QUIESCE_SOON_MS), QUIESCE_WAIT_MAX_MS));
-	else
-		WRITE_ONCE(wait, 0);
-	WRITE_ONCE(last, now);
-	return false;
-}
-
 /*
  * The last thread but one ends: what threads exchanged, and what they used, is not needed any more. The next ones may
- * be about to start, so that it is not done for little, nor again and again.
+ * be about to start, so that it is not done for little.
  */
 static void quiesce(void)
 {
 	slab_reclaim();
-	if (mm_dirty_bytes() >= QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE && !quiesced_lately())
+	if (mm_dirty_bytes() >= QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE)
 		mm_trim(0);
 }
 

@@ -237,23 +237,6 @@ static void exits(void)
 	must(active() == before && cached() == 0, "%lu active, %lu before", active(), before);
 }
 
-/* What ended threads used is given back, but not again and again to threads that follow each other. */
-static void ends_in_a_row(void)
-{
-	unsigned long trims = 0, i, before;
-	pthread_t thread;
-
-	start();
-	give(take(1), 1);
-	for (i = 0; i < 20; i++) {
-		before = mm_released;
-		must(!pthread_create(&thread, NULL, allocate_and_free, NULL));
-		must(!pthread_join(thread, NULL));
-		trims += mm_released != before;
-	}
-	must(trims && trims < 20, "%lu times of 20", trims);
-}
-
 /* After its end a thread is still served, past the lists. */
 static void after_exit(void)
 {
@@ -355,7 +338,6 @@ int main(void)
 	run_case("idle lists go home", idle);
 	run_case("random operations: lists and counts", random_operations);
 	run_case("a thread's end leaves nothing behind", exits);
-	run_case("threads end one after the other", ends_in_a_row);
 	run_case("after its end a thread is served without lists", after_exit);
 	run_case("threads exchange blocks", threads_exchange);
 	run_case_aborts("a block freed twice in a row is reported", double_free, "double free of a block of 112 bytes");
