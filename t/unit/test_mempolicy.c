@@ -53,6 +53,13 @@ static void start(int nodes, int mode, uint64_t mask)
 	start_cpuset(nodes, mode, mask, ~0UL);
 }
 
+/* The system and we agree. */
+static void allow(nodemask_t nodes)
+{
+	fake_sys_mems_allowed(nodes);
+	set_mems_allowed(nodes);
+}
+
 static int set(int mode, unsigned long nodes)
 {
 	return set_task_policy(mode, &nodes, MAX_NUMNODES + 1);
@@ -144,7 +151,7 @@ static void test_bind(void)
 	must(mempolicy_slab_node() == 2);
 	must(!set(MPOL_BIND, 0x3) && mempolicy_slab_node() == 1);
 	must(policy_nodemask(0, &late) == &late.nodes);
-	set_mems_allowed(0xe);
+	allow(0xe);
 	must(!policy_nodemask(0, &late));
 }
 
@@ -336,7 +343,7 @@ static void test_weighted(void)
 	write_weight(0, "1");
 	must(!set(WEIGHTED_INTERLEAVE, 0x3));
 	must_go("0110");
-	set_mems_allowed(0x1);
+	allow(0x1);
 	must_go("00");
 }
 
@@ -471,7 +478,7 @@ static void test_cpuset_changes(void)
 	for (int i = 0; i < 20; i++, usleep(1000))
 		must(!read_mems_allowed_retry(seq));
 	must(cpuset_mems_allowed == 0x2);
-	set_mems_allowed(~0UL);
+	allow(~0UL);
 	must(read_mems_allowed_retry(seq) && cpusets_enabled());
 }
 
@@ -484,22 +491,19 @@ static void test_check_retry(void)
 	start(2, MPOL_DEFAULT, 0);
 	seq = read_mems_allowed_begin();
 	must(!check_retry_cpuset(seq, &ac) && ac.nodemask == &nodes);
-	set_mems_allowed(0x3);
+	allow(0x3);
 	must(check_retry_cpuset(seq, &ac) && ac.nodemask == &nodes);
-	set_mems_allowed(0x1);
-	fake_sys_mems_allowed(0x1);
+	allow(0x1);
 	seq = read_mems_allowed_begin();
 	must(check_retry_cpuset(seq, &ac) && !ac.nodemask);
 	must(!check_retry_cpuset(seq, &ac));
 	/* That of the thread's policy follows the cpuset. */
-	set_mems_allowed(0x3);
-	fake_sys_mems_allowed(0x3);
+	allow(0x3);
 	must(!set(MPOL_BIND, 0x2));
 	seq = read_mems_allowed_begin();
 	ac.nodemask = policy_nodemask(0, get_task_policy(0));
 	must(*ac.nodemask == 0x2);
-	set_mems_allowed(0x1);
-	fake_sys_mems_allowed(0x1);
+	allow(0x1);
 	must(check_retry_cpuset(seq, &ac) && ac.nodemask && *ac.nodemask == 0x1);
 }
 
@@ -514,34 +518,34 @@ static void test_rebind(void)
 {
 	start_cpuset(4, MPOL_INTERLEAVE, 0x3, 0x3);
 	must_get(MPOL_INTERLEAVE, 0x3);
-	set_mems_allowed(0xc);
+	allow(0xc);
 	must_get(MPOL_INTERLEAVE, 0xc); /* to the same places among those that are allowed now */
 	in_thread(rebound_in_thread, NULL);
 	must(!set(MPOL_BIND, 0x8));
-	set_mems_allowed(0x3);
+	allow(0x3);
 	must(policy_nodes(0) == 0x2);
-	set_mems_allowed(0x4);
+	allow(0x4);
 	must(policy_nodes(0) == 0x4);
-	set_mems_allowed(0xf);
+	allow(0xf);
 	must(!set(MPOL_BIND | MPOL_F_STATIC_NODES, 0x5));
-	set_mems_allowed(0xc);
+	allow(0xc);
 	must(policy_nodes(0) == 0x4);
-	set_mems_allowed(0xa); /* none is left: all that are allowed */
+	allow(0xa); /* none is left: all that are allowed */
 	must(policy_nodes(0) == 0xa);
-	set_mems_allowed(0x7);
+	allow(0x7);
 	must(policy_nodes(0) == 0x5);
 	must_get(MPOL_BIND | MPOL_F_STATIC_NODES, 0x5);
 	must(!set(MPOL_BIND | MPOL_F_RELATIVE_NODES, 0x2));
 	must(policy_nodes(0) == 0x2);
-	set_mems_allowed(0xc);
+	allow(0xc);
 	must(policy_nodes(0) == 0x8);
 	must(!set(MPOL_PREFERRED, 0x8));
-	set_mems_allowed(0x3);
+	allow(0x3);
 	must(policy_first(0) == 1);
 	must(!set(MPOL_PREFERRED | MPOL_F_STATIC_NODES, 0x1));
-	set_mems_allowed(0xc);
+	allow(0xc);
 	must(policy_first(0) == 1); /* as local */
-	set_mems_allowed(0xf);
+	allow(0xf);
 	must(policy_first(0) == 0);
 }
 
@@ -679,9 +683,9 @@ static void test_cpuset_at_hand(void)
 {
 	start(2, MPOL_DEFAULT, 0);
 	must(gfp_fast_limit || !os_cpu_id_fast_is_known());
-	set_mems_allowed(0x3);
+	allow(0x3);
 	must(gfp_fast_limit || !os_cpu_id_fast_is_known());
-	set_mems_allowed(0x1);
+	allow(0x1);
 	must(!gfp_fast_limit);
 }
 
@@ -700,13 +704,6 @@ static void test_pages_inherited(void)
 	must(count[0] == 100);
 	in_thread(default_pages, count);
 	must(count[0] == 100);
-}
-
-/* The system and we agree. */
-static void allow(nodemask_t nodes)
-{
-	fake_sys_mems_allowed(nodes);
-	set_mems_allowed(nodes);
 }
 
 static void test_pages_cpuset(void)
@@ -780,7 +777,7 @@ static void test_huge(void)
 	must(!set(MPOL_INTERLEAVE, 0x9));
 	must(huge_node() == 0 && huge_node() == 3 && huge_node() == 0);
 	must(!set(MPOL_DEFAULT, 0) && huge_node() == 1);
-	set_mems_allowed(0x8);
+	allow(0x8);
 	must(huge_node() == 3);
 }
 
