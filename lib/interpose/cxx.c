@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/annotate.h"
 #include "base/compiler.h"
 #include "base/message.h"
 #include "interpose/interpose.h"
@@ -42,7 +43,7 @@ typedef void *(*new_aligned_nothrow_t)(size_t size, size_t align, const void *no
 
 /*
  * A handler may throw where that must end in NULL, and nothing in C can catch it. The C++ runtime's own operator can: it
- * calls the one that throws, which is ours. False: there is none.
+ * calls the one that throws, which is ours. False: there is none, or memcheck has put its own in the place.
  */
 static bool new_by_runtime(size_t size, size_t align, void **p)
 {
@@ -62,7 +63,7 @@ static cold void *new_slow(size_t size, size_t align, bool nothrow, unsigned lon
 {
 	void *p;
 
-	if (nothrow && current_new_handler() && new_by_runtime(size, align, &p))
+	if (nothrow && !annotate_listening && current_new_handler() && new_by_runtime(size, align, &p))
 		return p;
 	for (;;) {
 		new_handler_t handler = current_new_handler();

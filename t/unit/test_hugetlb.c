@@ -324,7 +324,7 @@ static void reserved(void)
 int main(void)
 {
 	model_init();
-	if (!CAN_PLAN || on_valgrind()) {
+	if (!CAN_PLAN) {
 		run_case_says("in a reserved window ordinary pages serve", reserved, "htlb_buddy_alloc_fail");
 		return done_testing();
 	}
@@ -334,7 +334,10 @@ int main(void)
 	run_case_says("try: without any, ordinary pages serve", dry_try, "hugetlb:try: node 0 has not 2 hugetlb pages");
 	run_case_says("only: without any, nothing does", dry_only, "hugetlb:only: node 0 has not 1 hugetlb pages");
 	run_case_says("a page that is not there is found out", broken_promise, "error 14");
-	run_case("also by an old system", old_system);
+	if (on_valgrind())
+		skip(1, "the system is asked with an address that is none, which memcheck tells");
+	else
+		run_case("also by an old system", old_system);
 	run_case("what is somebody else's is passed over", foreign_mapping);
 	run_case("they go back by munmap, or not at all", given_back);
 	run_case_says("lengthened by their kind, not moved, not collapsed", resized, "has not 9 hugetlb pages");
