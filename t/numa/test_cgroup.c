@@ -158,7 +158,8 @@ static void case_owner(void)
 	check(eat(&all, 40, 500));
 }
 
-/* A thread that knows nothing of owners: the signal is its own. */
+/* A thread that knows nothing of owners: the signal is its own. Its blocks are of a size of their own, for a slab is
+ * charged to who needed it first, whoever has its blocks later. */
 static pthread_t leaking;
 
 static void on_signal(int sig)
@@ -170,7 +171,7 @@ static void on_signal(int sig)
 static void *leak_plainly(void *arg)
 {
 	leaking = pthread_self();
-	eat(&all, 200, 500);
+	eat(&all, 200, 3000);
 	return arg;
 }
 
