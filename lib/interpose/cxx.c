@@ -43,7 +43,7 @@ typedef void *(*new_aligned_nothrow_t)(size_t size, size_t align, const void *no
 
 /*
  * A handler may throw where that must end in NULL, and nothing in C can catch it. The C++ runtime's own operator can: it
- * calls the one that throws, which is ours. False: there is none, or memcheck has put its own in the place.
+ * calls the one that throws, which is ours. False: there is none, or memcheck or a sanitizer has put its own in the place.
  */
 static bool new_by_runtime(size_t size, size_t align, void **p)
 {
@@ -58,12 +58,18 @@ static bool new_by_runtime(size_t size, size_t align, void **p)
 	return found;
 }
 
+#ifdef BM_PREFIX
+#define RUNTIME_IS_PLAIN false
+#else
+#define RUNTIME_IS_PLAIN (!annotate_listening)
+#endif
+
 /* What operator new does when memory ends: as long as there is a handler, let it make room and try again. */
 static cold void *new_slow(size_t size, size_t align, bool nothrow, unsigned long caller)
 {
 	void *p;
 
-	if (nothrow && !annotate_listening && current_new_handler() && new_by_runtime(size, align, &p))
+	if (nothrow && RUNTIME_IS_PLAIN && current_new_handler() && new_by_runtime(size, align, &p))
 		return p;
 	for (;;) {
 		new_handler_t handler = current_new_handler();

@@ -99,6 +99,7 @@ void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
 void run_free(void *addr)
 {
 	struct page *page = pfn_to_page(addr_to_pfn(addr));
+	unsigned int order = page->order; /* once it is on a list, another thread may take it */
 
 	if (unlikely((uintptr_t)addr % PAGE_SIZE)) {
 		report_bad_free(addr, (uintptr_t)addr % PAGE_SIZE, page->nr_pages << PAGE_SHIFT);
@@ -108,7 +109,7 @@ void run_free(void *addr)
 	if (unlikely(page->owner))
 		free_charged_run(page);
 	else if (likely(exact_list_free(page, page->nr_pages)))
-		trace_mm_page_free(addr, page->order);
+		trace_mm_page_free(addr, order);
 	else
 		free_unkept_run(page);
 }

@@ -336,7 +336,8 @@ static void steady_plenty(void)
 {
 	start_rlimit(RLIMIT_DATA, 400 * MIB);
 	swing(8, 8);
-	must(arena_stats.dirty == 16);
+	/* Where nothing is moved together, one more lies behind them. */
+	must(arena_stats.dirty - 16 <= !CAN_PLAN, "%lu dirty", arena_stats.dirty);
 }
 
 static void steady(void)
