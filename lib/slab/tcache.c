@@ -368,7 +368,7 @@ __attribute__((__no_sanitize_thread__)) void tcache_close_all(void)
 }
 
 /* False if this thread must do without lists. */
-static bool tcache_ready(struct tcache *tc)
+static always_inline bool tcache_ready(struct tcache *tc)
 {
 	tcache_enter();
 	if (unlikely(tc->state != TCACHE_ACTIVE || READ_ONCE(failslab_enabled)))
@@ -398,14 +398,18 @@ static void age_if_due(void)
 		age_all();
 }
 
-static void tick(struct tcache *tc)
+static noinline void look(struct tcache *tc)
 {
-	if (unlikely(++tc->ticks >= TICKS_PER_LOOK)) {
-		tc->ticks = 0;
-		flush_idle(tc);
-		age_if_due();
-		mems_allowed_poll();
-	}
+	tc->ticks = 0;
+	flush_idle(tc);
+	age_if_due();
+	mems_allowed_poll();
+}
+
+static always_inline void tick(struct tcache *tc)
+{
+	if (unlikely(++tc->ticks >= TICKS_PER_LOOK))
+		look(tc);
 }
 
 static always_inline void *alloc_uncached(unsigned int class)
