@@ -276,6 +276,19 @@ void owner_uncharge(struct page *page, unsigned long nr_pages)
 	owner_give_back(o, nr_pages);
 }
 
+void owner_take_charge(struct page *slab, unsigned long nr_pages)
+{
+	struct owner *o = own_owner(), *from;
+
+	if (READ_ONCE(slab->owner) == o->id)
+		return;
+	if (o != &process)
+		atomic_add_return(&o->usage, nr_pages);
+	from = owner_by_id(__atomic_exchange_n(&slab->owner, o->id, __ATOMIC_ACQ_REL));
+	if (from != &process)
+		owner_give_back(from, nr_pages);
+}
+
 bool owner_resize(const struct page *page, unsigned long nr_pages, unsigned long new_nr, gfp_t gfp)
 {
 	struct owner *o = owner_by_id(page->owner), *saved = current->charged;

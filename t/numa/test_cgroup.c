@@ -171,7 +171,7 @@ static void on_signal(int sig)
 static void *leak_plainly(void *arg)
 {
 	leaking = pthread_self();
-	eat(&all, 200, 3000);
+	eat(&all, 200, 500);
 	return arg;
 }
 

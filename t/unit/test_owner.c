@@ -208,6 +208,56 @@ static void after_fork(void)
 	must(!(other->state & OWNER_EXITED));
 }
 
+static void *get_object(unsigned int class)
+{
+	void *obj = tcache_alloc(class);
+
+	return obj ? obj : tcache_alloc_slow(class);
+}
+
+static void put_object(void *obj, unsigned int class)
+{
+	if (!tcache_free(obj, class)) {
+		tcache_undo_free(class);
+		tcache_free_slow(obj, class);
+	}
+}
+
+#define SHARED_CLASS 4
+#define NR_SHARED 20000
+
+static void *allocate_shared(void *arg)
+{
+	unsigned long *usage = arg;
+
+	for (int i = 0; i < NR_SHARED / 4 * 3; i++)
+		must(get_object(SHARED_CLASS));
+	*usage = own_usage();
+	return NULL;
+}
+
+static void slabs_change_hands(void)
+{
+	static void *objects[NR_SHARED];
+	const unsigned long pages = size_to_pages(NR_SHARED * class_size(SHARED_CLASS));
+	unsigned long its_usage;
+	pthread_t t;
+
+	start();
+	slab_init();
+	tcache_init(NULL);
+	for (int i = 0; i < NR_SHARED; i++)
+		must(objects[i] = get_object(SHARED_CLASS));
+	must(own_usage() >= pages);
+	for (int i = 0; i < NR_SHARED; i++)
+		if (i % 4)
+			put_object(objects[i], SHARED_CLASS);
+	tcache_flush();
+	must(own_usage() >= pages, "a block of each is left");
+	must(!pthread_create(&t, NULL, allocate_shared, &its_usage) && !pthread_join(t, NULL));
+	must(its_usage >= pages * 9 / 10 && own_usage() <= pages / 10, "%lu and %lu of %lu", its_usage, own_usage(), pages);
+}
+
 static void process_has_the_rest(void)
 {
 	const struct owner *all;
@@ -540,6 +590,7 @@ int main(void)
 	run_case("huge blocks, also when they are resized and moved", huge);
 	run_case("blocks of the page API: split, compound, with references", blocks);
 	run_case("who frees need not be who is charged", freed_by_another);
+	run_case("a slab is charged to who gets blocks of it last", slabs_change_hands);
 	run_case("a thread that ends keeps its place until its last page is free", thread_that_ends);
 	run_case("in a fork's child the others have ended", after_fork);
 	run_case("the process has what nobody else has", process_has_the_rest);
