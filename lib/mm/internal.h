@@ -44,7 +44,9 @@ struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order, struct alloc_co
 /* May a request with these flags use the whole reserve? */
 bool gfp_pfmemalloc_allowed(gfp_t gfp);
 
-/* page_alloc.c. Pageblocks that have just become the zone's: free, of the migratetype. No lock held. */
+/* memory_hotplug.c. zone_grow for a request: what its flags and rights allow. */
+bool zone_grow_for(struct zone *zone, unsigned int order, enum migratetype mt, gfp_t gfp, unsigned int alloc_flags);
+/* Pageblocks that have just become the zone's: free, of the migratetype. No lock held. */
 void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, enum migratetype mt, bool dirty);
 /* page_range.c. nr pages that were one block are single blocks from now on. */
 void split_page_range(struct page *page, unsigned long nr);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Allocations that are not one block of an order: exact lengths, single pages in bulk, blocks split into pages.
+ * Allocations that are not one block of an order, or more than that: exact lengths, single pages in bulk, blocks split
+ * into pages, blocks whose pages know their head.
  */
 #include <string.h>
 
@@ -134,6 +135,31 @@ void split_page(struct page *page, unsigned int order)
 	split_page_range(page, 1UL << order);
 	if (unlikely(charged))
 		owner_split_block(page, order);
+}
+
+void prep_compound_page(struct page *page, unsigned int order)
+{
+	unsigned long i, pfn = page_to_pfn(page);
+
+	page->flags |= PG_COMPOUND;
+	for (i = 1; i < 1UL << order; i++) {
+		page[i].head = pfn;
+		set_page_type(&page[i], PAGE_TAIL);
+	}
+}
+
+void destroy_compound_page(struct page *page, unsigned int order)
+{
+	unsigned long i;
+
+	for (i = 1; i < 1UL << order; i++)
+		set_page_type(&page[i], PAGE_NONE);
+	page->flags &= (uint8_t)~PG_COMPOUND;
+}
+
+struct page *compound_head(struct page *page)
+{
+	return page_type(page) == PAGE_TAIL ? pfn_to_page(page->head) : page;
 }
 
 /* A whole list at once from the zone lists would save little: each page is a few instructions off its CPU's list. */

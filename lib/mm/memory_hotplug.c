@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Zones grow: pageblocks that the arenas have, or that lie below 4 GiB, become theirs. The way back is in purge.c.
+ *
+ * Lock order: zone, arena. No lock is held from one step to the next.
+ */
+#include "mm/arena.h"
+#include "mm/budget.h"
+#include "mm/current.h"
+#include "mm/debug.h"
+#include "mm/hugetlb.h"
+#include "mm/internal.h"
+#include "mm/lowmem.h"
+#include "mm/page_alloc.h"
+#include "mm/settle.h"
+
+/* In the place of the kernel's deferred pages: pageblocks that the arenas still have, or that lie below 4 GiB. */
+static bool grow_zone(struct zone *zone, unsigned int order, enum migratetype mt, bool reserve, bool settled)
+{
+	unsigned long nr = order > PAGEBLOCK_ORDER ? 1UL << (order - PAGEBLOCK_ORDER) : 1;
+	unsigned long pb;
+	bool clean;
+
+	if (zone_pageset_init(zone))
+		return false;
+	if (unlikely(zone->idx == ZONE_DMA32))
+		pb = budget_may_grow(nr << PAGEBLOCK_SHIFT, false, reserve ? BUDGET_RESERVE : nr << PAGEBLOCK_SHIFT) ?
+			     lowmem_alloc(nr, nr, zone->nid, &clean) :
+			     0;
+	else if (unlikely(zone->idx == ZONE_MOVABLE) && !reserve)
+		pb = arena_alloc_hugetlb(nr, nr, PB_OFFLINE, zone->nid, &clean);
+	else if (unlikely(reserve))
+		pb = arena_alloc_reserve(nr, nr, zone->nid, &clean);
+	else
+		pb = arena_alloc(nr, nr, PB_OFFLINE, zone->nid, &clean);
+	if (!pb)
+		return false;
+	if (likely(zone->idx != ZONE_DMA32))
+		arena_advise_huge(pb, nr);
+	/* Under a limit no more is put there than is asked for: a cgroup's may be near. */
+	if (topology_binds() && !READ_ONCE(limits_in_force) &&
+	    !settle_blocks(pb, nr, zone->nid, settled, &clean)) {
+		zone_give_back(zone, pb, nr, !clean);
+		return false;
+	}
+	zone_online_blocks(zone, pb, nr, mt, !clean);
+	return true;
+}
+
+bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
+{
+	return grow_zone(zone, order, mt, false, false);
+}
+
+bool zone_grow_for(struct zone *zone, unsigned int order, enum migratetype mt, gfp_t gfp, unsigned int alloc_flags)
+{
+	bool reserve = alloc_flags & ALLOC_RESERVE, settled = alloc_flags & ALLOC_SETTLED;
+	unsigned int scopes;
+	bool grown;
+
+	if (likely(gfp & GFP_IO))
+		return grow_zone(zone, order, mt, reserve, settled);
+	scopes = memalloc_flags_save(PF_MEMALLOC_NOIO);
+	grown = grow_zone(zone, order, mt, reserve, settled);
+	memalloc_flags_restore(scopes);
+	return grown;
+}
+
+bool zone_grow_reserve(struct zone *zone, unsigned int order, enum migratetype mt)
+{
+	return grow_zone(zone, order, mt, true, false);
+}
+
+void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, enum migratetype mt, bool dirty)
+{
+	unsigned long start = pb << PAGEBLOCK_ORDER, end = (pb + nr) << PAGEBLOCK_ORDER, i;
+
+	if (unlikely(page_debug))
+		debug_online_pages(start, end - start, dirty);
+	mutex_lock(&zone->lock);
+	ADD_ONCE(zone->managed_pages, nr << PAGEBLOCK_ORDER);
+	ADD_ONCE(zone->nr_grown, nr);
+	if (unlikely(mt == MIGRATE_ISOLATE))
+		ADD_ONCE(zone->nr_isolate_blocks, nr);
+	else if (unlikely(mt == MIGRATE_CMA))
+		ADD_ONCE(zone->nr_cma, nr << PAGEBLOCK_ORDER);
+	if (!zone->zone_end_pfn || start < zone->zone_start_pfn)
+		WRITE_ONCE(zone->zone_start_pfn, start);
+	WRITE_ONCE(zone->zone_end_pfn, max_ul(zone->zone_end_pfn, end));
+	for (i = pb; i < pb + nr; i++) {
+		struct pageblock *block = &vmemmap.blocks[i];
+
+		block->nr_free = 0;
+		WRITE_ONCE(block->skip, 0);
+		WRITE_ONCE(block->zone_id, zone->zone_id);
+		smp_store_release(&block->state, PB_ZONE);
+	}
+	for (i = start; i < end; i += PAGEBLOCK_PAGES) {
+		set_pageblock_migratetype(i, mt);
+		free_one_page(zone, i, PAGEBLOCK_ORDER, dirty);
+	}
+	mutex_unlock(&zone->lock);
+	if (unlikely(READ_ONCE(min_free_kbytes)))
+		setup_per_zone_wmarks();
+	if (unlikely(READ_ONCE(percpu_pagelist_high_fraction)))
+		zone_set_pageset_high(zone);
+}
