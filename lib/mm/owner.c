@@ -276,8 +276,9 @@ void owner_uncharge(struct page *page, unsigned long nr_pages)
 	owner_give_back(o, nr_pages);
 }
 
-void owner_take_charge(struct page *slab, unsigned long nr_pages)
+void owner_take_charge(struct page *slab)
 {
+	unsigned long nr_pages = 1UL << slab->order;
 	struct owner *o = own_owner(), *from;
 
 	if (READ_ONCE(slab->owner) == o->id)

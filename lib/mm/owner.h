@@ -101,7 +101,7 @@ int owner_try_charge(struct page *page, unsigned long nr_pages, gfp_t gfp);
 /* Take the charge back; page->owner is 0 then. What is not charged may be given too. */
 void owner_uncharge(struct page *page, unsigned long nr_pages);
 /* The slab, one of threads', is this thread's from now on. The caller holds a block of it, so that it stays a slab. */
-void owner_take_charge(struct page *slab, unsigned long nr_pages);
+void owner_take_charge(struct page *slab);
 /* What is charged grows or shrinks, for the same owner; false: not by so much. */
 bool owner_resize(const struct page *page, unsigned long nr_pages, unsigned long new_nr, gfp_t gfp);
 

@@ -253,6 +253,7 @@ unsigned int slab_alloc_bulk_node(struct kmem_cache *cache, int nid, unsigned in
 {
 	struct kmem_cache_node *node = get_node(cache, nid);
 	struct object **tail = chain;
+	struct page *slab;
 	unsigned int n;
 
 	mutex_lock(&cache->lock);
@@ -262,11 +263,15 @@ unsigned int slab_alloc_bulk_node(struct kmem_cache *cache, int nid, unsigned in
 		mutex_unlock(&cache->lock);
 		return 0;
 	}
-	n = slab_take(cache, pfn_to_page(node->partial_head), nr, &tail);
+	slab = pfn_to_page(node->partial_head);
+	n = slab_take(cache, slab, nr, &tail);
 	ADD_ONCE(cache->nr_active, n);
 	mutex_unlock(&cache->lock);
 	if (tail)
 		*tail = NULL;
+	/* Others may have had blocks of it: who gets some last pays, so that none pays for what another hoards. */
+	if (unlikely(READ_ONCE(owner_accounting)))
+		owner_take_charge(slab);
 	return n;
 }
 

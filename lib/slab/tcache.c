@@ -431,21 +431,14 @@ static void set_list(struct tcache *tc, unsigned int class, struct object *chain
 	tc->room[class] = (int32_t)(tc->cap[class] - nr);
 }
 
-/* Others may have had blocks of these slabs: who gets some last pays, so that none pays for what another hoards. */
+/* What others had put there: see slab_alloc_bulk_node. */
 static cold void take_charges(struct object *chain)
 {
-	const char *start = NULL;
-	struct page *slab = NULL;
 	unsigned long index;
 	size_t offset;
 
-	for (; chain; chain = chain->next) {
-		if (slab && (size_t)((char *)chain - start) < PAGE_SIZE << slab->order)
-			continue;
-		slab = slab_of(chain, &index, &offset);
-		start = page_to_addr(slab);
-		owner_take_charge(slab, 1UL << slab->order);
-	}
+	for (; chain; chain = chain->next)
+		owner_take_charge(slab_of(chain, &index, &offset));
 }
 
 cold void *tcache_alloc_slow(unsigned int class)
@@ -471,13 +464,13 @@ cold void *tcache_alloc_slow(unsigned int class)
 		nr = tc->spare_nr[class];
 	} else {
 		chain = magazine_get(cache, nid, tc, &nr);
+		if (chain && unlikely(READ_ONCE(owner_accounting)) && READ_ONCE(nr_heap_threads) > 1)
+			take_charges(chain);
 		if (!chain)
 			nr = slab_alloc_bulk_node(cache, nid, tc->cap[class], &chain);
 		if (!nr)
 			return NULL;
 	}
-	if (unlikely(READ_ONCE(owner_accounting)))
-		take_charges(chain);
 	/* While pages were sought a shrinker may have run here, and freed. */
 	if (unlikely(tc->head[class]))
 		flush_class(tc, class);

@@ -258,6 +258,31 @@ static void slabs_change_hands(void)
 	must(its_usage >= pages * 9 / 10 && own_usage() <= pages / 10, "%lu and %lu of %lu", its_usage, own_usage(), pages);
 }
 
+static void *allocate_one(void *arg)
+{
+	(void)arg;
+	must(get_object(SHARED_CLASS) && own_usage() == 1UL << kmem_caches[SHARED_CLASS].order);
+	return NULL;
+}
+
+static void magazines_change_hands(void)
+{
+	struct kmem_cache *cache = &kmem_caches[SHARED_CLASS];
+	struct object *chain;
+	unsigned int nr;
+	pthread_t t;
+
+	start();
+	slab_init();
+	tcache_init(NULL);
+	tcache_enter();
+	cache->magazine_limit = NR_SHARED;
+	must((nr = slab_alloc_bulk(cache, 64, &chain)) > 1);
+	must(!magazine_put(cache, 0, &tcache, chain, nr) && cache->nr_magazine_objects == nr);
+	must(!pthread_create(&t, NULL, allocate_one, NULL) && !pthread_join(t, NULL));
+	must(!cache->nr_magazine_objects && !own_usage());
+}
+
 static void process_has_the_rest(void)
 {
 	const struct owner *all;
@@ -591,6 +616,7 @@ int main(void)
 	run_case("blocks of the page API: split, compound, with references", blocks);
 	run_case("who frees need not be who is charged", freed_by_another);
 	run_case("a slab is charged to who gets blocks of it last", slabs_change_hands);
+	run_case("also where they come by a magazine", magazines_change_hands);
 	run_case("a thread that ends keeps its place until its last page is free", thread_that_ends);
 	run_case("in a fork's child the others have ended", after_fork);
 	run_case("the process has what nobody else has", process_has_the_rest);
