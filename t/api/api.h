@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #ifdef BM_VALGRIND
@@ -151,13 +152,14 @@ TAP_FUNCTION(3, 4) bool api_want(bool cond, int line, const char *fmt, ...)
 /* No call that succeeds may change errno: mark it before, look after. */
 #define ERRNO_MARK 4095
 
-/* A figure of /proc/self/FILE in KiB, -1 when there is none. Allocates nothing. */
-API_UNUSED long api_proc_kib(const char *file, const char *key)
+/* The number behind a word of the file, of /proc or the like; its first one for "". -1: there is none. Allocates
+ * nothing. */
+API_UNUSED long api_figure(const char *file, const char *word)
 {
 	static char text[8192];
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
 	ssize_t len = 0, n;
-	char *at;
+	const char *at;
 
 	if (fd < 0)
 		return -1;
@@ -165,16 +167,18 @@ API_UNUSED long api_proc_kib(const char *file, const char *key)
 		len += n;
 	close(fd);
 	text[len] = '\0';
-	at = strstr(text, key);
-	return at ? atol(at + strlen(key)) : -1;
+	for (at = text; len && (at = strstr(at, word)); at++)
+		if (at == text || at[-1] == '\n' || at[-1] == ' ')
+			return atol(at + strlen(word));
+	return -1;
 }
 
 /* Resident memory, exactly: VmRSS of /proc/self/status is summed per CPU and lazily. */
 API_UNUSED long api_resident_kib(void)
 {
-	long kib = api_proc_kib("/proc/self/smaps_rollup", "\nRss:");
+	long kib = api_figure("/proc/self/smaps_rollup", "Rss:");
 
-	return kib >= 0 ? kib : api_proc_kib("/proc/self/status", "\nVmRSS:");
+	return kib >= 0 ? kib : api_figure("/proc/self/status", "VmRSS:");
 }
 
 /*
@@ -205,26 +209,19 @@ API_UNUSED void api_prove_served(void)
 		free(block[i]);
 }
 
-/* All of a file from its start; freed by the caller. */
-API_UNUSED char *api_file_text(FILE *file)
+/* What bm_stats_print writes; until the next call. Allocates nothing, so that what is counted between two reports is
+ * the test's own. */
+API_UNUSED const char *api_report(const char *what)
 {
-	char *text = (char *)calloc(1, 1 << 20);
+	static char text[1 << 20];
+	int fd = memfd_create(what, MFD_CLOEXEC);
+	ssize_t len;
 
-	if (!text || pread(fileno(file), text, (1 << 20) - 1, 0) < 0)
-		bail_out("cannot read a temporary file");
-	fclose(file);
+	if (fd < 0 || bm_stats_print(fd, what) || (len = pread(fd, text, sizeof(text) - 1, 0)) < 0)
+		bail_out("cannot read %s", what);
+	close(fd);
+	text[len] = '\0';
 	return text;
-}
-
-/* What bm_stats_print writes; freed by the caller. */
-API_UNUSED char *api_report(const char *what)
-{
-	FILE *file = tmpfile();
-
-	if (!file)
-		bail_out("no temporary file");
-	want(bm_stats_print(fileno(file), what) == 0, "bm_stats_print(%s)", what);
-	return api_file_text(file);
 }
 
 #endif

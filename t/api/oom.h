@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of the OOM step share: cases that are children under `limit:`, so that they may die, and what they
- * said; memory that is used up; owners that are told to abort.
+ * What the tests of the OOM step share: cases that are children under `limit:`, so that they may die; memory that is
+ * used up; owners that are told to abort.
  */
 #ifndef T_API_OOM_H
 #define T_API_OOM_H
 
-#include <signal.h>
 #include <stdatomic.h>
-#include <sys/wait.h>
 
-#include "api.h"
+#include "child.h"
 
 #define LIMIT_MIB 32
 
@@ -70,54 +68,21 @@ TAP_UNUSED void set(const char *name, const char *value)
 	}
 }
 
-static char said[1 << 17];
+TAP_UNUSED void call_limited(const void *arg)
+{
+	void (*const *fn)(void) = arg;
+	char limit[32];
 
-/* The status of a child that runs fn under the limit, and what it said on stderr. */
+	alarm(60);
+	snprintf(limit, sizeof(limit), "%dm", LIMIT_MIB);
+	set("limit", limit);
+	(*fn)();
+}
+
+/* The status of a child that runs fn under the limit. */
 TAP_UNUSED int run(void (*fn)(void))
 {
-	FILE *file = tmpfile();
-	int status = -1;
-	pid_t child;
-	ssize_t n;
-
-	fflush(NULL);
-	child = fork();
-	if (child == 0) {
-		const struct rlimit no_core = { 0, 0 };
-		char limit[32];
-
-		setrlimit(RLIMIT_CORE, &no_core);
-		dup2(fileno(file), 2);
-		alarm(60);
-		snprintf(limit, sizeof(limit), "%dm", LIMIT_MIB);
-		set("limit", limit);
-		fn();
-		_exit(0);
-	}
-	waitpid(child, &status, 0);
-	n = pread(fileno(file), said, sizeof(said) - 1, 0);
-	said[n > 0 ? n : 0] = 0;
-	fclose(file);
-	return status;
-}
-
-TAP_UNUSED int count(const char *words)
-{
-	const char *p;
-	int nr = 0;
-
-	for (p = said; (p = strstr(p, words)); p++)
-		nr++;
-	return nr;
-}
-
-TAP_UNUSED void tell(int status)
-{
-	char *line;
-
-	diag("status %#x", (unsigned int)status);
-	for (line = strtok(said, "\n"); line; line = strtok(NULL, "\n"))
-		diag("%s", line);
+	return run_child(call_limited, &fn);
 }
 
 TAP_UNUSED void case_exits(const char *name, void (*fn)(void), int reports)
@@ -132,7 +97,7 @@ TAP_UNUSED void case_aborts(const char *name, void (*fn)(void), const char *word
 {
 	int status = run(fn);
 
-	if (!ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strstr(said, words), "%s", name))
+	if (!ok(aborted(status, words), "%s", name))
 		tell(status);
 }
 

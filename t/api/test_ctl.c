@@ -7,7 +7,7 @@
 #include <pthread.h>
 
 #include "api.h"
-#include "procfs.h"
+#include "reports.h"
 
 static char value[256];
 
@@ -111,30 +111,15 @@ static void test_tunables(void)
 	verdict("configuration keys are read, and some are set");
 }
 
-/* One item of a report, or of a zone in zoneinfo. */
-static unsigned long vmstat(const char *name)
-{
-	static struct proc_item items[PROCFS_ITEMS];
-	char *text = api_report("vmstat");
-	int nr = parse_vmstat(text, items);
-	unsigned long n = item_value(items, nr, name);
-
-	want(nr > 0 && n != ~0UL, "vmstat has no %s: %s", name, procfs_error);
-	free(text);
-	return n;
-}
-
 static struct proc_zone zone_normal(void)
 {
-	static struct proc_zone z[PROCFS_ZONES];
-	char *text = api_report("zoneinfo");
-	int nr = parse_zoneinfo(text, z);
+	const struct proc_zone *z;
+	int nr = report_zones(&z);
 
-	free(text);
 	for (int i = 0; i < nr; i++)
 		if (z[i].managed && !strcmp(z[i].zone, "Normal"))
 			return z[i];
-	bail_out("zoneinfo has no zone Normal: %s", procfs_error);
+	bail_out("zoneinfo has no zone Normal");
 }
 
 static void test_watermarks(void)
@@ -192,28 +177,28 @@ static void test_array(void)
 static void test_actions(void)
 {
 	enum { SIZE = 8 << 20 };
-	unsigned long pages = vmstat("drop_pagecache"), slabs = vmstat("drop_slab");
+	unsigned long pages = report_vmstat("drop_pagecache"), slabs = report_vmstat("drop_slab");
 	void *p = malloc(SIZE);
 
 	want(bm_ctl_get("vm.compact_memory", value, sizeof(value)) == -EPERM, "this action has no value");
 	want_value("vm.drop_caches", "0");
 	memset(p, 1, SIZE);
 	free(p);
-	want(vmstat("arena_dirty") > 0, "a free block is not dirty");
+	want(report_vmstat("arena_dirty") > 0, "a free block is not dirty");
 	want_set("vm.drop_caches", "2", 0);
-	want(vmstat("drop_pagecache") == pages && vmstat("drop_slab") == slabs + 1, "2 drops slabs");
+	want(report_vmstat("drop_pagecache") == pages && report_vmstat("drop_slab") == slabs + 1, "2 drops slabs");
 	want_set("vm.drop_caches", "1\n", 0);
-	want(vmstat("drop_pagecache") == pages + 1 && vmstat("drop_slab") == slabs + 1, "1 drops pages");
+	want(report_vmstat("drop_pagecache") == pages + 1 && report_vmstat("drop_slab") == slabs + 1, "1 drops pages");
 	/* Under memcheck a freed block rests for a while. */
-	want(api_under_valgrind() || vmstat("arena_dirty") == 0, "they are still there");
+	want(api_under_valgrind() || report_vmstat("arena_dirty") == 0, "they are still there");
 	want(api_under_valgrind() || strtoul(get("vm.drop_caches"), NULL, 10) >= SIZE, "only %s bytes went", value);
 	want_set("vm.drop_caches", "3", 0);
 	want(strtoul(get("vm.drop_caches"), NULL, 10) < SIZE, "%s bytes more", value);
-	want(vmstat("drop_pagecache") == pages + 2 && vmstat("drop_slab") == slabs + 2, "3 drops both");
+	want(report_vmstat("drop_pagecache") == pages + 2 && report_vmstat("drop_slab") == slabs + 2, "3 drops both");
 	want_set("vm.drop_caches", "0", -EINVAL);
 	want_set("vm.drop_caches", "4", -EINVAL);
 	want_set("vm.drop_caches", "", -EINVAL);
-	want(vmstat("drop_slab") == slabs + 2, "a bad value drops");
+	want(report_vmstat("drop_slab") == slabs + 2, "a bad value drops");
 	want_set("vm.compact_memory", "1", 0);
 	want_set("vm.compact_memory", "0", -EINVAL);
 	want_set("vm.compact_memory", "2", -EINVAL);

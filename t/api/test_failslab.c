@@ -4,9 +4,8 @@
  * as ever when it does not. The test starts itself again under each configuration; a child's status is 0 if it saw what
  * it should, else the line that did not.
  */
-#include <sys/wait.h>
 
-#include "api.h"
+#include "child.h"
 
 extern void *new_nothrow(size_t size, const void *nothrow) __asm__(API_SYMBOL("_ZnwmRKSt9nothrow_t"));
 
@@ -225,52 +224,44 @@ static const struct scenario {
 	{ "realloc", "failslab:1/100/3000200/-1", "realloc leaves the block as it is", realloc_keeps, 3 },
 };
 
-static int count_lines(FILE *file)
+static int count_lines(void)
 {
 	static const char start[] = "buddymalloc: FAULT_INJECTION: forcing a failure. name failslab, ";
-	char line[512];
 	int lines = 0;
 
-	rewind(file);
-	while (fgets(line, sizeof(line), file))
-		if (!strncmp(line, start, sizeof(start) - 1))
-			lines++;
-		else
-			lines += 10000;
+	for (const char *line = said; *line; line += strcspn(line, "\n"), line += *line == '\n')
+		lines += !strncmp(line, start, sizeof(start) - 1) ? 1 : 10000;
 	return lines;
 }
 
-static void run_scenario(const char *self, const struct scenario *s)
-{
-	FILE *file = tmpfile();
-	int status = -1, lines;
-	pid_t child;
+static const char *self;
 
-	if (!file)
-		bail_out("cannot make a temporary file");
-	child = fork();
-	if (child == 0) {
-		dup2(fileno(file), STDERR_FILENO);
-		setenv("BUDDYMALLOC_CONF", s->conf, 1);
-		execl(self, self, s->name, (char *)NULL);
-		_exit(127);
-	}
-	if (child < 0 || waitpid(child, &status, 0) != child)
-		bail_out("cannot start myself again");
+static void start_scenario(const void *arg)
+{
+	const struct scenario *s = arg;
+
+	setenv("BUDDYMALLOC_CONF", s->conf, 1);
+	execl(self, self, s->name, (char *)NULL);
+	_exit(127);
+}
+
+static void run_scenario(const struct scenario *s)
+{
+	int status = run_child(start_scenario, s), lines = count_lines();
+
 	ok(status == 0, "%s", s->what);
 	if (status)
 		diag("status %#x", (unsigned int)status);
-	lines = count_lines(file);
 	if (!ok(lines == s->lines || (s->lines == ANY && lines > 0), "%s: a line for each", s->what))
 		diag("%d lines, wanted %d", lines, s->lines);
-	fclose(file);
 }
 
 int main(int argc, char **argv)
 {
+	self = argv[0];
 	for (size_t i = 0; i < API_ARRAY_SIZE(scenarios); i++) {
 		if (argc < 2)
-			run_scenario(argv[0], &scenarios[i]);
+			run_scenario(&scenarios[i]);
 		else if (!strcmp(argv[1], scenarios[i].name))
 			scenarios[i].run();
 	}

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "api.h"
+#include "reports.h"
 
 #define OBJECT 200
 #define NR_OBJECTS (128 * MIB / OBJECT)
@@ -73,22 +73,6 @@ static bool cache_add(void)
 	return true;
 }
 
-/* The first number after the word in a report. */
-static unsigned long reported(const char *report, const char *word)
-{
-	static char text[65536];
-	FILE *file = tmpfile();
-	char *at;
-	ssize_t got;
-
-	bm_stats_print(fileno(file), report);
-	got = pread(fileno(file), text, sizeof(text) - 1, 0);
-	text[got > 0 ? got : 0] = 0;
-	fclose(file);
-	at = strstr(text, word);
-	return at ? strtoul(at + strlen(word), NULL, 10) : ~0UL;
-}
-
 /* Threads whose names begin so. */
 static int threads_named(const char *name)
 {
@@ -147,7 +131,7 @@ static size_t fill(bool patient)
 		for (i = 0; i < 2000 && !__atomic_load_n(&cache.calls, __ATOMIC_RELAXED); i++)
 			usleep(1000);
 		patient = false;
-		first_stalls = reported("vmstat", "allocstall_normal ");
+		first_stalls = report_vmstat("allocstall_normal");
 	}
 	return n;
 }
@@ -201,7 +185,7 @@ static int in_time(void)
 		return 5;
 	if (poll(&p, 1, 0) != 1 || p.revents != POLLIN)
 		return 6;
-	return reported("vmstat", "pageoutrun ") && reported("vmstat", "kswapd_inodesteal ") ? 0 : 7;
+	return report_vmstat("pageoutrun") && report_vmstat("kswapd_inodesteal") ? 0 : 7;
 }
 
 static int at_full_speed(void)

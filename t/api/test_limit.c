@@ -16,7 +16,7 @@ static void *block[NR_MAX];
 
 static void limit_address_space(void)
 {
-	long now = api_proc_kib("/proc/self/status", "\nVmSize:");
+	long now = api_figure("/proc/self/status", "VmSize:");
 	struct rlimit limit;
 
 	if (now < 0 || getrlimit(RLIMIT_AS, &limit))

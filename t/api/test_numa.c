@@ -8,8 +8,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 
-#include "api.h"
-#include "procfs.h"
+#include "reports.h"
 
 #define NODES 4
 #define ALL_NODES 0xfUL
@@ -20,37 +19,6 @@ extern const char *bm_conf;
 const char *bm_conf = "numa:fake=4";
 
 static void *page[PAGES];
-
-struct figures {
-	unsigned long hit, interleave, local, other;
-};
-
-/* Of each node; nothing is allocated here. */
-static void read_figures(struct figures *of)
-{
-	static struct proc_zone zone[PROCFS_ZONES];
-	static char text[1 << 18];
-	int fd = memfd_create("zoneinfo", 0);
-	ssize_t len;
-	int nr;
-
-	memset(of, 0, NODES * sizeof(*of));
-	if (fd < 0 || bm_stats_print(fd, "zoneinfo") || (len = pread(fd, text, sizeof(text) - 1, 0)) < 0)
-		bail_out("cannot read zoneinfo");
-	close(fd);
-	text[len] = '\0';
-	nr = parse_zoneinfo(text, zone);
-	if (nr < 0)
-		bail_out("%s", procfs_error);
-	for (const struct proc_zone *z = zone; z < zone + nr; z++) {
-		if (strcmp(z->zone, "Normal") || item_value(z->item, z->nr_items, "numa_hit") == ~0UL)
-			continue;
-		of[z->node].hit = item_value(z->item, z->nr_items, "numa_hit");
-		of[z->node].interleave = item_value(z->item, z->nr_items, "numa_interleave");
-		of[z->node].local = item_value(z->item, z->nr_items, "numa_local");
-		of[z->node].other = item_value(z->item, z->nr_items, "numa_other");
-	}
-}
 
 /* The nodes of CPUs that this process may use, running on each in turn; -1 at the end. */
 static int next_cpu_node(int *cpu)
@@ -76,28 +44,18 @@ static int next_cpu_node(int *cpu)
  * counted meanwhile is the same. */
 static void take_pages(int from, int to, bool interleave, unsigned long *nr)
 {
-	struct figures before[NODES], after[NODES];
+	struct numa_figures before[NODES], after[NODES];
 
 	memset(nr, 0, NODES * sizeof(*nr));
-	read_figures(before);
+	report_numa(before, NODES);
 	for (int i = 0; i < PAGES; i++)
 		page[i] = to < 0 ? bm_alloc_pages(BM_GFP_KERNEL, 0) : bm_alloc_pages_node(to, BM_GFP_KERNEL, 0);
-	read_figures(after);
+	report_numa(after, NODES);
 	for (int i = 0; i < PAGES; i++) {
 		nr[bm_page_node(page[i])]++;
 		bm_free_pages(page[i], 0);
 	}
-	for (int nid = 0; nid < NODES; nid++) {
-		const struct figures *a = &after[nid], *b = &before[nid];
-
-		want(a->hit - b->hit == nr[nid], "%lu hits on node %d for %lu pages", a->hit - b->hit, nid, nr[nid]);
-		want(a->local - b->local == (nid == from ? nr[nid] : 0), "%lu local on node %d", a->local - b->local,
-		     nid);
-		want(a->other - b->other == (nid == from ? 0 : nr[nid]), "%lu other on node %d", a->other - b->other,
-		     nid);
-		want(a->interleave - b->interleave == (interleave ? nr[nid] : 0), "%lu interleaved on node %d",
-		     a->interleave - b->interleave, nid);
-	}
+	want_numa_counted(before, after, NODES, from, nr, interleave);
 }
 
 static void test_local(void)
@@ -170,17 +128,17 @@ static void test_interleave(void)
 static void *use_malloc(void *arg)
 {
 	static const size_t sizes[] = { 24, 700, 5000, 60000, 400000 };
-	struct figures before[NODES], after[NODES];
+	struct numa_figures before[NODES], after[NODES];
 	static char *block[300];
 	int cpu = -1, from;
 
 	(void)arg;
 	while ((from = next_cpu_node(&cpu)) >= 0) {
 		for (size_t i = 0; i < API_ARRAY_SIZE(sizes); i++) {
-			read_figures(before);
+			report_numa(before, NODES);
 			for (size_t n = 0; n < API_ARRAY_SIZE(block); n++)
 				block[n] = malloc(sizes[i]);
-			read_figures(after);
+			report_numa(after, NODES);
 			for (size_t n = 0; n < API_ARRAY_SIZE(block); n++)
 				free(block[n]);
 			for (int nid = 0; nid < NODES; nid++)

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 
 #include "oom.h"
+#include "reports.h"
 
 static void leak_small(void)
 {
@@ -310,28 +311,13 @@ static void report_to_nobody(void)
 	check(!sigpending(&pending) && !sigismember(&pending, SIGPIPE));
 }
 
-static unsigned long oom_kills(void)
-{
-	static char text[1 << 16];
-	FILE *file = tmpfile();
-	unsigned long nr = 0;
-	const char *p;
-
-	bm_stats_print(fileno(file), "vmstat");
-	check(pread(fileno(file), text, sizeof(text) - 1, 0) > 0);
-	fclose(file);
-	p = strstr(text, "\noom_kill ");
-	check(p && sscanf(p, "\noom_kill %lu", &nr) == 1);
-	return nr;
-}
-
 static void counted(void)
 {
-	check(!oom_kills());
+	check(!report_vmstat("oom_kill"));
 	create(0, 0, 0, 0, true);
 	parties[0].on_abort = drop_chain;
 	check(eat_as(0, 40, 500));
-	check(oom_kills() == (unsigned long)parties[0].calls && parties[0].calls);
+	check(report_vmstat("oom_kill") == (unsigned long)parties[0].calls && parties[0].calls);
 }
 
 int main(void)

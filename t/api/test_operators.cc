@@ -234,7 +234,7 @@ static void test_handler_frees()
 	malloc_trim(0);
 	getrlimit(RLIMIT_AS, &saved);
 	limit = saved;
-	limit.rlim_cur = (rlim_t)api_proc_kib("/proc/self/status", "\nVmSize:") * KIB + 16 * MIB;
+	limit.rlim_cur = (rlim_t)api_figure("/proc/self/status", "VmSize:") * KIB + 16 * MIB;
 	handler_calls = 0;
 	std::set_new_handler(handler_frees);
 	if (!reserve || setrlimit(RLIMIT_AS, &limit)) {

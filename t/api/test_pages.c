@@ -3,9 +3,8 @@
  * Every function of the page API as buddymalloc.h promises it, and with arguments that are wrong.
  */
 #include <linux/mempolicy.h>
-#include <sys/wait.h>
 
-#include "api.h"
+#include "child.h"
 
 #define PAGE ((size_t)4096)
 #define MAX_ORDER 10U
@@ -33,31 +32,10 @@ static bool zero_at(const char *p, size_t len)
 	return true;
 }
 
-/* The function's end by SIGABRT, with these words on stderr. */
 static void test_aborts(void (*fn)(void), const char *words, const char *what)
 {
-	FILE *file = tmpfile();
-	char said[1024] = "";
-	int status = 0;
-	pid_t child;
-
-	if (!file)
-		bail_out("no temporary file");
-	fflush(NULL);
-	child = fork();
-	if (child == 0) {
-		setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
-		dup2(fileno(file), STDERR_FILENO);
-		fn();
-		_exit(0);
-	}
-	if (child < 0 || waitpid(child, &status, 0) != child)
-		bail_out("no child");
-	if (pread(fileno(file), said, sizeof(said) - 1, 0) < 0)
-		bail_out("what the child said cannot be read");
-	fclose(file);
-	if (!ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strstr(said, words), "%s", what))
-		diag("status %#x, said: %s", (unsigned int)status, said);
+	if (!ok(aborts(fn, words), "%s", what))
+		diag("said: %s", said);
 }
 
 static void test_orders(void)

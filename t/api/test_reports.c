@@ -3,8 +3,7 @@
  * Reports in the formats of /proc: readers that take the system's own files take ours, and the figures are those of
  * what this test has allocated.
  */
-#include "api.h"
-#include "procfs.h"
+#include "reports.h"
 
 /* The system's file is read too: that shows that the reader is right, and not only made for us. */
 static char *system_file(const char *path)
@@ -28,13 +27,11 @@ static const struct proc_slab *slab_of_size(int nr, unsigned long size)
 
 static struct proc_slab read_class(unsigned long size)
 {
-	char *text = api_report("slabinfo");
-	int nr = parse_slabinfo(text, slabs, 1000);
+	int nr = parse_slabinfo(api_report("slabinfo"), slabs, 1000);
 	const struct proc_slab *s = slab_of_size(nr, size);
 	char name[32];
 
 	want(nr > 50, "slabinfo: %d lines: %s", nr, procfs_error);
-	free(text);
 	if (!s)
 		bail_out("no class of this size");
 	snprintf(name, sizeof(name), "malloc-%lu", size);
@@ -99,9 +96,7 @@ static void test_buddyinfo(void)
 	if (text)
 		want(parse_buddyinfo(text, buddies) > 0, "/proc/buddyinfo: %s", procfs_error);
 	free(text);
-	text = api_report("buddyinfo");
-	nr = parse_buddyinfo(text, buddies);
-	free(text);
+	nr = parse_buddyinfo(api_report("buddyinfo"), buddies);
 	want(nr > 0, "buddyinfo: %s", procfs_error);
 	for (int i = 0; i < nr; i++)
 		want(buddies[i].orders == 11, "%d orders", buddies[i].orders);
@@ -123,9 +118,7 @@ static void test_indices(void)
 		if (text)
 			want(parse_index(text, x) > 0, "%s: %s", path, procfs_error);
 		free(text);
-		text = api_report(names[n]);
-		nr = parse_index(text, x);
-		free(text);
+		nr = parse_index(api_report(names[n]), x);
 		want(nr > 0, "%s: %s", names[n], procfs_error);
 		for (int i = 0; i < nr; i++)
 			for (int order = 0; order < x[i].orders; order++)
@@ -136,27 +129,21 @@ static void test_indices(void)
 	verdict("extfrag_index and unusable_index are the kernel's");
 }
 
-/* Both are read with nothing allocated in between. */
+/* Of ours both are read with nothing allocated in between. */
 static void test_pagetypeinfo(void)
 {
 	static const char *const types[] = { "Unmovable", "Movable", "Reclaimable", "HighAtomic", "CMA", "Isolate" };
 	static struct proc_pagetypeinfo t;
-	char *text = system_file("/proc/pagetypeinfo"), *buddy_text;
-	FILE *file[2] = { tmpfile(), tmpfile() };
+	char *text = system_file("/proc/pagetypeinfo");
 	unsigned long blocks = 0;
 	int nr, i, order, type;
 
 	if (text)
 		want(parse_pagetypeinfo(text, &t) > 0, "/proc/pagetypeinfo: %s", procfs_error);
 	free(text);
-	want(file[0] && file[1] && !bm_stats_print(fileno(file[0]), "buddyinfo") &&
-		     !bm_stats_print(fileno(file[1]), "pagetypeinfo"),
-	     "no reports");
-	buddy_text = api_file_text(file[0]);
-	text = api_file_text(file[1]);
-	nr = parse_buddyinfo(buddy_text, buddies);
-	want(parse_pagetypeinfo(text, &t) == nr * 6 && t.zones == nr && t.types == 6, "%d zones and %d types: %s",
-	     t.zones, t.types, procfs_error);
+	nr = parse_buddyinfo(api_report("buddyinfo"), buddies);
+	want(parse_pagetypeinfo(api_report("pagetypeinfo"), &t) == nr * 6 && t.zones == nr && t.types == 6,
+	     "%d zones and %d types: %s", t.zones, t.types, procfs_error);
 	for (i = 0; i < t.types; i++)
 		want(!strcmp(t.type[i], types[i]), "type %s, not %s", t.type[i], types[i]);
 	for (i = 0; i < nr; i++) {
@@ -173,25 +160,22 @@ static void test_pagetypeinfo(void)
 		}
 	}
 	want(blocks > 0, "no pageblocks");
-	free(text);
-	free(buddy_text);
 	verdict("pagetypeinfo is the kernel's, and its sums are those of buddyinfo");
 }
 
 static void test_zoneinfo(void)
 {
 	static const char *const names[] = { "DMA32", "Normal", "Movable" };
-	static struct proc_zone z[PROCFS_ZONES];
+	static struct proc_zone systems[PROCFS_ZONES];
+	const struct proc_zone *z;
 	char *text = system_file("/proc/zoneinfo");
 	int nr, i;
 
 	if (text)
-		want(parse_zoneinfo(text, z) > 0, "/proc/zoneinfo: %s", procfs_error);
+		want(parse_zoneinfo(text, systems) > 0, "/proc/zoneinfo: %s", procfs_error);
 	free(text);
-	text = api_report("zoneinfo");
-	nr = parse_zoneinfo(text, z);
-	free(text);
-	want(nr >= 3 && nr % 3 == 0, "%d zones: %s", nr, procfs_error);
+	nr = report_zones(&z);
+	want(nr >= 3 && nr % 3 == 0, "%d zones", nr);
 	for (i = 0; i < nr; i++) {
 		want(!strcmp(z[i].zone, names[i % 3]) && z[i].node == z[i - i % 3].node, "zone %d is %s", i, z[i].zone);
 		want(z[i].free <= z[i].managed && z[i].managed <= z[i].present && z[i].present <= z[i].spanned,
@@ -204,17 +188,6 @@ static void test_zoneinfo(void)
 }
 
 static struct proc_item items[PROCFS_ITEMS];
-
-static unsigned long vmstat(const char *name)
-{
-	char *text = api_report("vmstat");
-	int nr = parse_vmstat(text, items);
-	unsigned long n = item_value(items, nr, name);
-
-	want(nr > 0 && n != ~0UL, "no %s: %s", name, procfs_error);
-	free(text);
-	return n;
-}
 
 static void test_vmstat(void)
 {
@@ -233,20 +206,20 @@ static void test_vmstat(void)
 		want(parse_vmstat(text, items) > 0, "/proc/vmstat: %s", procfs_error);
 	free(text);
 	for (i = 0; i < API_ARRAY_SIZE(names); i++)
-		vmstat(names[i]);
-	allocated = vmstat("pgalloc_normal");
-	freed = vmstat("pgfree");
-	hits = vmstat("numa_hit");
+		report_vmstat(names[i]);
+	allocated = report_vmstat("pgalloc_normal");
+	freed = report_vmstat("pgfree");
+	hits = report_vmstat("numa_hit");
 	for (i = 0; i < NR; i++)
 		p[i] = bm_alloc_pages(BM_GFP_KERNEL, ORDER);
-	allocated = vmstat("pgalloc_normal") - allocated;
+	allocated = report_vmstat("pgalloc_normal") - allocated;
 	want(allocated >= PAGES && allocated < PAGES + 5000, "%lu pages allocated, not %d", allocated, PAGES);
-	want(vmstat("pgfree") - freed < PAGES, "%lu pages freed", vmstat("pgfree") - freed);
-	want(vmstat("numa_hit") - hits >= NR, "%lu hits", vmstat("numa_hit") - hits);
-	freed = vmstat("pgfree");
+	want(report_vmstat("pgfree") - freed < PAGES, "%lu pages freed", report_vmstat("pgfree") - freed);
+	want(report_vmstat("numa_hit") - hits >= NR, "%lu hits", report_vmstat("numa_hit") - hits);
+	freed = report_vmstat("pgfree");
 	for (i = 0; i < NR; i++)
 		bm_free_pages(p[i], ORDER);
-	freed = vmstat("pgfree") - freed;
+	freed = report_vmstat("pgfree") - freed;
 	want(freed >= PAGES && freed < PAGES + 5000, "%lu pages freed, not %d", freed, PAGES);
 	verdict("vmstat is the kernel's, and counts pages");
 }

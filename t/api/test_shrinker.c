@@ -127,22 +127,12 @@ static void test_arguments(void)
 	ok(errno == EINVAL, "but not twice");
 }
 
-static void report(char *text, size_t len)
-{
-	FILE *file = tmpfile();
-	ssize_t got;
-
-	bm_stats_print(fileno(file), "shrinkers");
-	got = pread(fileno(file), text, len - 1, 0);
-	text[got > 0 ? got : 0] = 0;
-	fclose(file);
-}
-
 static void test_drop_caches(void)
 {
 	bm_shrinker_t *s = bm_shrinker_register("my cache", &cache_ops, &cache, 2);
-	char text[512], line[64];
 	unsigned int scope;
+	const char *text;
+	char line[64];
 
 	while (cache.nr < 1000)
 		cache_add();
@@ -156,7 +146,7 @@ static void test_drop_caches(void)
 	ok(cache.nr == 1000 && cache.stops, "and so it does where the cache's lock is held");
 	bm_ctl_set("vm.drop_caches", "2");
 	is_int((long)cache.nr, 0, "else it empties it");
-	report(text, sizeof(text));
+	text = api_report("shrinkers");
 	snprintf(line, sizeof(line), "\nmy_cache %lu 1000 ", cache.scans + cache.stops);
 	ok(strstr(text, line) != NULL, "as the report says: %s", text);
 	while (cache.nr < 1000)
@@ -165,8 +155,7 @@ static void test_drop_caches(void)
 	cache.scans = 0;
 	bm_ctl_set("vm.drop_caches", "2");
 	ok(cache.scans == 1 && cache.nr < 1000, "it may unregister itself: that was its last call");
-	report(text, sizeof(text));
-	ok(!strstr(text, "my_cache"), "and is gone");
+	ok(!strstr(api_report("shrinkers"), "my_cache"), "and is gone");
 	while (cache.nr)
 		drop_oldest();
 }
@@ -184,7 +173,7 @@ static size_t run(size_t nr)
 /* A child under a limit of address space: its cache would grow to 64 MiB beyond it. */
 static int live(bool with_shrinker, size_t beyond)
 {
-	long now = api_proc_kib("/proc/self/status", "\nVmSize:");
+	long now = api_figure("/proc/self/status", "VmSize:");
 	struct rlimit limit;
 	int status;
 	pid_t child;

@@ -78,6 +78,17 @@ API_UNUSED unsigned long numa_nearest(int nid, unsigned long set)
 	return nearest;
 }
 
+/* Into a file of /sys; false: there is none, or it does not take that. */
+API_UNUSED bool numa_put(const char *file, const char *text)
+{
+	int fd = open(file, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
 /* The node that the page at addr lies on, by the kernel; below 0: -errno, -ENOENT where there is none yet. */
 API_UNUSED int numa_node_of(const void *addr)
 {

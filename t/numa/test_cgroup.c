@@ -14,43 +14,13 @@
 #define INNER OUTER "/inner"
 #define DISK "/dev/nvme0n1"
 
-/* false: there is no such file. */
-static bool put(const char *file, const char *text)
-{
-	int fd = open(file, O_WRONLY | O_CLOEXEC);
-	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return done;
-}
-
-/* The number behind a word of the file; the file's only one for "". -1: there is none. */
-static long figure(const char *file, const char *word)
-{
-	char text[4096];
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-	const char *at;
-
-	if (fd >= 0)
-		close(fd);
-	if (len <= 0)
-		return -1;
-	text[len] = '\0';
-	for (at = text; (at = strstr(at, word)); at++)
-		if (at == text || at[-1] == '\n' || at[-1] == ' ')
-			return atol(at + strlen(word));
-	return -1;
-}
-
 static void make_groups(const char *outer_max, const char *inner_max, const char *inner_high)
 {
 	rmdir(INNER);
 	rmdir(OUTER);
-	if (mkdir(OUTER, 0755) || !put(OUTER "/cgroup.subtree_control", "+memory") || mkdir(INNER, 0755) ||
-	    !put(OUTER "/memory.max", outer_max) || !put(INNER "/memory.max", inner_max) ||
-	    !put(INNER "/memory.high", inner_high))
+	if (mkdir(OUTER, 0755) || !numa_put(OUTER "/cgroup.subtree_control", "+memory") || mkdir(INNER, 0755) ||
+	    !numa_put(OUTER "/memory.max", outer_max) || !numa_put(INNER "/memory.max", inner_max) ||
+	    !numa_put(INNER "/memory.high", inner_high))
 		bail_out("no groups below /sys/fs/cgroup: %s", strerror(errno));
 }
 
@@ -71,18 +41,22 @@ static unsigned long count_items(void *arg, struct bm_shrink_control *sc)
 	return nr_items ? nr_items : BM_SHRINK_EMPTY;
 }
 
+static void drop_oldest(void)
+{
+	struct item *item = oldest;
+
+	oldest = item->next;
+	nr_items--;
+	free(item);
+}
+
 static unsigned long scan_items(void *arg, struct bm_shrink_control *sc)
 {
 	unsigned long nr = 0;
 
 	(void)arg;
-	for (asked++; nr < sc->nr_to_scan && oldest; nr++) {
-		struct item *item = oldest;
-
-		oldest = item->next;
-		nr_items--;
-		free(item);
-	}
+	for (asked++; nr < sc->nr_to_scan && oldest; nr++)
+		drop_oldest();
 	return nr;
 }
 
@@ -205,7 +179,7 @@ static void case_files(void)
 	check(fd >= 0);
 	for (int i = 0; i < 2; i++) {
 		read_disk(fd);
-		check(i || figure(INNER "/memory.stat", "inactive_file ") > 50 * (long)MIB);
+		check(i || api_figure(INNER "/memory.stat", "inactive_file ") > 50 * (long)MIB);
 		check(eat(&all, 48, 500));
 		read_disk(fd);
 		drop(&all);
@@ -278,12 +252,12 @@ static void case_changed(void)
 {
 	set("oom", "enomem");
 	check(!eat(&all, 100, 500) && all.nr * 500 < 64 * MIB);
-	check(put(INNER "/memory.max", "128M") && put(OUTER "/memory.max", "128M"));
+	check(numa_put(INNER "/memory.max", "128M") && numa_put(OUTER "/memory.max", "128M"));
 	check(eat(&all, 40, 500) && !eat(&all, 60, 500));
 	check(all.nr * 500 > 90 * MIB && all.nr * 500 < 128 * MIB);
 	drop(&all);
 	check(eat(&all, 30, 500));
-	check(put(INNER "/memory.max", "48M"));
+	check(numa_put(INNER "/memory.max", "48M"));
 	check(!eat(&all, 60, 500) && all.nr * 500 < 48 * MIB && all.nr * 500 > 30 * MIB);
 }
 
@@ -309,25 +283,21 @@ static void case_high(void)
 	check(!stalled_us() && fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && read(fd, &times, sizeof(times)) < 0);
 	fill_cache(80);
 	check(asked && nr_items * sizeof(struct item) > 20 * MIB);
-	check(figure(INNER "/memory.peak", "") < 50 * (long)MIB);
+	check(api_figure(INNER "/memory.peak", "") < 50 * (long)MIB);
 	check(stalled_us() && read(fd, &times, sizeof(times)) == sizeof(times));
-	check(!figure(INNER "/memory.events", "high "));
+	check(!api_figure(INNER "/memory.events", "high "));
 
 	/* The shrinker has nothing more to give up. */
 	while (nr_items) {
-		struct item *item = oldest;
-
-		oldest = item->next;
-		nr_items--;
-		check(add(&all, sizeof(*item)));
-		free(item);
+		check(add(&all, sizeof(struct item)));
+		drop_oldest();
 	}
 	check(eat(&all, 50 - all.nr * sizeof(struct item) / MIB, 2000));
-	check(figure(INNER "/memory.current", "") > 48 * (long)MIB);
-	check(figure(INNER "/memory.events", "high ") > 0);
-	check(access(INNER "/memory.pressure", R_OK) || figure(INNER "/memory.pressure", "total=") > 0);
+	check(api_figure(INNER "/memory.current", "") > 48 * (long)MIB);
+	check(api_figure(INNER "/memory.events", "high ") > 0);
+	check(access(INNER "/memory.pressure", R_OK) || api_figure(INNER "/memory.pressure", "total=") > 0);
 	drop(&all);
-	check(figure(INNER "/memory.current", "") < 40 * (long)MIB);
+	check(api_figure(INNER "/memory.current", "") < 40 * (long)MIB);
 }
 
 /* Lowered below what is in use: what is free goes back, and the cache shrinks, before anybody is held up by it. */
@@ -337,13 +307,13 @@ static void case_lowered(void)
 	check(!asked);
 	check(eat(&all, 10, 500));
 	drop(&all);
-	check(put(OUTER "/memory.high", "40M"));
+	check(numa_put(OUTER "/memory.high", "40M"));
 	usleep(1100000);
 	fill_cache(20);
 	check(asked && nr_items * sizeof(struct item) < 40 * MIB && nr_items * sizeof(struct item) > 10 * MIB);
-	check(figure(INNER "/memory.current", "") < 42 * (long)MIB);
+	check(api_figure(INNER "/memory.current", "") < 42 * (long)MIB);
 	/* So memory.max can follow. */
-	check(put(OUTER "/memory.max", "44M") && put(OUTER "/memory.high", "max"));
+	check(numa_put(OUTER "/memory.max", "44M") && numa_put(OUTER "/memory.high", "max"));
 	usleep(1100000);
 	fill_cache(60);
 	check(nr_items * sizeof(struct item) < 44 * MIB && nr_items * sizeof(struct item) > 20 * MIB);
@@ -361,40 +331,24 @@ static const struct {
 /*
  * Their parent.
  */
-static void start_case(const char *name, int err)
+static void start_case(const void *name)
 {
-	const struct rlimit no_core = { 0, 0 };
-
-	setrlimit(RLIMIT_CORE, &no_core);
-	dup2(err, 2);
-	if (!put(INNER "/cgroup.procs", "0"))
+	if (!numa_put(INNER "/cgroup.procs", "0"))
 		_exit(98);
 	execl("/proc/self/exe", "test_cgroup", name, (char *)NULL);
 	_exit(97);
 }
 
-/* It ends well, after so many reports (-1: any number); and the kernel had to kill nobody. */
+/* It ends well, after so many reports; and the kernel had to kill nobody. */
 static void want_case(const char *name, int reports)
 {
-	FILE *file = tmpfile();
-	int status = -1;
-	pid_t child;
-	ssize_t n;
+	int status = run_child(start_case, name);
+	long killed = api_figure(OUTER "/memory.events", "oom_kill ");
 
-	fflush(NULL);
-	child = fork();
-	if (!child)
-		start_case(name, fileno(file));
-	waitpid(child, &status, 0);
-	n = pread(fileno(file), said, sizeof(said) - 1, 0);
-	said[n > 0 ? n : 0] = 0;
-	fclose(file);
-	want(!figure(OUTER "/memory.events", "oom_kill "), "%s: the kernel killed %ld", name,
-	     figure(OUTER "/memory.events", "oom_kill "));
-	want(reports < 0 || count("invoked oom-killer") == reports, "%s: %d reports", name,
-	     count("invoked oom-killer"));
-	diag("%s: max %ld, oom %ld, peak %ld", name, figure(OUTER "/memory.events", "max "),
-	     figure(OUTER "/memory.events", "oom "), figure(INNER "/memory.peak", ""));
+	want(!killed, "%s: the kernel killed %ld", name, killed);
+	want(count("invoked oom-killer") == reports, "%s: %d reports", name, count("invoked oom-killer"));
+	diag("%s: max %ld, oom %ld, peak %ld", name, api_figure(OUTER "/memory.events", "max "),
+	     api_figure(OUTER "/memory.events", "oom "), api_figure(INNER "/memory.peak", ""));
 	if (!want(!status, "%s: status %#x", name, (unsigned int)status))
 		tell(status);
 }
@@ -406,6 +360,19 @@ int main(int argc, char **argv)
 		{ "64M", "max", "the outer group's" },
 		{ "64M", "100M", "that of both, the outer one less" },
 		{ "100M", "64M", "that of both, the inner one less" },
+	};
+	static const struct {
+		const char *outer_max, *inner_max, *inner_high, *name;
+		int reports;
+		const char *what;
+	} others[] = {
+		{ "max", "64M", "max", "thread", 1, "a thread that leaks is sent the signal" },
+		{ "64M", "max", "max", "files", 0, "the cache of files is no use of memory" },
+		{ "64M", "64M", "max", "neighbour", 0, "what another process has in the group is not there" },
+		{ "max", "64M", "max", "changed", 0, "limits that are changed at run time" },
+		{ "max", "max", "48M", "high", 0,
+		  "memory.high: shrinkers run, the figures of pressure rise, and nothing is refused" },
+		{ "2G", "max", "max", "lowered", 0, "memory.high that is lowered below what is in use" },
 	};
 
 	for (size_t i = 0; argc > 1 && i < API_ARRAY_SIZE(cases); i++) {
@@ -426,23 +393,10 @@ int main(int argc, char **argv)
 		     "not as it should be:");
 		verdict("%s: the owner that leaks is told to end, and another goes on", levels[i][2]);
 	}
-	make_groups("max", "64M", "max");
-	want_case("thread", 1);
-	verdict("a thread that leaks is sent the signal");
-	make_groups("64M", "max", "max");
-	want_case("files", 0);
-	verdict("the cache of files is no use of memory");
-	make_groups("64M", "64M", "max");
-	want_case("neighbour", 0);
-	verdict("what another process has in the group is not there");
-	make_groups("max", "64M", "max");
-	want_case("changed", 0);
-	verdict("limits that are changed at run time");
-	make_groups("max", "max", "48M");
-	want_case("high", 0);
-	verdict("memory.high: shrinkers run, the figures of pressure rise, and nothing is refused");
-	make_groups("2G", "max", "max");
-	want_case("lowered", 0);
-	verdict("memory.high that is lowered below what is in use");
+	for (size_t i = 0; i < API_ARRAY_SIZE(others); i++) {
+		make_groups(others[i].outer_max, others[i].inner_max, others[i].inner_high);
+		want_case(others[i].name, others[i].reports);
+		verdict("%s", others[i].what);
+	}
 	return done_testing();
 }

@@ -12,22 +12,12 @@
 #define CHANGES 6
 #define THREADS 2
 
-static bool put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return done;
-}
-
 static bool allow(int nid)
 {
 	char text[8];
 
 	snprintf(text, sizeof(text), "%d", nid);
-	return put(GROUP "/cpuset.mems", text);
+	return numa_put(GROUP "/cpuset.mems", text);
 }
 
 /* Two nodes that have memory. */
@@ -85,8 +75,8 @@ int main(void)
 	numa_init();
 	find_two(two);
 	snprintf(pid, sizeof(pid), "%d", getpid());
-	if (!put("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset") || mkdir(GROUP, 0755) || !allow(two[0]) ||
-	    !put(GROUP "/cgroup.procs", pid))
+	if (!numa_put("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset") || mkdir(GROUP, 0755) || !allow(two[0]) ||
+	    !numa_put(GROUP "/cgroup.procs", pid))
 		bail_out("cannot make a cpuset: %s", strerror(errno));
 	for (uintptr_t i = 0; i < THREADS; i++)
 		if (pthread_create(&thread[i], NULL, load, (void *)(i + 1)))

@@ -4,7 +4,7 @@
  * that has some, whatever node the thread that asks runs on.
  */
 #include "numa.h"
-#include "procfs.h"
+#include "reports.h"
 
 #define FOLLOWING 4 /* blocks of another node, before the next one is exhausted, too */
 #define SLOTS 65536
@@ -22,29 +22,21 @@ static long free_kib(int nid)
 
 	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", nid);
 	snprintf(key, sizeof(key), "Node %d MemFree:", nid);
-	return api_proc_kib(path, key);
+	return api_figure(path, key);
 }
 
-static unsigned long figure(int nid, const char *name)
+static struct numa_figures figures_of(int nid)
 {
-	static struct proc_zone zone[PROCFS_ZONES];
-	char *report = api_report("zoneinfo");
-	unsigned long sum = 0;
-	int nr = parse_zoneinfo(report, zone);
+	struct numa_figures of[NUMA_MAX];
 
-	for (const struct proc_zone *z = zone; z < zone + nr; z++) {
-		unsigned long value = item_value(z->item, z->nr_items, name);
-
-		sum += z->node == nid && value != ~0UL ? value : 0;
-	}
-	free(report);
-	return sum;
+	report_numa(of, NUMA_MAX);
+	return of[nid];
 }
 
 /* Until some come from elsewhere: the first of them from the nearest. */
 static void fill(int nid, unsigned int order)
 {
-	unsigned long nearest = numa_nearest(nid, all_but(nid)), missed = 0, foreign = figure(nid, "numa_foreign");
+	unsigned long nearest = numa_nearest(nid, all_but(nid)), missed = 0, foreign = figures_of(nid).foreign;
 	size_t bytes = PAGE << order;
 	long most = numa_node[nid].mib * MIB / (long)bytes + FOLLOWING;
 	int following = 0, last = nid;
@@ -68,8 +60,8 @@ static void fill(int nid, unsigned int order)
 		following++;
 	}
 	want(following >= FOLLOWING, "node %d, order %u never ended", nid, order);
-	missed = figure(last, "numa_miss");
-	foreign = figure(nid, "numa_foreign") - foreign;
+	missed = figures_of(last).miss;
+	foreign = figures_of(nid).foreign - foreign;
 	want(missed >= FOLLOWING && foreign >= FOLLOWING, "node %d, order %u: %lu missed, %lu foreign", nid, order,
 	     missed, foreign);
 }

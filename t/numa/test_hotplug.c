@@ -4,10 +4,9 @@
  * home within a few times dirty_decay, and its node's memory serves on.
  */
 #include <pthread.h>
-#include <sys/mman.h>
 
 #include "numa.h"
-#include "procfs.h"
+#include "reports.h"
 
 #define CPU 1
 #define ROUNDS 3
@@ -18,31 +17,16 @@ static bool stop;
 
 static bool set_online(bool online)
 {
-	static const char path[] = "/sys/devices/system/cpu/cpu1/online";
-	int fd = open(path, O_WRONLY);
-	bool done = fd >= 0 && write(fd, online ? "1" : "0", 1) == 1;
-
-	if (fd >= 0)
-		close(fd);
-	return done;
+	return numa_put("/sys/devices/system/cpu/cpu1/online", online ? "1" : "0");
 }
 
 /* Pages in the lists of CPU 1, of all zones; nothing is allocated here. */
 static long pages_in_lists(void)
 {
-	static struct proc_zone zone[PROCFS_ZONES];
-	static char text[1 << 18];
-	int fd = memfd_create("zoneinfo", 0), nr;
+	const struct proc_zone *zone;
+	int nr = report_zones(&zone);
 	long pages = 0;
-	ssize_t len;
 
-	if (fd < 0 || bm_stats_print(fd, "zoneinfo") || (len = pread(fd, text, sizeof(text) - 1, 0)) < 0)
-		bail_out("cannot read zoneinfo");
-	close(fd);
-	text[len] = '\0';
-	nr = parse_zoneinfo(text, zone);
-	if (nr < 0)
-		bail_out("%s", procfs_error);
 	for (int z = 0; z < nr; z++)
 		for (int i = 0; i < zone[z].nr_cpus; i++)
 			pages += zone[z].cpu[i].cpu == CPU ? (long)zone[z].cpu[i].count : 0;

@@ -3,25 +3,14 @@
  * On a machine of many CPUs pages lie in the lists of each that a thread has run on; with a quota of two CPUs' time,
  * set by the cgroup around the one that the process is in, in those of four.
  */
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "numa.h"
-#include "procfs.h"
+#include "reports.h"
 
 #define OUTER "/sys/fs/cgroup/quota"
 #define INNER OUTER "/inner"
 #define PAGES 100
-
-static bool put(const char *file, const char *text)
-{
-	int fd = open(file, O_WRONLY);
-	bool done = fd >= 0 && write(fd, text, strlen(text)) > 0;
-
-	if (fd >= 0)
-		close(fd);
-	return done;
-}
 
 /* Pages of this CPU's node, back again. */
 static void use_cpu(int cpu)
@@ -42,20 +31,12 @@ static void use_cpu(int cpu)
 /* Each CPU is used; how many lists then hold pages, of all CPUs of the zone that has most such lists. */
 static int lists_in_use(int nr_cpus)
 {
-	static struct proc_zone zone[PROCFS_ZONES];
-	static char text[1 << 18];
-	int fd = memfd_create("zoneinfo", 0), nr, most = 0;
-	ssize_t len;
+	const struct proc_zone *zone;
+	int nr, most = 0;
 
 	for (int cpu = 0; cpu < nr_cpus; cpu++)
 		use_cpu(cpu);
-	if (fd < 0 || bm_stats_print(fd, "zoneinfo") || (len = pread(fd, text, sizeof(text) - 1, 0)) < 0)
-		bail_out("cannot read zoneinfo");
-	close(fd);
-	text[len] = '\0';
-	nr = parse_zoneinfo(text, zone);
-	if (nr < 0)
-		bail_out("%s", procfs_error);
+	nr = report_zones(&zone);
 	for (int z = 0; z < nr; z++) {
 		int lists = 0;
 
@@ -73,7 +54,7 @@ static int as_child(char *self)
 	pid_t child = fork();
 
 	if (child == 0) {
-		if (put(INNER "/cgroup.procs", "0"))
+		if (numa_put(INNER "/cgroup.procs", "0"))
 			execv(self, argv);
 		_exit(99);
 	}
@@ -92,10 +73,10 @@ int main(int argc, char **argv)
 	}
 	if (argc > 1)
 		return lists_in_use(nr_cpus);
-	if (mkdir(OUTER, 0755) || !put("/sys/fs/cgroup/cgroup.subtree_control", "+cpu") || mkdir(INNER, 0755))
+	if (mkdir(OUTER, 0755) || !numa_put("/sys/fs/cgroup/cgroup.subtree_control", "+cpu") || mkdir(INNER, 0755))
 		skip_all("no cgroup for the cpu controller");
 	is_int(as_child(argv[0]), most, "without a quota each CPU of a node has its lists");
-	if (!put(OUTER "/cpu.max", "200000 100000"))
+	if (!numa_put(OUTER "/cpu.max", "200000 100000"))
 		bail_out("no quota: %s", strerror(errno));
 	is_int(as_child(argv[0]), 4, "with one of two CPUs there are four in use");
 	return done_testing();

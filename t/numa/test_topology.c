@@ -3,7 +3,7 @@
  * The nodes: the guest has those it was booted with, and the library knows them, their memory and their distances.
  */
 #include "numa.h"
-#include "procfs.h"
+#include "reports.h"
 
 static char text[4096];
 
@@ -71,16 +71,13 @@ static const char *memory_nodes(void)
 
 static void test_reports(void)
 {
-	static struct proc_zone zone[PROCFS_ZONES];
+	const struct proc_zone *zone;
 	char nodes[64];
-	char *report;
 	int nr;
 
 	bm_ctl_get("nodes", nodes, sizeof(nodes));
 	is_str(nodes, memory_nodes(), "bm_ctl_get(\"nodes\") names the nodes that have memory");
-	report = api_report("zoneinfo");
-	nr = parse_zoneinfo(report, zone);
-	want(nr > 0, "%s", procfs_error);
+	nr = report_zones(&zone);
 	for (int nid = 0; nid < numa_nodes; nid++) {
 		int zones = 0;
 
@@ -89,7 +86,6 @@ static void test_reports(void)
 		want(zones == !!numa_node[nid].mib, "%d zones on node %d", zones, nid);
 	}
 	verdict("zoneinfo has the zones of these nodes and no other");
-	free(report);
 }
 
 /* From each node's CPUs: a page under a policy that binds to each set of nodes lies on the nearest of them. */
