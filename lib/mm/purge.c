@@ -271,8 +271,10 @@ unsigned long mm_trim(size_t keep)
 	for_each_zone (zone, i)
 		zone_trim(zone, 0);
 	bytes += (arena_purge(keep >> PAGEBLOCK_SHIFT, ~0U, false) + hugetlb_trim(keep >> GIGANTIC_SHIFT)) << PAGEBLOCK_SHIFT;
-	if (keep < PAGEBLOCK_SIZE)
-		for_each_zone (zone, i)
-			bytes += zone_purge(zone, 0, 0);
+	keep -= min_ul(keep, READ_ONCE(arena_stats.dirty) << PAGEBLOCK_SHIFT);
+	for_each_zone (zone, i) {
+		bytes += zone_purge(zone, 0, keep >> PAGE_SHIFT);
+		keep -= min_ul(keep, READ_ONCE(zone->nr_dirty) << PAGE_SHIFT);
+	}
 	return bytes;
 }

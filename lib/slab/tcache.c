@@ -16,6 +16,7 @@
 #include "base/annotate.h"
 #include "base/tunables.h"
 #include "mm/arena.h"
+#include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/exact.h"
 #include "mm/fault_inject.h"
@@ -201,14 +202,25 @@ static unsigned long unregister_thread(struct tcache *tc)
 }
 
 /*
- * The last thread but one ends: what threads exchanged, and what they used, is not needed any more. The next ones may
- * be about to start, so that it is not done for little.
+ * The last thread but one ends: what threads exchanged, and what they used, is not needed any more, unless others are
+ * about to start. So it is not done for little; and where ends follow each other, as much stays as the first one left.
  */
 static void quiesce(void)
 {
+	static uint32_t last;
+	static size_t left;
+	uint32_t now = (uint32_t)os_clock_ms();
+	size_t dirty, keep = 0;
+
 	slab_reclaim();
-	if (mm_dirty_bytes() >= QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE)
-		mm_trim(0);
+	dirty = mm_dirty_bytes();
+	if (now - READ_ONCE(last) < AGE_MS && !READ_ONCE(limits_in_force))
+		keep = min_ul(READ_ONCE(left), READ_ONCE(tunables.dirty_max));
+	else
+		WRITE_ONCE(left, dirty);
+	WRITE_ONCE(last, now);
+	if (dirty >= keep + QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE)
+		mm_trim(keep);
 }
 
 later_text void tcache_exit(void)

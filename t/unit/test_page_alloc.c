@@ -98,6 +98,14 @@ static void trimming(void)
 	must(mm_trim(2 * PAGEBLOCK_SIZE) == 2 * PAGEBLOCK_SIZE && arena_stats.dirty == 2);
 	must(mm_trim(0) == 2 * PAGEBLOCK_SIZE && arena_stats.dirty == 0);
 	must(mm_trim(0) == 0);
+	for (i = 0; i < 4; i++)
+		page[i] = alloc_pages(GFP_USER, 5);
+	free_pages(page[0], 5);
+	free_pages(page[2], 5);
+	drain_all_pages();
+	must(mm_trim(32 * PAGE_SIZE) == 32 * PAGE_SIZE && zone->nr_dirty == 32, "%lu pages left", zone->nr_dirty);
+	free_pages(page[1], 5);
+	free_pages(page[3], 5);
 	check_zone(zone);
 	check_arena();
 }

@@ -5,8 +5,12 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
+#include "base/tunables.h"
 #include "malloc/heap.h"
+#include "mm/budget.h"
+#include "os/os.h"
 #include "slab/run.h"
 #include "model.h"
 
@@ -237,6 +241,62 @@ static void exits(void)
 	must(active() == before && cached() == 0, "%lu active, %lu before", active(), before);
 }
 
+static void *use_bytes(void *arg)
+{
+	static __thread void *p[1000];
+	size_t size = class_size(FIRST_RUN_CLASS), i, n = *(size_t *)arg / size;
+
+	for (i = 0; i < n; i++)
+		*(char *)(p[i] = take(FIRST_RUN_CLASS)) = 1;
+	while (i)
+		give(p[--i], FIRST_RUN_CLASS);
+	return NULL;
+}
+
+/* A thread that uses so much comes and goes; what is dirty afterwards. */
+static size_t dirty_after(size_t bytes)
+{
+	pthread_t thread;
+
+	must(!pthread_create(&thread, NULL, use_bytes, &bytes));
+	must(!pthread_join(thread, NULL));
+	return mm_dirty_bytes();
+}
+
+#define FEW (5 * MiB)
+#define MANY (12 * MiB)
+#define LITTLE (512 * KiB) /* not worth giving back */
+
+/* What an ended thread used is given back. Of threads that follow each other within 100 ms each leaves to the next as much
+ * as the first one used, and no more; where that took longer it is tried again. */
+static void ends_in_a_row(void)
+{
+	size_t first, same, more, most;
+	unsigned long begin;
+	int tries = 50;
+
+	start();
+	give(take(1), 1);
+	do {
+		nanosleep(&(struct timespec){ .tv_nsec = 150000000 }, NULL);
+		begin = (unsigned long)os_clock_ms();
+		first = dirty_after(FEW);
+		same = dirty_after(FEW);
+		more = dirty_after(MANY);
+		must(first < LITTLE, "the first leaves %zu bytes", first);
+		must(more < FEW + PAGEBLOCK_SIZE + LITTLE, "one that uses more leaves %zu", more);
+	} while ((unsigned long)os_clock_ms() - begin >= 100 && --tries);
+	must(same > FEW / 2 && more > FEW / 2, "%zu and %zu bytes left to the next", same, more);
+
+	most = tunables.dirty_max;
+	tunables.dirty_max = 0;
+	must(dirty_after(FEW) < LITTLE, "dirty_max:0 keeps nothing");
+	tunables.dirty_max = most;
+	tunables.limit = 1 * GiB;
+	budget_init();
+	must(limits_in_force && dirty_after(FEW) < LITTLE, "nothing stays under a limit");
+}
+
 /* After its end a thread is still served, past the lists. */
 static void after_exit(void)
 {
@@ -338,6 +398,7 @@ int main(void)
 	run_case("idle lists go home", idle);
 	run_case("random operations: lists and counts", random_operations);
 	run_case("a thread's end leaves nothing behind", exits);
+	run_case("threads that end one after the other leave as much as the first used", ends_in_a_row);
 	run_case("after its end a thread is served without lists", after_exit);
 	run_case("threads exchange blocks", threads_exchange);
 	run_case_aborts("a block freed twice in a row is reported", double_free, "double free of a block of 112 bytes");
