@@ -71,59 +71,31 @@ void empty_free(void *p) __attribute__((ifunc("resolve_free")));
 
 static void *held[MAX_HELD];
 
-static void rounds(size_t size, unsigned long nr, unsigned long count)
-{
-	while (count--) {
-		for (unsigned long i = 0; i < nr; i++)
-			held[i] = malloc(size);
-		for (unsigned long i = 0; i < nr; i++)
-			free(held[i]);
+/* With the functions of the library, and with empty ones. */
+#define DEFINE_ROUNDS(name, alloc, release)                                  \
+	static void name(size_t size, unsigned long nr, unsigned long count) \
+	{                                                                    \
+		while (count--) {                                            \
+			for (unsigned long i = 0; i < nr; i++)               \
+				held[i] = alloc;                             \
+			for (unsigned long i = 0; i < nr; i++)               \
+				release(held[i]);                            \
+		}                                                            \
 	}
-}
-
-static void empty_rounds(size_t size, unsigned long nr, unsigned long count)
-{
-	while (count--) {
-		for (unsigned long i = 0; i < nr; i++)
-			held[i] = empty_alloc(size);
-		for (unsigned long i = 0; i < nr; i++)
-			empty_free(held[i]);
+#define DEFINE_GROWTH(name, resize)                                           \
+	static void name(size_t size, unsigned long nr, unsigned long count)  \
+	{                                                                     \
+		while (count--)                                               \
+			for (unsigned long i = 0; i < nr; i++)                \
+				held[0] = resize(held[0], size - nr + 1 + i); \
 	}
-}
 
-static void calloc_rounds(size_t size, unsigned long nr, unsigned long count)
-{
-	while (count--) {
-		for (unsigned long i = 0; i < nr; i++)
-			held[i] = calloc(1, size);
-		for (unsigned long i = 0; i < nr; i++)
-			free(held[i]);
-	}
-}
-
-static void empty_calloc_rounds(size_t size, unsigned long nr, unsigned long count)
-{
-	while (count--) {
-		for (unsigned long i = 0; i < nr; i++)
-			held[i] = empty_calloc(1, size);
-		for (unsigned long i = 0; i < nr; i++)
-			empty_free(held[i]);
-	}
-}
-
-static void realloc_rounds(size_t size, unsigned long nr, unsigned long count)
-{
-	while (count--)
-		for (unsigned long i = 0; i < nr; i++)
-			held[0] = realloc(held[0], size - nr + 1 + i);
-}
-
-static void empty_realloc_rounds(size_t size, unsigned long nr, unsigned long count)
-{
-	while (count--)
-		for (unsigned long i = 0; i < nr; i++)
-			held[0] = empty_realloc(held[0], size - nr + 1 + i);
-}
+DEFINE_ROUNDS(rounds, malloc(size), free)
+DEFINE_ROUNDS(empty_rounds, empty_alloc(size), empty_free)
+DEFINE_ROUNDS(calloc_rounds, calloc(1, size), free)
+DEFINE_ROUNDS(empty_calloc_rounds, empty_calloc(1, size), empty_free)
+DEFINE_GROWTH(realloc_rounds, realloc)
+DEFINE_GROWTH(empty_realloc_rounds, empty_realloc)
 
 static void touching_rounds(size_t size, unsigned long nr, unsigned long count)
 {

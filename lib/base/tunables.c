@@ -25,15 +25,6 @@ struct tunables tunables = {
 #define TUNABLE_AREAS(name, help) .name = { .nr = 0 },
 #define TUNABLE_NODES(name, help) .name = 0,
 #include "base/tunables.def"
-#undef TUNABLE_BOOL
-#undef TUNABLE_SIZE
-#undef TUNABLE_MSEC
-#undef TUNABLE_NUMBER
-#undef TUNABLE_ENUM
-#undef TUNABLE_FAULT
-#undef TUNABLE_PATH
-#undef TUNABLE_AREAS
-#undef TUNABLE_NODES
 };
 
 enum kind {

@@ -58,15 +58,6 @@ struct tunables {
 #define TUNABLE_AREAS(name, help) struct tunable_areas name;
 #define TUNABLE_NODES(name, help) unsigned int name;
 #include "base/tunables.def"
-#undef TUNABLE_BOOL
-#undef TUNABLE_SIZE
-#undef TUNABLE_MSEC
-#undef TUNABLE_NUMBER
-#undef TUNABLE_ENUM
-#undef TUNABLE_FAULT
-#undef TUNABLE_PATH
-#undef TUNABLE_AREAS
-#undef TUNABLE_NODES
 };
 extern struct tunables tunables;
 

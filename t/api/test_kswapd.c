@@ -3,7 +3,6 @@
  * kswapd as a program has it, under `limit:`: its cache is asked by kswapd before the limit is reached, so that nobody
  * stalls; the thread is there, by its name, and only where it may be; what poll() says; fork, setuid, exit.
  */
-#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/prctl.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "reports.h"
+#include "threads.h"
 
 #define OBJECT 200
 #define NR_OBJECTS (128 * MIB / OBJECT)
@@ -73,29 +73,6 @@ static bool cache_add(void)
 	return true;
 }
 
-/* Threads whose names begin so. */
-static int threads_named(const char *name)
-{
-	DIR *dir = opendir("/proc/self/task");
-	struct dirent *d;
-	int nr = 0;
-
-	while (dir && (d = readdir(dir))) {
-		char path[300], comm[32] = "";
-		FILE *file;
-
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", d->d_name);
-		file = d->d_name[0] == '.' ? NULL : fopen(path, "r");
-		if (file && fgets(comm, sizeof(comm), file) && !strncmp(comm, name, strlen(name)))
-			nr++;
-		if (file)
-			fclose(file);
-	}
-	if (dir)
-		closedir(dir);
-	return nr;
-}
-
 /* Another one that uses the heap, and stays. */
 static void *second(void *arg)
 {
@@ -126,7 +103,7 @@ static size_t fill(bool patient)
 	int i;
 
 	for (n = 0; n < NR_OBJECTS && cache_add(); n++) {
-		if (!patient || n % STEP || threads_named("") < 3) /* it may have no name yet */
+		if (!patient || n % STEP || threads_named("", NULL) < 3) /* it may have no name yet */
 			continue;
 		for (i = 0; i < 2000 && !__atomic_load_n(&cache.calls, __ATOMIC_RELAXED); i++)
 			usleep(1000);
@@ -162,7 +139,7 @@ static int single(void)
 {
 	if (!bm_shrinker_register("cache", &cache_ops, NULL, 2) || fill(false) != NR_OBJECTS)
 		return 1;
-	return !cache.calls || cache.kswapd_calls || threads_named("kswapd");
+	return !cache.calls || cache.kswapd_calls || threads_named("kswapd", NULL);
 }
 
 static int in_time(void)
@@ -181,7 +158,7 @@ static int in_time(void)
 		return 3;
 	if (first_stalls || !cache.kswapd_first)
 		return 4;
-	if (threads_named("kswapd0") != 1)
+	if (threads_named("kswapd0", NULL) != 1)
 		return 5;
 	if (poll(&p, 1, 0) != 1 || p.revents != POLLIN)
 		return 6;
@@ -193,7 +170,7 @@ static int at_full_speed(void)
 	two_threads();
 	if (!bm_shrinker_register("cache", &cache_ops, NULL, 2) || fill(false) != NR_OBJECTS)
 		return 1;
-	if (!cache.kswapd_calls || threads_named("kswapd0") != 1)
+	if (!cache.kswapd_calls || threads_named("kswapd0", NULL) != 1)
 		return 2;
 	return setuid(getuid()) || setgid(getgid()) ? 3 : 0;
 }
@@ -211,10 +188,10 @@ static int forked(void)
 		return waitpid(pid, &status, 0) != pid || status;
 	alarm(120);
 	cache.kswapd_calls = 0;
-	if (threads_named("kswapd") || fill(false) != NR_OBJECTS || threads_named("kswapd"))
+	if (threads_named("kswapd", NULL) || fill(false) != NR_OBJECTS || threads_named("kswapd", NULL))
 		_exit(1);
 	two_threads();
-	if (fill(false) != NR_OBJECTS || threads_named("kswapd0") != 1 || !cache.kswapd_calls)
+	if (fill(false) != NR_OBJECTS || threads_named("kswapd0", NULL) != 1 || !cache.kswapd_calls)
 		_exit(2);
 	exit(0); /* while it may be at work */
 }

@@ -8,7 +8,6 @@
  * spawn: then, while it is at work, children are made in every way that libc has; the threads of each are printed.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <spawn.h>
@@ -18,6 +17,8 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "../lib/threads.h"
 
 #define BLOCK 4096
 #define ROUNDS 10
@@ -42,32 +43,6 @@ static void *eat(void *arg)
 		atomic_fetch_add(&emptied, 1);
 	}
 	return arg;
-}
-
-/* Threads of that name, or of any; -1: who asks has no memory left for that. */
-static int threads_named(const char *name)
-{
-	DIR *dir = opendir("/proc/self/task");
-	struct dirent *d;
-	int nr = 0;
-
-	if (!dir)
-		return -1;
-	while ((d = readdir(dir))) {
-		char path[300], comm[32] = "";
-		FILE *file;
-
-		if (d->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", d->d_name);
-		file = fopen(path, "r");
-		if (file && fgets(comm, sizeof(comm), file) && !strncmp(comm, name, strlen(name)))
-			nr++;
-		if (file)
-			fclose(file);
-	}
-	closedir(dir);
-	return nr;
 }
 
 static int ended(pid_t pid)
@@ -144,13 +119,13 @@ int main(int argc, char **argv)
 		while (atomic_load(&emptied) < 100)
 			usleep(1000);
 	else
-		while (threads_named("kswapd0") < 1)
+		while (threads_named("kswapd0", NULL) < 1)
 			usleep(1000);
 	if (!strcmp(what, "spawn"))
 		status = spawn();
 	atomic_store(&stop, 1);
 	pthread_join(thread, NULL);
 	if (!strcmp(what, "none"))
-		printf("%d others\n", threads_named("") - threads_named(argv[0] + 2));
+		printf("%d others\n", threads_named("", NULL) - threads_named(argv[0] + 2, NULL));
 	return status;
 }

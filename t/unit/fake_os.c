@@ -241,6 +241,12 @@ void fake_os_fail(enum fake_op op, long nth, bool forever, int err)
 	WRITE_ONCE(rule->fail_at, READ_ONCE(rule->calls) + (unsigned long)nth);
 }
 
+void fake_os_no_memory(void)
+{
+	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
+	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
+}
+
 unsigned long fake_os_calls(enum fake_op op)
 {
 	return READ_ONCE(rules[op].calls);

@@ -26,6 +26,8 @@ enum fake_op {
 void fake_os_install(void);
 /* Fail the nth call of op from now (1 is the next), or that and all later ones, with -err. One rule for each op. */
 void fake_os_fail(enum fake_op op, long nth, bool forever, int err);
+/* There is no more memory: what maps or commits some fails from now on. */
+void fake_os_no_memory(void);
 /* Calls of op since fake_os_install or fake_os_reset, the failed ones too. */
 unsigned long fake_os_calls(enum fake_op op);
 /* So many hugetlb pages of 2 MiB, and so many of 1 GiB, are in the pools, which are ordinary memory in truth. Where one is

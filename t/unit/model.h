@@ -163,6 +163,18 @@ TAP_UNUSED struct zone *model_start(void)
 	return &NODE_DATA(numa_node_id())->node_zones[ZONE_NORMAL];
 }
 
+/* From now on there is what the zones have: no more memory, and nothing left in the arenas. */
+TAP_UNUSED void no_more_growth(void)
+{
+	bool clean;
+	int nid;
+
+	fake_os_no_memory();
+	for_each_online_node (nid)
+		while (arena_alloc(1, 1, PB_HUGE, nid, &clean))
+			;
+}
+
 /* Is the window a reservation (else a plan of addresses)? Commits go by mprotect then. */
 TAP_UNUSED bool window_reserved(void)
 {

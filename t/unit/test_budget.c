@@ -369,8 +369,7 @@ static void learnt(void)
 	limit.rlim_cur = RLIM_INFINITY;
 	must(!setrlimit(RLIMIT_DATA, &limit));
 	must(grow_huge(100, &pb) && !limits_in_force, "it was raised");
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
+	fake_os_no_memory();
 	must(!grow_huge(1000, &pb) && !limits_in_force, "without a limit the system's word stands");
 }
 

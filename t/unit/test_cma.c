@@ -16,17 +16,6 @@
 static struct zone *zone;
 static unsigned long area; /* the first page */
 
-/* The system has no more, and the arenas have nothing left. */
-static void no_more_growth(void)
-{
-	bool clean;
-
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
-	while (arena_alloc(1, 1, PB_HUGE, zone->nid, &clean))
-		;
-}
-
 static void area_whole(void)
 {
 	check_zone(zone);

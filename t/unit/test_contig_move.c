@@ -88,8 +88,7 @@ static void found_by_search(void)
 	unsigned long pfn = movable_blocks(2, 4);
 	struct page *page;
 
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
+	fake_os_no_memory();
 	while (arena_alloc(1, 1, PB_HUGE, zone->nid, &(bool){ false }))
 		;
 	/* Room for them, but nowhere side by side. */
@@ -135,8 +134,7 @@ static void no_place_to_go(void)
 {
 	unsigned long pfn = movable_blocks(1, 2);
 
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
+	fake_os_no_memory();
 	while (arena_alloc(1, 1, PB_HUGE, zone->nid, &(bool){ false }))
 		;
 	must(alloc_contig_range(pfn, pfn + 100, MIGRATE_MOVABLE, GFP_CONTIG | GFP_NORETRY) == -ENOMEM);
@@ -204,8 +202,7 @@ static void out_of_an_area(void)
 	mm_trim(0);
 	must(!cma_declare_contiguous(4 * PAGEBLOCK_SIZE, -1));
 	area = zone->zone_start_pfn;
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
+	fake_os_no_memory();
 	while (arena_alloc(1, 1, PB_HUGE, zone->nid, &(bool){ false }))
 		;
 	for (n = 0; n < 100; n++) {

@@ -43,12 +43,6 @@ static void check_all(void)
 	must(lowmem_used() << PAGEBLOCK_ORDER == dma32->managed_pages);
 }
 
-static void no_growth(void)
-{
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
-}
-
 /* All that was taken is free again: nothing is left. */
 static void must_be_empty(void)
 {
@@ -181,7 +175,7 @@ static void lower_zone(void)
 	must(is_low(p, 16));
 	for (int i = 0; i < 600; i++)
 		must(!is_low(bm_alloc_pages(BM_GFP_KERNEL, 0), 1));
-	no_growth();
+	fake_os_no_memory();
 	while (alloc_pages(GFP_MALLOC, 5))
 		;
 	free = dma32->nr_free_pages;
@@ -228,7 +222,7 @@ static void refused(void)
 	void *p[64];
 
 	start();
-	no_growth();
+	fake_os_no_memory();
 	must(!bm_alloc_pages(DMA32, 0) && errno == ENOMEM);
 	fake_os_reset();
 	for (long nth = 1; nth < 8; nth++) {
@@ -239,7 +233,7 @@ static void refused(void)
 		check_all();
 	}
 	must((p[n++] = bm_alloc_pages(DMA32, 9)));
-	no_growth();
+	fake_os_no_memory();
 	must(!bm_alloc_pages(DMA32, 9));
 	/* What cannot be unmapped is kept for the next. */
 	fake_os_fail(FAKE_MUNMAP, 1, true, ENOMEM);

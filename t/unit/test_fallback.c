@@ -30,12 +30,6 @@ static struct page *take(gfp_t gfp, unsigned int order)
 	return page;
 }
 
-static void no_more_growth(void)
-{
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
-}
-
 static enum migratetype type_of(const struct page *page)
 {
 	return get_pageblock_migratetype(page_to_pfn(page));
@@ -54,7 +48,7 @@ static void two_full_blocks(gfp_t gfp0, gfp_t gfp1, struct page **page)
 	page[1] = take(GFP_USER | gfp1, PAGEBLOCK_ORDER);
 	must(page[0] && page[1] && type_of(page[0]) == gfp_migratetype(gfp0) &&
 	     type_of(page[1]) == gfp_migratetype(gfp1));
-	no_more_growth();
+	fake_os_no_memory();
 	must(!take(GFP_USER, 0));
 	must(zone->nr_free_pages == 0);
 }
@@ -170,7 +164,7 @@ static void order_10_is_stolen(void)
 	zone = model_start();
 	page = take(GFP_USER | GFP_MOVABLE, MAX_ORDER - 1);
 	must(page && type_of(page + PAGEBLOCK_PAGES) == MIGRATE_MOVABLE);
-	no_more_growth();
+	fake_os_no_memory();
 	mutex_lock(&zone->lock);
 	free_one_page(zone, page_to_pfn(page), MAX_ORDER - 1, true);
 	mutex_unlock(&zone->lock);
@@ -364,7 +358,7 @@ static void cma_balance(void)
 	two_full_blocks(GFP_MOVABLE, GFP_MOVABLE, page);
 	fake_os_reset();
 	must(zone_grow(zone, PAGEBLOCK_ORDER, MIGRATE_CMA) && zone->nr_free_cma == PAGEBLOCK_PAGES);
-	no_more_growth();
+	fake_os_no_memory();
 	free_pages_exact(page[0], 384);
 	for (i = 0; i < 128; i++)
 		must(type_of(from(0, MIGRATE_MOVABLE, ALLOC_CMA)) == MIGRATE_CMA, "page %lu", i);

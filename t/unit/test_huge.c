@@ -11,7 +11,7 @@
 #include "malloc/huge.h"
 #include "slab/run.h"
 #include "blocks.h"
-#include "model.h"
+#include "failing.h"
 
 static void start(void)
 {
@@ -290,12 +290,6 @@ static void workload(bool all_must_work)
 	check_zone(&NODE_DATA(0)->node_zones[ZONE_NORMAL]);
 }
 
-static enum fake_op failing;
-static long nth;
-static bool forever;
-
-#define NOT_REACHED 42
-
 static void fail_nth(void)
 {
 	bool reached;
@@ -303,10 +297,9 @@ static void fail_nth(void)
 	start();
 	tunables.dirty_max = 4 * MiB;
 	tunables.thp_threshold = 16 * MiB;
-	fake_os_fail(failing, nth, forever, ENOMEM);
+	failing_begin();
 	workload(false);
-	reached = fake_os_calls(failing) >= (unsigned long)nth;
-	fake_os_reset();
+	reached = failing_end();
 	workload(true);
 	for (unsigned int i = 0; i < NR_ITEMS; i++)
 		heap_free(items[i].p);
@@ -315,22 +308,6 @@ static void fail_nth(void)
 	     run_stats_read().nr, arena_stats.huge, arena_stats.used);
 	if (!reached)
 		_exit(NOT_REACHED);
-}
-
-static void fail_each(enum fake_op op, const char *name)
-{
-	char said[1024] = "";
-	int status = 0, scale = (int)(30000 / steps(30000));
-	long runs = 0;
-
-	failing = op;
-	for (nth = 1; status == 0; nth += forever || nth > 12 ? nth / 4 + scale : scale) {
-		status = fake_os_child(fail_nth, said, sizeof(said));
-		runs++;
-	}
-	if (!ok(WIFEXITED(status) && WEXITSTATUS(status) == NOT_REACHED && runs > 1 && !*said, "%s fails %s", name,
-		forever ? "from the nth call on" : "at the nth call"))
-		diag("run %ld: status %#x, said: %s", runs, (unsigned int)status, said);
 }
 
 int main(void)
@@ -342,12 +319,11 @@ int main(void)
 	run_case("moving", moving);
 	run_case("clearing no more than is dirty", clearing);
 	run_case("moving what is partly advised", moving_advised);
-	for (int i = 0; i < 2; i++) {
-		forever = i;
-		fail_each(CAN_PLAN ? FAKE_MMAP : FAKE_MPROTECT, CAN_PLAN ? "mmap" : "mprotect");
-		fail_each(FAKE_MADVISE, "madvise");
-		fail_each(FAKE_MREMAP, "mremap");
-		fail_each(FAKE_ANY, "any call");
+	for (int forever = 0; forever < 2; forever++) {
+		fail_each(CAN_PLAN ? FAKE_MMAP : FAKE_MPROTECT, forever, fail_nth, CAN_PLAN ? "mmap" : "mprotect");
+		fail_each(FAKE_MADVISE, forever, fail_nth, "madvise");
+		fail_each(FAKE_MREMAP, forever, fail_nth, "mremap");
+		fail_each(FAKE_ANY, forever, fail_nth, "any call");
 	}
 	return done_testing();
 }

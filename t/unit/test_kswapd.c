@@ -3,7 +3,6 @@
  * kswapd: when there is one, how far it works, whom it asks, and what it is as a thread: its name, its signals, the end
  * of it, fork and exit.
  */
-#include <dirent.h>
 #include <pthread.h>
 #include <semaphore.h>
 
@@ -15,6 +14,7 @@
 #include "mm/pressure.h"
 #include "mm/shrinker.h"
 #include "mm/vmscan.h"
+#include "threads.h"
 #include "walk.h"
 
 #define NR_FREE 200
@@ -175,51 +175,27 @@ static void down_to(unsigned long nr)
 #define ASAN 0
 #endif
 
-/* Its thread's number; 0: there is none. nr: threads in all. */
-static int find_thread(const char *name, int *nr)
+static bool has_kswapd(void)
 {
-	DIR *dir = opendir("/proc/self/task");
-	struct dirent *d;
-	int found = 0;
-
-	*nr = 0;
-	must(dir != NULL);
-	while ((d = readdir(dir))) {
-		char path[300], comm[32] = "";
-		FILE *file;
-
-		if (d->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", d->d_name);
-		file = fopen(path, "r");
-		if (file && fgets(comm, sizeof(comm), file) && !strncmp(comm, name, strlen(name)))
-			found = atoi(d->d_name);
-		if (file)
-			fclose(file);
-		(*nr)++;
-	}
-	closedir(dir);
-	return found;
+	return threads_named("kswapd0", NULL) == 1;
 }
 
 /* From low to high, and nobody had to reclaim himself. */
 static void works(void)
 {
-	int nr;
-
 	start(NR_HELD);
 	down_to(LOW);
-	must(!starts && find_thread("kswapd0", &nr) == 0 && (TSAN || nr == 1), "not needed yet");
+	must(!starts && !has_kswapd() && (TSAN || threads_named("", NULL) == 1), "not needed yet");
 	must(alloc_pages(GFP_KERNEL, 0));
 	until(balanced);
-	must(starts == 1 && !vm_events[ALLOCSTALL] && find_thread("kswapd0", &nr) && (TSAN || nr == 2));
+	must(starts == 1 && !vm_events[ALLOCSTALL] && has_kswapd() && (TSAN || threads_named("", NULL) == 2));
 	until(stolen);
 	must(READ_ONCE(vm_events[PAGEOUTRUN]) >= 1);
 	must(READ_ONCE(nr_held) >= NR_HELD - 2 * 32, "no more than needed: %lu", nr_held);
 	/* The same thread, the next time. */
 	down_to(LOW - 1);
 	until(balanced);
-	must(starts == 1 && !vm_events[ALLOCSTALL] && find_thread("kswapd0", &nr) && (TSAN || nr == 2));
+	must(starts == 1 && !vm_events[ALLOCSTALL] && has_kswapd() && (TSAN || threads_named("", NULL) == 2));
 	must(!(current->flags & PF_SCOPES));
 }
 
@@ -598,13 +574,12 @@ static void signals(void)
 	unsigned long blocked = 0;
 	sigset_t set;
 	FILE *file;
-	int tid, nr;
+	int tid;
 
 	start(NR_HELD);
 	down_to(LOW - 1);
 	until(balanced);
-	tid = find_thread("kswapd0", &nr);
-	must(tid);
+	must(threads_named("kswapd0", &tid) == 1);
 	snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
 	must((file = fopen(path, "r")));
 	while (fgets(line, sizeof(line), file))
@@ -639,7 +614,7 @@ static void again(void)
 /* A child has none, and makes its own when it needs one. */
 static void forks(void)
 {
-	int status, nr, i;
+	int status, i;
 	pid_t child;
 
 	start(NR_HELD);
@@ -654,16 +629,16 @@ static void forks(void)
 			alarm(120);
 			pthread_mutex_init(&held_lock, NULL);
 			zone_pcp_disable(zone); /* fork has opened the lists */
-			must(!find_thread("kswapd", &nr) && nr == 1 && !running());
+			must(threads_named("", NULL) == 1 && !running());
 			again();
 			until(balanced);
-			must(find_thread("kswapd0", &nr) && nr == 2);
+			must(has_kswapd() && threads_named("", NULL) == 2);
 			_exit(0);
 		}
 		must(waitpid(child, &status, 0) == child && status == 0, "status %#x", (unsigned int)status);
 		until(balanced);
 	}
-	must(find_thread("kswapd0", &nr) && nr == 2);
+	must(has_kswapd() && threads_named("", NULL) == 2);
 }
 
 /* The child of a vfork has our memory, and would take the thread along when it becomes another program. */

@@ -746,8 +746,7 @@ static void test_preferred_many_full(void)
 	start(4, MPOL_DEFAULT, 0);
 	for (int nid = 0; nid < 4; nid++)
 		must(alloc_pages_nodemask(GFP_USER | GFP_THISNODE, 0, nid, NULL));
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
+	fake_os_no_memory();
 	take_all(0, PAGEBLOCK_ORDER);
 	take_all(0, 0);
 	must(!set(PREFERRED_MANY, 0x9));

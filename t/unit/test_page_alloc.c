@@ -10,15 +10,9 @@
 #include "malloc/huge.h"
 #include "slab/run.h"
 #include "slab/slab.h"
-#include "model.h"
+#include "failing.h"
 
 static struct zone *zone;
-
-static void no_more_growth(void)
-{
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
-}
 
 static void bad_order(void)
 {
@@ -151,7 +145,7 @@ static void watermarks(void)
 	zone->watermark[WMARK_LOW] = 0;
 	must(alloc_pages(GFP_USER, 5) && zone->nr_grown == grown);
 	/* The slow path uses the min mark. */
-	no_more_growth();
+	fake_os_no_memory();
 	while (arena_stats.used < arena_stats.mapped)
 		must(alloc_pages(GFP_USER, PAGEBLOCK_ORDER));
 	zone->watermark[WMARK_LOW] = 1UL << 30;
@@ -170,7 +164,7 @@ static void reclaim_drains(void)
 	zone = model_start();
 	for (i = 0; i < 64; i++)
 		page[i] = alloc_pages(GFP_USER, 0);
-	no_more_growth();
+	fake_os_no_memory();
 	while (alloc_pages(GFP_USER | GFP_NOWARN, PCP_MAX_ORDER + 1))
 		;
 	while (alloc_pages(GFP_USER | GFP_NOWARN, 0))
@@ -343,19 +337,13 @@ static void workload(bool all_must_work)
 	check_arena();
 }
 
-static enum fake_op failing;
-static long nth;
-static bool forever;
-
-#define NOT_REACHED 42
-
 static void fail_nth(void)
 {
 	bool started, reached;
 	unsigned int i;
 
 	fake_os_install();
-	fake_os_fail(failing, nth, forever, ENOMEM);
+	failing_begin();
 	started = !mm_init();
 	slab_init();
 	tunables.dirty_max = 4 * MiB;
@@ -363,8 +351,7 @@ static void fail_nth(void)
 	zone = started ? &NODE_DATA(0)->node_zones[ZONE_NORMAL] : NULL;
 	if (started)
 		workload(false);
-	reached = fake_os_calls(failing) >= (unsigned long)nth;
-	fake_os_reset();
+	reached = failing_end();
 	zone = started ? zone : model_start();
 	workload(true);
 	for (i = 0; i < ARRAY_SIZE(items); i++)
@@ -386,25 +373,6 @@ static void fail_nth(void)
 		_exit(NOT_REACHED);
 }
 
-static void fail_each(enum fake_op op, const char *name)
-{
-	char said[1024] = "";
-	int status = 0, scale = (int)(30000 / steps(30000));
-	long runs = 0;
-
-	failing = op;
-	for (nth = 1; status == 0; nth += forever || nth > 25 ? nth / 6 + scale : scale) {
-		status = fake_os_child(fail_nth, said, sizeof(said));
-		runs++;
-	}
-	/* valgrind may or may not let the window be planned, which says whether mprotect is ever called. */
-	if (!ok(WIFEXITED(status) && WEXITSTATUS(status) == NOT_REACHED && (runs > 1 || on_valgrind()) && !*said,
-		"%s fails %s", name, forever ? "from the nth call on" : "at the nth call"))
-		diag("run %ld: status %#x, said: %s", runs, (unsigned int)status, said);
-	else
-		diag("%ld runs", runs - 1);
-}
-
 int main(void)
 {
 	model_init();
@@ -415,13 +383,12 @@ int main(void)
 	run_case("purging of free blocks", purging);
 	run_case("watermarks", watermarks);
 	run_case("reclaim before failure", reclaim_drains);
-	for (int i = 0; i < 2; i++) {
-		forever = i;
-		fail_each(FAKE_MMAP, "mmap");
-		fail_each(FAKE_MADVISE, "madvise");
-		fail_each(CAN_PLAN ? FAKE_MUNMAP : FAKE_MPROTECT, CAN_PLAN ? "munmap" : "mprotect");
-		fail_each(FAKE_MREMAP, "mremap");
-		fail_each(FAKE_ANY, "any call");
+	for (int forever = 0; forever < 2; forever++) {
+		fail_each(FAKE_MMAP, forever, fail_nth, "mmap");
+		fail_each(FAKE_MADVISE, forever, fail_nth, "madvise");
+		fail_each(CAN_PLAN ? FAKE_MUNMAP : FAKE_MPROTECT, forever, fail_nth, CAN_PLAN ? "munmap" : "mprotect");
+		fail_each(FAKE_MREMAP, forever, fail_nth, "mremap");
+		fail_each(FAKE_ANY, forever, fail_nth, "any call");
 	}
 	return done_testing();
 }

@@ -32,12 +32,6 @@ static void start(void)
 	tunables.thp = THP_NEVER;
 }
 
-static void no_more_growth(void)
-{
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
-}
-
 static void shuffle(struct page **page, unsigned long nr)
 {
 	for (unsigned long i = nr; i > 1; i--) {
@@ -243,7 +237,7 @@ static void little_memory(void)
 	start();
 	for (int i = 0; i < 8; i++)
 		must(zone_grow(zone, PAGEBLOCK_ORDER, MIGRATE_UNMOVABLE));
-	no_more_growth();
+	fake_os_no_memory();
 }
 
 static unsigned long free_now(void)

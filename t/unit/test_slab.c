@@ -257,8 +257,7 @@ static void no_memory(void)
 
 	start(40);
 	must(slab_alloc_bulk(cache, 1, &all) == 1);
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
+	fake_os_no_memory();
 	while (slab_alloc_bulk(cache, 1, &chain)) {
 		memset(chain, 1, cache->size);
 		chain->next = all;

@@ -445,8 +445,7 @@ static void without_io(void)
 	memalloc_flags_restore(scopes);
 	must(try(GFP_NOIO, 0, NULL) == 0 && !nr_advised && arena_stats.dirty == 2);
 	/* A zone that grows where the system has no more: then others give back. */
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
+	fake_os_no_memory();
 	while (alloc_pages(GFP_NOWAIT | GFP_NOWARN, 10))
 		;
 	must(!nr_advised && arena_stats.dirty, "%lu", nr_advised);

@@ -52,19 +52,6 @@ TAP_UNUSED void grow(struct zone *zone, int nr, enum migratetype mt)
 		must(zone_grow(zone, PAGEBLOCK_ORDER, mt));
 }
 
-/* From now on there is what there is. */
-TAP_UNUSED void no_more_growth(void)
-{
-	bool clean;
-	int nid;
-
-	fake_os_fail(FAKE_MMAP, 1, true, ENOMEM);
-	fake_os_fail(FAKE_MPROTECT, 1, true, ENOMEM);
-	for_each_online_node (nid)
-		while (arena_alloc(1, 1, PB_HUGE, nid, &clean))
-			;
-}
-
 TAP_UNUSED void set_marks(struct zone *zone, unsigned long min, unsigned long low, unsigned long high)
 {
 	WRITE_ONCE(zone->watermark[WMARK_MIN], min);
