@@ -18,6 +18,8 @@
 /* A large function that no process needs before it is at work: behind all others, so that it is not resident from the start
  * (lib/layout.ld). */
 #define later_text __attribute__((__section__(".text.later")))
+/* The same of a large variable, zero at first. */
+#define later_data __attribute__((__section__(".bss.later")))
 #define printf_like(f, a) __attribute__((__format__(__printf__, f, a)))
 
 /* Of a declaration: it lies in this library, so its address needs no table. */

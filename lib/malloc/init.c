@@ -88,7 +88,7 @@ static void read_environment(char **envp)
 
 static void read_conf_file(void)
 {
-	static char text[TUNABLES_MAX_LEN + 2]; /* untouched, and so not resident, when there is no such file */
+	static later_data char text[TUNABLES_MAX_LEN + 2];
 	long len = os_read_file(CONF_FILE, text, sizeof(text));
 
 	if (len > 0)

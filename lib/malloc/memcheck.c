@@ -72,7 +72,7 @@ static void give(void *base)
 #define QUARANTINE_NR 256U
 #define QUARANTINE_BLOCK_MAX (64 * KiB)
 
-static void *quarantine[QUARANTINE_NR];
+static later_data void *quarantine[QUARANTINE_NR];
 static uint32_t quarantine_next;
 static size_t quarantine_bytes;
 

@@ -78,8 +78,8 @@ const char *owner_label(const struct owner *owner, char *buf)
  * A report goes out as a whole, when its last line is there: each write may cost the thread its CPU, and the victim is
  * still to be told. The oom lock's.
  */
-static struct out report;
-static char gathered[16 * KiB];
+static later_data struct out report;
+static later_data char gathered[16 * KiB];
 static size_t nr_gathered;
 
 /* On stderr, and wherever else it is wanted. Others wait for the lock: whoever does not read is not waited for. */

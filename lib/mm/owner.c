@@ -23,7 +23,7 @@ bool owner_accounting;
 static struct owner process = { .kind = OWNER_PROCESS, .name = "process" };
 
 /* Under the table's lock, but not in it: what is not 0 takes room in the library's file. */
-static struct owner *sections[NR_OWNER_SECTIONS];
+static later_data struct owner *sections[NR_OWNER_SECTIONS];
 
 static struct {
 	struct mutex lock; /* which places are used; who is inside of named owners */

@@ -18,7 +18,7 @@
 /* How long the move of a block is waited for. In the child of a fork its mover may not be there. */
 #define MOVE_WAIT_MS 2000
 
-static struct {
+static later_data struct {
 	struct mutex lock;
 	char line[64 - sizeof(struct mutex)]; /* each to itself */
 } locks[NR_OWNER_LOCKS];

@@ -27,7 +27,7 @@
 #define FULL_MS 10  /* a node that had too little is not asked again for so long */
 
 /* Of each node. Races are harmless: each figure is a word, and a guess. */
-static struct {
+static later_data struct {
 	long left;	     /* bytes free when that was read, less what zones have grown by since */
 	uint32_t read;	     /* when, in ms; 0: never */
 	uint32_t full_until; /* in ms; 0: not full */

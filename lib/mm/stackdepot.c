@@ -27,7 +27,7 @@ struct record {
 	uintptr_t entries[];
 };
 
-static char *chunks[NR_CHUNKS];
+static later_data char *chunks[NR_CHUNKS];
 static uint64_t used = RECORD_ALIGN;
 static uint32_t *buckets;
 

@@ -91,6 +91,14 @@ static long linux_get_mempolicy(int *mode, uint64_t *mask)
 	return ret;
 }
 
+/* A mask shorter than the kernel's own, of all nodes that can be, is refused: it must be longer than one bit then. */
+bool os_has_one_node(void)
+{
+	uint64_t mask = 0;
+
+	return !SYSCALL(SYS_get_mempolicy, 0, &mask, 1, 0, 0);
+}
+
 static struct timespec read_clock(clockid_t clock)
 {
 	struct timespec ts = { 0 };

@@ -42,6 +42,7 @@ int os_tgkill(int tid, int sig);
 unsigned int os_cpu_id(void);
 unsigned int os_nr_cpus(void); /* possible CPUs, 1 to MAX_CPUS; read once */
 bool os_cpus_known(void);      /* false: numbers above those may yet be seen */
+bool os_has_one_node(void);    /* no node but 0 can ever be; false: there may be others */
 /* Give up the CPU, to let the holder of something go on. */
 void os_yield(void);
 void os_sleep_ms(unsigned int ms);

@@ -14,7 +14,8 @@
 #define REMOTE_DISTANCE 20
 
 struct topology topology;
-const char *topology_root = "/sys";
+static const char topology_root_real[] = "/sys";
+const char *topology_root = topology_root_real;
 const char proc_root_real[] = "/proc";
 const char *proc_root = proc_root_real;
 
@@ -79,7 +80,7 @@ static uint64_t read_node_mask(const char *root, const char *name)
 }
 
 /* Worst case of a list: every second CPU, four digits and a comma each. */
-static char node_text[MAX_CPUS / 2 * 5 + 2];
+static later_data char node_text[MAX_CPUS / 2 * 5 + 2];
 
 static void read_cpus(const char *root, unsigned int nid)
 {
@@ -143,7 +144,7 @@ static void read_nodes(const char *root, uint64_t online)
 
 void topology_init(const char *root)
 {
-	uint64_t online = read_node_mask(root, "online");
+	uint64_t online = root == topology_root_real && os_has_one_node() ? 1 : read_node_mask(root, "online");
 
 	/* Not at start, when it is all zero and not worth its pages. */
 	if (topology.nr_nodes)

@@ -28,7 +28,7 @@ extern const char *proc_root;	  /* "/proc", which is proc_root_real */
 extern const char proc_root_real[];
 
 /* Fill topology from files below root. Once, at init, with one thread. Cannot fail. A machine of one node costs one
- * small file: open, read, close. */
+ * system call, where the kernel lets us ask, else one small file: open, read, close. */
 void topology_init(const char *root);
 /* In the place of the machine's one node nr of them, up to MAX_NUMNODES: each has memory, and the CPUs are dealt round. */
 void topology_fake(unsigned int nr);

@@ -113,6 +113,17 @@ static void partial_del(struct kmem_cache *cache, struct page *slab)
 	slab->flags &= (uint8_t)~PG_PARTIAL;
 }
 
+/* A small process, which has slabs of one page alone, is spared the pages of libc that memset lies in. */
+static void set_class(const struct page *slab, unsigned int class)
+{
+	uint8_t *map = &vmemmap.class[page_to_pfn(slab)];
+
+	if (slab->order)
+		memset(map, (int)class, 1UL << slab->order);
+	else
+		*map = (uint8_t)class;
+}
+
 void slab_prepare(struct page *slab, unsigned int class)
 {
 	unsigned long i, pfn = page_to_pfn(slab);
@@ -154,15 +165,13 @@ static struct page *new_slab(const struct kmem_cache *cache, int nid)
 	if (annotate_listening) /* free() must look at every block, to tell memcheck */
 		annotate_noaccess(page_to_window_addr(slab), PAGE_SIZE << slab->order);
 	else
-		memset(&vmemmap.class[page_to_pfn(slab)], cache -> class, 1UL << slab -> order);
+		set_class(slab, cache->class);
 	return slab;
 }
 
 static void free_slab(struct page *slab)
 {
-	unsigned long pfn = page_to_pfn(slab);
-
-	memset(&vmemmap.class[pfn], NO_CLASS, 1UL << slab->order);
+	set_class(slab, NO_CLASS);
 	uncharge_pages(slab, 1UL << slab->order);
 	free_the_page(slab, slab->order);
 }

@@ -105,6 +105,22 @@ static void test_get_mempolicy(void)
 	syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0);
 }
 
+/* sysfs and the kernel's mask of nodes say the same of how many there can be. */
+static void test_one_node(void)
+{
+	uint64_t mask;
+	char list[64];
+
+	if (os_read_file("/sys/devices/system/node/possible", list, sizeof(list)) <= 0)
+		skip(1, "sysfs does not say which nodes there can be");
+	else if (strcmp(list, "0\n"))
+		ok(!os_has_one_node(), "there may be several nodes: %s", list);
+	else if (syscall(SYS_get_mempolicy, NULL, &mask, 2, NULL, 0))
+		skip(1, "this system forbids get_mempolicy, or wants a mask for more nodes than there are");
+	else
+		ok(os_has_one_node(), "there is one node");
+}
+
 static void test_errors(void)
 {
 	errno = ERANGE;
@@ -523,6 +539,7 @@ int main(int argc, char **argv)
 	test_clocks();
 	test_identity();
 	test_random();
+	test_one_node();
 	test_cpus(argv[0]);
 	test_limits();
 	test_files();
