@@ -269,13 +269,21 @@ void *heap_malloc_track_caller(size_t size, unsigned long caller)
 	return p;
 }
 
-/* NULL, or an address outside the window. */
-cold void heap_free_foreign(void *addr)
+/* NULL, an address outside the window, or in a part of it that the thread has not looked at yet. */
+cold void heap_free_unknown(void *addr)
 {
-	if (unlikely(heap_forward))
+	unsigned long pfn = addr_to_pfn(addr);
+
+	if (!addr)
+		return;
+	if (pfn_valid(pfn)) {
+		tcache_set_view(&tcache);
+		heap_free_known(addr, pfn);
+	} else if (unlikely(heap_forward)) {
 		heap_forward->free(addr);
-	else if (addr)
+	} else {
 		block_report_foreign("free", addr);
+	}
 }
 
 static noinline void free_unclassed(void *addr)
@@ -287,6 +295,8 @@ static noinline void free_unclassed(void *addr)
 		memcheck_free(addr);
 		return;
 	}
+	if (unlikely(slab_nodes) && tcache_free_remote(addr))
+		return;
 	b = block_of(addr);
 	if (likely(b.kind == BLOCK_HUGE))
 		huge_free(b.page);

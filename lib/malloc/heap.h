@@ -27,7 +27,7 @@
 void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller);
 void *heap_malloc_large(size_t size, unsigned long caller);
 void heap_free_slow(void *addr, unsigned long class);
-void heap_free_foreign(void *addr);
+void heap_free_unknown(void *addr);
 
 static always_inline void *heap_malloc(size_t size)
 {
@@ -65,19 +65,23 @@ static always_inline void *heap_new(size_t size)
 /* malloc, out of line, for another caller. */
 void *heap_malloc_track_caller(size_t size, unsigned long caller);
 
+/* The block is in page pfn, of those that this thread knows of. */
+static always_inline void heap_free_known(void *addr, unsigned long pfn)
+{
+	unsigned long class = tcache.class_map[pfn];
+
+	if (unlikely(!tcache_free(addr, class)))
+		heap_free_slow(addr, class);
+}
 static always_inline void heap_free_track_caller(void *addr, unsigned long caller)
 {
 	unsigned long pfn = addr_to_pfn(addr);
-	unsigned long class;
 
 	trace_kfree_fast(caller, addr);
-	if (unlikely(pfn >= data_race(vmemmap.nr_pages))) { /* grows only: what has a block in it stays below */
-		heap_free_foreign(addr);
-		return;
-	}
-	class = vmemmap.class[pfn];
-	if (unlikely(!tcache_free(addr, class)))
-		heap_free_slow(addr, class);
+	if (unlikely(pfn >= tcache.nr_pages)) /* grows only: what has a block in it stays below */
+		heap_free_unknown(addr);
+	else
+		heap_free_known(addr, pfn);
 }
 static always_inline void heap_free(void *addr)
 {

@@ -28,8 +28,10 @@ int bm_set_mempolicy(int mode, const unsigned long *nodemask, unsigned long maxn
 		return -ENOMEM;
 	err = set_task_policy(mode, nodemask, maxnode);
 	/* What this thread has freed lies where the policy before it said. */
-	if (!err && topology.nr_nodes > 1)
+	if (!err && topology.nr_nodes > 1) {
 		tcache_flush();
+		tcache_follow_node(&tcache);
+	}
 	return err;
 }
 

@@ -7,6 +7,8 @@
 #ifndef MM_PAGE_H
 #define MM_PAGE_H
 
+#include <string.h>
+
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/message.h"
@@ -155,6 +157,7 @@ struct vmemmap {
 	struct page *map;
 	struct pageblock *blocks;
 	uint32_t low_sections; /* those below 4 GiB that have descriptors */
+	size_t class_stride;   /* several nodes: from one class map to that of the next node; 0: there is but one */
 };
 extern struct vmemmap vmemmap local_symbol;
 
@@ -212,9 +215,31 @@ static always_inline void *page_to_window_addr(const struct page *page)
 	BUILD_BUG_ON(sizeof(struct page) << 7 != PAGE_SIZE);
 	return (void *)(((uintptr_t)page << 7) + vmemmap.bias);
 }
+/* Several nodes: the class map as a thread at home on nid frees by it. Of other nodes' pages it says 0. */
+static always_inline uint8_t *node_class_map(int nid)
+{
+	return vmemmap.class + (size_t)(nid + 1) * vmemmap.class_stride;
+}
 static always_inline struct pageblock *pfn_to_block(unsigned long pfn)
 {
 	return &vmemmap.blocks[pfn >> PAGEBLOCK_ORDER];
+}
+/* A small process, which has slabs of one page alone, is spared the pages of libc that memset lies in. */
+static always_inline void fill_class_map(uint8_t *map, unsigned long nr, unsigned int class)
+{
+	if (nr > 1)
+		memset(map, (int)class, nr);
+	else
+		*map = (uint8_t)class;
+}
+/* Say of nr pages, which are all of one node, what free() may do with pointers into them. */
+static always_inline void set_class_map(const struct page *page, unsigned long nr, unsigned int class)
+{
+	unsigned long pfn = page_to_pfn(page);
+
+	fill_class_map(&vmemmap.class[pfn], nr, class);
+	if (unlikely(vmemmap.class_stride))
+		fill_class_map(node_class_map(pfn_to_block(pfn)->nid) + pfn, nr, class);
 }
 static always_inline void *block_to_addr(unsigned long pb)
 {

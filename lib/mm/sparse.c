@@ -16,6 +16,7 @@
 #include "base/bits.h"
 #include "mm/page.h"
 #include "os/os.h"
+#include "os/topology.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -49,6 +50,9 @@ static struct {
 	bool reserved; /* committed by mprotect inside a reservation */
 	unsigned long end_block;
 	struct descriptor_area class, map, blocks;
+	size_t class_stride;
+	uint64_t class_nodes; /* those that have a class map of their own */
+	struct descriptor_area node_class[MAX_NUMNODES];
 } sparse;
 
 struct vmemmap vmemmap = { .low_pfn = ~0UL };
@@ -101,7 +105,8 @@ static size_t lay_out(uintptr_t base, size_t window)
 	sparse.blocks.base = at;
 	at += align_up((pages >> PAGEBLOCK_ORDER) * sizeof(struct pageblock), PAGEBLOCK_SIZE);
 	sparse.class.base = at;
-	at += align_up(pages, PAGEBLOCK_SIZE);
+	sparse.class_stride = align_up(pages, max_ul(os_page_size(), PAGE_SIZE));
+	at += align_up(sparse.class_stride * (1 + MAX_NUMNODES), PAGEBLOCK_SIZE);
 	sparse.map.base = at;
 	at += align_up(pages * sizeof(struct page), PAGEBLOCK_SIZE);
 	at = align_up(at, PAGEBLOCK_SIZE << 1); /* order 10 is the largest alignment of a block */
@@ -158,6 +163,34 @@ int sparse_init(void)
 	return reserve_window();
 }
 
+/* The class maps of these nodes. */
+static int extend_node_classes(uint64_t nodes, unsigned long pages)
+{
+	int err = 0;
+
+	for (; nodes && !err; nodes &= nodes - 1)
+		err = area_extend(&sparse.node_class[first_bit(nodes)], pages);
+	return err;
+}
+
+cold int sparse_map_node_classes(uint64_t nodes)
+{
+	uint64_t left;
+	int err;
+
+	for (left = nodes; left; left &= left - 1) {
+		unsigned int nid = first_bit(left);
+
+		sparse.node_class[nid].base = sparse.class.base + (nid + 1) * sparse.class_stride;
+	}
+	err = extend_node_classes(nodes, vmemmap.nr_pages);
+	if (err)
+		return err;
+	sparse.class_nodes = nodes;
+	vmemmap.class_stride = sparse.class_stride;
+	return 0;
+}
+
 int sparse_extend(unsigned long pb)
 {
 	unsigned long pages;
@@ -170,6 +203,8 @@ int sparse_extend(unsigned long pb)
 	err = area_extend(&sparse.blocks, pb * sizeof(struct pageblock));
 	if (!err)
 		err = area_extend(&sparse.class, pages);
+	if (!err)
+		err = extend_node_classes(sparse.class_nodes, pages);
 	if (!err)
 		err = area_extend(&sparse.map, pages * sizeof(struct page));
 	if (!err) {
@@ -280,8 +315,9 @@ unsigned long sparse_end_block(void)
 
 unsigned long sparse_metadata_bytes(void)
 {
-	return sparse.blocks.mapped + sparse.class.mapped + sparse.map.mapped + READ_ONCE(sparse.blocks.low_mapped) +
-	       READ_ONCE(sparse.class.low_mapped) + READ_ONCE(sparse.map.low_mapped);
+	return sparse.blocks.mapped + sparse.class.mapped * (1 + hweight_long(sparse.class_nodes)) + sparse.map.mapped +
+	       READ_ONCE(sparse.blocks.low_mapped) + READ_ONCE(sparse.class.low_mapped) +
+	       READ_ONCE(sparse.map.low_mapped);
 }
 
 bool sparse_in_window(const void *addr)

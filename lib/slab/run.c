@@ -33,13 +33,13 @@ static void set_class(struct page *page, unsigned int class)
 	page->cache = (uint8_t) class;
 	page->nr_pages = class_pages(class);
 	/* Under memcheck free() must look at every block. */
-	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], (uint8_t)(unlikely(annotate_listening) ? NO_CLASS : class));
+	set_class_map(page, 1, unlikely(annotate_listening) ? NO_CLASS : class);
 }
 
 /* Off the books of runs; the pages are still to be freed. */
 static always_inline void forget_run(struct page *page)
 {
-	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], NO_CLASS);
+	set_class_map(page, 1, NO_CLASS);
 	set_page_type(page, PAGE_NONE);
 	atomic_sub_return(&nr_runs[page->cache - FIRST_RUN_CLASS], 1);
 }
@@ -48,7 +48,7 @@ static always_inline void forget_run(struct page *page)
 static void hide_named_run(const struct page *page)
 {
 	if (page_named_owner(page))
-		WRITE_ONCE(vmemmap.class[page_to_pfn(page)], NO_CLASS);
+		set_class_map(page, 1, NO_CLASS);
 }
 
 /* A new run; NULL, and no run, if its owner cannot pay. */

@@ -41,7 +41,7 @@ static always_inline void *run_alloc_fast(unsigned int class)
 		page = exact_list_alloc(class_pages(class));
 	if (unlikely(!page))
 		return NULL;
-	/* Whatever else its descriptor says is as it was. */
+	/* Whatever else its descriptor says is as it was; and where there are such runs there is one class map. */
 	set_page_type(page, PAGE_RUN);
 	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], (uint8_t)class);
 	atomic_add_return(&nr_runs[class - FIRST_RUN_CLASS], 1);

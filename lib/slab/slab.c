@@ -113,17 +113,6 @@ static void partial_del(struct kmem_cache *cache, struct page *slab)
 	slab->flags &= (uint8_t)~PG_PARTIAL;
 }
 
-/* A small process, which has slabs of one page alone, is spared the pages of libc that memset lies in. */
-static void set_class(const struct page *slab, unsigned int class)
-{
-	uint8_t *map = &vmemmap.class[page_to_pfn(slab)];
-
-	if (slab->order)
-		memset(map, (int)class, 1UL << slab->order);
-	else
-		*map = (uint8_t)class;
-}
-
 void slab_prepare(struct page *slab, unsigned int class)
 {
 	unsigned long i, pfn = page_to_pfn(slab);
@@ -165,13 +154,13 @@ static struct page *new_slab(const struct kmem_cache *cache, int nid)
 	if (annotate_listening) /* free() must look at every block, to tell memcheck */
 		annotate_noaccess(page_to_window_addr(slab), PAGE_SIZE << slab->order);
 	else
-		set_class(slab, cache->class);
+		set_class_map(slab, 1UL << slab->order, cache->class);
 	return slab;
 }
 
 static void free_slab(struct page *slab)
 {
-	set_class(slab, NO_CLASS);
+	set_class_map(slab, 1UL << slab->order, NO_CLASS);
 	uncharge_pages(slab, 1UL << slab->order);
 	free_the_page(slab, slab->order);
 }

@@ -35,7 +35,6 @@
 #define MAGAZINE_MAX 256UL
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define FIRST_CAP_BYTES 1024UL
-#define TICKS_PER_LOOK 512
 #define AGE_MS 100
 #define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
 #define QUIESCE_MIN (128 * KiB)
@@ -111,6 +110,8 @@ void tcache_flush(void)
 			flush_class(&tcache, class);
 	if (borrowed)
 		tcache_return_lists(&tcache);
+	if (unlikely(slab_nodes))
+		tcache_flush_remote(&tcache);
 }
 
 /* Room for nothing: with empty lists, every call comes to the slow functions. */
@@ -146,6 +147,8 @@ static void flush_idle(struct tcache *tc)
 			flush_class(tc, class);
 		tc->seen[class] = now;
 	}
+	if (unlikely(slab_nodes))
+		tcache_flush_remote(tc);
 }
 
 static void thread_destructor(void *arg)
@@ -255,6 +258,20 @@ static always_inline int list_room(const struct tcache *tc, unsigned int class)
 	return READ_ONCE(tc->state) == TCACHE_ASIDE ? READ_ONCE(tc->aside->room[class]) : READ_ONCE(tc->room[class]);
 }
 
+/* Objects of the class that the thread caches; torn, if it is another. */
+static always_inline unsigned long nr_cached(const struct tcache *tc, unsigned int class)
+{
+	const struct remote_chain *r = &tc->remote[class % REMOTE_CHAINS];
+	int in_list = (int)READ_ONCE(tc->cap[class]) - list_room(tc, class);
+	unsigned long nr = in_list > 0 ? (unsigned long)in_list : 0;
+
+	if (class < FIRST_RUN_CLASS && READ_ONCE(tc->spare[class]))
+		nr += READ_ONCE(tc->spare_nr[class]);
+	if (READ_ONCE(r->head) && READ_ONCE(r->class) == class)
+		nr += READ_ONCE(r->nr);
+	return nr;
+}
+
 /* Pages' worth in this thread's lists; how many of them come free is seen when they are brought home. */
 static unsigned long count_lists(int nid)
 {
@@ -264,13 +281,8 @@ static unsigned long count_lists(int nid)
 	(void)nid;
 	if (tcache.state != TCACHE_ACTIVE && tcache.state != TCACHE_ASIDE)
 		return 0;
-	for (class = 1; class < NR_CLASSES; class++) {
-		int nr = (int)tcache.cap[class] - list_room(&tcache, class);
-
-		if (class < FIRST_RUN_CLASS && tcache.spare[class])
-			nr += (int)tcache.spare_nr[class];
-		bytes += nr > 0 ? (unsigned long)nr * class_size(class) : 0;
-	}
+	for (class = 1; class < NR_CLASSES; class++)
+		bytes += nr_cached(&tcache, class) * class_size(class);
 	return bytes >> PAGE_SHIFT;
 }
 
@@ -331,6 +343,14 @@ cold void tcache_note_slow(void)
 		tell_of_second();
 }
 
+cold void tcache_set_view(struct tcache *tc)
+{
+	bool of_node = slab_nodes && tc->nid && tc->nid != TCACHE_ALL_NODES;
+
+	tc->class_map = of_node ? node_class_map(tc->nid - 1) : vmemmap.class;
+	tc->nr_pages = smp_load_acquire(&vmemmap.nr_pages);
+}
+
 cold void tcache_expect_threads(void)
 {
 	struct tcache *tc = &tcache;
@@ -357,6 +377,8 @@ cold void tcache_enter_slow(void)
 		return;
 	open_lists(tc);
 	register_thread(tc, READ_ONCE(registry.seen) >= 2);
+	if (unlikely(slab_nodes))
+		tcache_follow_node(tc);
 	if (unlikely(READ_ONCE(failslab_enabled)))
 		tcache_follow_failslab(tc);
 }
@@ -410,18 +432,12 @@ static void age_if_due(void)
 		age_all();
 }
 
-static noinline void look(struct tcache *tc)
+noinline void tcache_look(struct tcache *tc)
 {
 	tc->ticks = 0;
 	flush_idle(tc);
 	age_if_due();
 	mems_allowed_poll();
-}
-
-static always_inline void tick(struct tcache *tc)
-{
-	if (unlikely(++tc->ticks >= TICKS_PER_LOOK))
-		look(tc);
 }
 
 static always_inline void *alloc_uncached(unsigned int class)
@@ -464,10 +480,10 @@ cold void *tcache_alloc_slow(unsigned int class)
 	if (!tcache_ready(tc))
 		return tc->state == TCACHE_ASIDE ? tcache_alloc_aside(tc, class) : alloc_uncached(class);
 	if (unlikely(slab_nodes))
-		nid = tcache_follow_node(tc, class);
+		nid = tcache_alloc_node(tc, class);
 	if (class >= FIRST_RUN_CLASS)
 		return alloc_uncached(class);
-	tick(tc);
+	tcache_tick(tc);
 	cache = &kmem_caches[class];
 	tc->missed[class] = true;
 	if (tc->spare[class]) {
@@ -482,6 +498,8 @@ cold void *tcache_alloc_slow(unsigned int class)
 			nr = slab_alloc_bulk_node(cache, nid, tc->cap[class], &chain);
 		if (!nr)
 			return NULL;
+		if (unlikely(slab_nodes))
+			tcache_note_node(tc, chain, nid);
 	}
 	/* While pages were sought a shrinker may have run here, and freed. */
 	if (unlikely(tc->head[class]))
@@ -558,7 +576,11 @@ cold void tcache_free_slow(void *addr, unsigned int class)
 		free_chain(obj, class);
 		return;
 	}
-	tick(tc);
+	tcache_tick(tc);
+	if (unlikely(slab_nodes) && tcache_moved_away(tc, obj)) {
+		tcache_free_remote(obj);
+		return;
+	}
 	if (unlikely(tc->room[class] < 0)) /* tcache_close_all, and that is over already */
 		flush_class(tc, class);
 	if (tc->room[class] > 0) { /* this was the thread's first call */
@@ -581,7 +603,7 @@ void tcache_free_unlisted(void *addr)
 
 	tcache_note();
 	if (likely(tc->state == TCACHE_ACTIVE))
-		tick(tc);
+		tcache_tick(tc);
 	run_free(addr);
 }
 
@@ -593,13 +615,8 @@ __attribute__((__no_sanitize_thread__)) unsigned long tcache_cached(unsigned int
 
 	if (!mutex_trylock(&registry.lock)) /* a report may be asked for in a signal handler */
 		return 0;
-	for (tc = registry.threads; tc; tc = tc->next) {
-		int in_list = (int)READ_ONCE(tc->cap[class]) - list_room(tc, class);
-
-		nr += in_list > 0 ? (unsigned long)in_list : 0;
-		if (class < FIRST_RUN_CLASS && READ_ONCE(tc->spare[class]))
-			nr += READ_ONCE(tc->spare_nr[class]);
-	}
+	for (tc = registry.threads; tc; tc = tc->next)
+		nr += nr_cached(tc, class);
 	mutex_unlock(&registry.lock);
 	return nr;
 }

@@ -21,6 +21,14 @@ enum tcache_state {
 	TCACHE_OFF, /* this thread is exiting, or memcheck wants to see every block: lists stay empty */
 };
 
+/* Several nodes: freed objects of another node than the lists are of, on their way home. */
+#define REMOTE_CHAINS 16U
+struct remote_chain {
+	struct object *head; /* NULL: none */
+	uint8_t class, nid;
+	uint16_t nr, most;
+};
+
 struct tcache {
 	/* A class without room left has count == cap objects in its list: room is cap - count. Room 0 sends free()
 	 * to the slow path; so does class 0, whose room never grows. */
@@ -34,10 +42,17 @@ struct tcache {
 	uint32_t ticks;			       /* slow calls since; TCACHE_FREED: frees */
 	uint8_t state;			       /* enum tcache_state */
 	uint8_t nid;			       /* several nodes: that of the lists, plus 1; 0: none yet */
+#define TCACHE_ALL_NODES 255		       /* interleave: of any */
+	bool mixed;			       /* there may be objects of other nodes in the lists all the same */
 	bool aside_in_use;		       /* TCACHE_ACTIVE: the lists are there for the call that is running */
 	bool exit_known;		       /* tcache_exit will be called when the thread ends */
 	struct tcache_aside *aside;	       /* where lists are put aside; NULL: not yet needed */
 	struct tcache *next, *prev;	       /* registry; registry lock */
+	/* What free() goes by: of vmemmap as it was when last looked at (tcache_set_view), so that there is nothing at
+	 * first; on several nodes the class map of the lists' node, so that it sees no block of another. */
+	const uint8_t *class_map;
+	unsigned long nr_pages;
+	struct remote_chain remote[REMOTE_CHAINS]; /* that of a class is at class % REMOTE_CHAINS */
 };
 BUILD_BUG_ON(sizeof(struct tcache) > 4096);
 
@@ -147,9 +162,32 @@ void tcache_close_all(void);
 /* Bring everything this thread caches home. */
 void tcache_flush(void);
 
-/* Several nodes only. The node that an object of the slab class is to come from now; if it is another than last time, what
- * the thread's lists hold is brought home first, that of a run's class too. */
-int tcache_follow_node(struct tcache *tc, unsigned int class);
+/* class_map and nr_pages as they are to be now. */
+void tcache_set_view(struct tcache *tc);
+/*
+ * Several nodes only. tcache_follow_node: the thread's lists are for the node that it runs on, or that its policy says;
+ * if they were for another they are brought home first. The node that an object of the slab class is to come from, by
+ * tcache_alloc_node, which gives the thread's turn to it where nodes take turns.
+ */
+void tcache_follow_node(struct tcache *tc);
+int tcache_alloc_node(struct tcache *tc, unsigned int class);
+/* The list is now filled by this chain, which was asked for on nid. */
+void tcache_note_node(struct tcache *tc, const struct object *chain, int nid);
+/* The same for a free: the lists follow the thread. True if they are not for this object then. */
+bool tcache_moved_away(struct tcache *tc, const struct object *obj);
+/* A block of another node than the lists', which therefore has class 0 in the thread's map; false: it is none. */
+bool tcache_free_remote(void *addr);
+/* Bring home what tcache_free_remote has kept. */
+void tcache_flush_remote(struct tcache *tc);
+
+/* Each slow call of a thread is a tick; every so often it looks after what lies idle. */
+#define TICKS_PER_LOOK 512
+void tcache_look(struct tcache *tc);
+static always_inline void tcache_tick(struct tcache *tc)
+{
+	if (unlikely(++tc->ticks >= TICKS_PER_LOOK))
+		tcache_look(tc);
+}
 /* The list is full: what is of other nodes than the lists' goes home. True if that made room. */
 bool tcache_drop_foreign(struct tcache *tc, unsigned int class);
 /* The same, for good: the thread ends. */

@@ -7,6 +7,7 @@
 
 #include "mm/buddy.h"
 #include "mm/mempolicy.h"
+#include "slab/run.h"
 #include "walk.h"
 
 #define CLASS 8
@@ -31,12 +32,29 @@ static void *take_object(void)
 	return p;
 }
 
+/* As free does it. */
 static void give_object(void *p)
 {
-	if (tcache_free(p, CLASS))
+	unsigned long pfn = addr_to_pfn(p), class;
+
+	if (pfn >= tcache.nr_pages)
+		tcache_set_view(&tcache);
+	class = tcache.class_map[pfn];
+	if (tcache_free(p, class))
 		return;
-	tcache_undo_free(CLASS);
-	tcache_free_slow(p, CLASS);
+	tcache_undo_free(class);
+	if (class == NO_CLASS)
+		must(tcache_free_remote(p));
+	else
+		tcache_free_slow(p, (unsigned int)class);
+}
+
+/* Those that this thread has of other nodes, on their way home. */
+static unsigned int nr_remote(void)
+{
+	const struct remote_chain *r = &tcache.remote[CLASS % REMOTE_CHAINS];
+
+	return r->head ? r->nr : 0;
 }
 
 static int node_of_object(const void *p)
@@ -122,26 +140,122 @@ static void lists_follow(void)
 	check_cache(cache);
 }
 
-/* Blocks of node 3 that are freed here. */
+/* Free nr blocks of a node here, one by one, after each of which malloc is asked: nobody here gets one of them. */
+static void free_blocks_of(int nid, unsigned int nr)
+{
+	struct object *chain = NULL, *next;
+	void *own;
+
+	for (; nr; nr--, chain = next) {
+		must(chain || slab_alloc_bulk_node(cache, nid, 10, &chain));
+		next = chain->next;
+		give_object(chain);
+		own = take_object();
+		must(node_of_object(own) == HERE, "on %d, %u left", node_of_object(own), nr);
+		give_object(own);
+	}
+	slab_free_bulk(cache, chain);
+}
+
 static void foreign_go_home(void)
 {
-	struct object *chain, *next;
-	unsigned long active, nr = 0;
+	unsigned int most = 0;
 
 	start(4);
-	give_object(take_object());
-	tcache_flush();
-	active = cache->nr_active;
-	must(!active);
-	for (int i = 0; i < 100; i++) {
-		must(slab_alloc_bulk_node(cache, 3, 10, &chain));
-		for (; chain; chain = next, nr++) {
-			next = chain->next;
-			give_object(chain);
-		}
+	for (int i = 0; i < 1000; i++) {
+		free_blocks_of(3, 1);
+		most = nr_remote() > most ? nr_remote() : most;
 	}
-	must(nr >= 100 && cache->nr_active <= tcache.cap[CLASS], "%lu of %lu are away", cache->nr_active, nr);
-	must(!tcache.spare[CLASS] && !cache->nr_magazine_objects);
+	must(most >= 31 && most * cache->size < 4 * KiB, "%u at most", most);
+	must(nr_remote() <= most && !cache->nr_magazine_objects);
+	check_cache(cache);
+	/* One of another node, or class, finds the chain in use. */
+	free_blocks_of(3, 1);
+	must(nr_remote());
+	free_blocks_of(2, 1);
+	must(nr_remote() == 1);
+	tcache_flush();
+	must(!nr_remote() && !cache->nr_active, "%lu are away", cache->nr_active);
+	check_cache(cache);
+}
+
+/* Threads there have asked in vain for what this one brings home: it is theirs, whole. */
+static void foreign_are_wanted(void)
+{
+	struct object *chain;
+	unsigned int nr;
+
+	start(4);
+	free_blocks_of(3, 100);
+	must(!cache->nr_magazine_objects && !magazine_get(cache, 3, &nr, &nr));
+	free_blocks_of(3, 100);
+	must(cache->nr_magazine_objects && !magazine_get(cache, HERE, &nr, &nr));
+	must((chain = magazine_get(cache, 3, &nr, &nr)) && nr == 32);
+	for (; chain; chain = chain->next, nr--)
+		must(node_of_object(chain) == 3);
+	must(!nr);
+}
+
+/* They are on no list, either. */
+static void foreign_runs(void)
+{
+	unsigned long nodes = 1UL << 3;
+	bool zeroed;
+	void *p;
+
+	start(4);
+	set(MPOL_BIND, nodes);
+	p = run_alloc(FIRST_RUN_CLASS, 0, &zeroed);
+	must(node_of_object(p) == 3);
+	set(MPOL_DEFAULT, 0);
+	must(!tcache.nr_pages);
+	tcache_enter();
+	must(tcache.nr_pages && tcache.nid == HERE + 1);
+	give_object(p);
+	must(!tcache.head[FIRST_RUN_CLASS] && !run_stats_read().nr);
+}
+
+static void first_call(void)
+{
+	struct object *chain;
+
+	start(4);
+	must(slab_alloc_bulk_node(cache, 3, 1, &chain) == 1 && !tcache.nr_pages);
+	give_object(chain);
+	must(tcache.nr_pages == vmemmap.nr_pages && tcache.state == TCACHE_FREED && !cache->nr_active);
+}
+
+/* An interleaving thread has blocks of all, and keeps them; until it does not interleave any more. */
+static void in_turn(void)
+{
+	struct object *chain;
+
+	start(4);
+	must(take_object());
+	set(MPOL_INTERLEAVE, 0xf);
+	must(tcache_alloc_slow(CLASS + 1) && tcache.nid == TCACHE_ALL_NODES);
+	must(slab_alloc_bulk_node(cache, 3, 1, &chain) == 1);
+	give_object(chain);
+	must(tcache.head[CLASS] == chain && !nr_remote());
+	set(MPOL_DEFAULT, 0);
+	must(tcache_alloc_slow(CLASS + 1));
+	must(!tcache.head[CLASS] && node_of_object(take_object()) == HERE);
+	check_cache(cache);
+}
+
+/* A thread that only frees learns where it is when its list is full. */
+static void moved_away(void)
+{
+	void *block[600];
+
+	start(4);
+	set(MPOL_BIND, 8);
+	for (size_t i = 0; i < ARRAY_SIZE(block); i++)
+		must(node_of_object(block[i] = take_object()) == 3);
+	set(MPOL_DEFAULT, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(block); i++)
+		give_object(block[i]);
+	must(tcache.nid == HERE + 1 && node_of_object(take_object()) == HERE);
 	check_cache(cache);
 }
 
@@ -164,26 +278,59 @@ static void kept_and_not(void)
 	check_cache(cache);
 }
 
-static void nothing_else(void)
+/* This node has nothing more. */
+static void use_up_here(void)
 {
-	struct object *chain;
 	unsigned long here = 0;
 
-	start(4);
-	must(slab_alloc_bulk_node(cache, 3, 1, &chain));
-	must(slab_alloc_bulk_node(cache, 2, 1, &chain));
 	no_more_growth();
 	do {
 		while (alloc_pages_nodemask(GFP_NOWAIT | GFP_NOWARN, 0, HERE, NULL))
 			here++;
 	} while (drain_all_pages()); /* another CPU may have some that this thread was on before */
 	must(here);
+}
+
+static void nothing_else(void)
+{
+	struct object *chain;
+
+	start(4);
+	must(slab_alloc_bulk_node(cache, 3, 1, &chain));
+	must(slab_alloc_bulk_node(cache, 2, 1, &chain));
+	use_up_here();
 	set(MPOL_BIND, 2);
 	must(!slab_alloc_bulk(cache, 1, &chain), "bound to a node that has none");
 	set(MPOL_DEFAULT, 0);
 	must(slab_has_free(cache));
 	must(slab_alloc_bulk(cache, 1, &chain) && node_of_object(chain) == 2, "the nearest: on %d",
 	     node_of_object(chain));
+	check_cache(cache);
+}
+
+/* Then there are some in the thread's list: they do not stay in it, and are in no magazine, when it is full. */
+static void others_in_list(void)
+{
+	struct object *chain, *obj;
+	void *own[200];
+	size_t nr = 0;
+
+	start(4);
+	must(slab_alloc_bulk_node(cache, 2, 1, &chain));
+	while (nr < ARRAY_SIZE(own))
+		own[nr++] = take_object();
+	must(!tcache.mixed);
+	tcache_flush();
+	use_up_here();
+	while (node_of_object(obj = take_object()) == HERE)
+		;
+	must(tcache.mixed && node_of_object(obj) == 2 && tcache.head[CLASS]);
+	while (nr)
+		give_object(own[--nr]);
+	for (obj = tcache.head[CLASS]; obj; obj = obj->next)
+		must(node_of_object(obj) == HERE);
+	for (obj = tcache.spare[CLASS]; obj; obj = obj->next)
+		must(node_of_object(obj) == HERE);
 	check_cache(cache);
 }
 
@@ -194,8 +341,14 @@ int main(void)
 	run_case("each node has its list, and gets its objects back", own_lists);
 	run_case("objects come from the node of the thread's policy", policies);
 	run_case("a thread's lists go home when its node changes", lists_follow);
-	run_case("what is freed on another node goes home with the list, and into no magazine", foreign_go_home);
+	run_case("what is freed on another node goes home by the chain, and is not had again here", foreign_go_home);
+	run_case("to threads there, if they want it", foreign_are_wanted);
+	run_case("runs at once", foreign_runs);
+	run_case("a thread's first call", first_call);
+	run_case("who interleaves keeps blocks of all nodes", in_turn);
+	run_case("a thread that has moved sees it by a full list, too", moved_away);
 	run_case("of a chain those of a node are kept", kept_and_not);
 	run_case("where there is no memory another node's objects will do, but not under bind", nothing_else);
+	run_case("and go home when a thread's list of both is full", others_in_list);
 	return done_testing();
 }
