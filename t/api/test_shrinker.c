@@ -194,11 +194,12 @@ static int live(bool with_shrinker, size_t beyond)
 	if (run(4 * NR_OBJECTS) < 4 * NR_OBJECTS)
 		_exit(1);
 	/* It was called, gave no more than was needed, and its child went on. */
-	if (!cache.scans || cache.nr < NR_OBJECTS / 8 || !WIFEXITED(cache.fork_status) ||
+	if (!cache.scans || cache.nr * OBJECT < beyond / 4 * 3 || !WIFEXITED(cache.fork_status) ||
 	    WEXITSTATUS(cache.fork_status) != 7)
 		_exit(2);
-	/* A large block comes from it too, and leaves most of it; one of many pageblocks may take all. */
-	if (!malloc(500000) || cache.nr < NR_OBJECTS / 8 || !malloc(beyond / 4))
+	/* A large block comes from it too, for a part of it; one of many pageblocks may take all. */
+	now = (long)cache.nr;
+	if (!malloc(500000) || (long)cache.nr < now / 4 * 3 || !malloc(beyond / 4))
 		_exit(3);
 	/* What no limit allows is not worth it. */
 	now = (long)cache.nr;

@@ -32,7 +32,8 @@ static struct {
 	unsigned long served, failed, moved, most_pages;
 } * shared;
 
-static bool failing; /* the system does, now */
+static bool failing;	/* the system does, now */
+static bool misplacing; /* and then may refuse to put memory on its node */
 static unsigned int scope_now[MAX_SCOPES + 1], nr_scopes;
 static int policy;		/* MPOL_* */
 static nodemask_t policy_nodes; /* as it was set */
@@ -131,8 +132,8 @@ static void failure_ok(bm_gfp_t gfp, unsigned int order, int nid, bool by_policy
 	shared->failed++;
 	if (fail_page_alloc_enabled || moved || (cpu_pinned < 0 && gfp & BM_GFP_THISNODE))
 		return;
-	/* Where only some nodes will do, the system has to put it there. */
-	if (failing && nodes != (1UL << topology.nr_nodes) - 1)
+	/* Where only some nodes will do, what is free has to be put there. */
+	if (misplacing && nodes != memory_nodes())
 		return;
 	zone = served_by(gfp, order, nodes);
 	must(!zone, "order %u, gfp %#x, nodes %#lx failed, and node %d zone %s has %lu pages", order, gfp, nodes,

@@ -5,7 +5,7 @@
  */
 #include "model.h"
 
-#define BLOCKS 48
+#define BLOCKS 192
 #define PAGES (BLOCKS * PAGEBLOCK_PAGES)
 #define LIVE (PAGES / 10)
 #define BATCH (LIVE / 20)
@@ -47,7 +47,8 @@ static void gather(void)
 		fill_to(LIVE);
 	}
 	after = zone->managed_pages;
-	must(after < before * 3 / 4, "%lu pages of %lu are in the zone for %lu", after, before, nr_held);
+	/* Four tenths as a rule, with a long tail; all of them where blocks are taken as they come. */
+	must(after < before * 3 / 5, "%lu pages of %lu are in the zone for %lu", after, before, nr_held);
 	check_zone(zone);
 }
 

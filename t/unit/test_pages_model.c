@@ -184,6 +184,7 @@ static void do_fail(void)
 	fail_page_alloc_enabled = false;
 	ballast_drop();
 	failing = rnd(8) != 0;
+	misplacing = false;
 	if (!failing)
 		return;
 	for (unsigned int i = 0; i < 2; i++)
@@ -191,8 +192,12 @@ static void do_fail(void)
 	ballast_take(rnd(3));
 	if (rnd(4) == 0)
 		fake_os_fail(FAKE_MMAP, 1 + rnd(4), true, ENOMEM);
-	if (rnd(2))
-		fake_os_fail(ops[rnd(ARRAY_SIZE(ops))], 1 + rnd(40), rnd(2), ENOMEM);
+	if (rnd(2)) {
+		enum fake_op op = ops[rnd(ARRAY_SIZE(ops))];
+
+		fake_os_fail(op, 1 + rnd(40), rnd(2), ENOMEM);
+		misplacing = op == FAKE_MADVISE || op == FAKE_ANY;
+	}
 	if (rnd(8) == 0) {
 		fail_page_alloc = (struct fail_page_alloc){
 			.attr = { .name = "fail_page_alloc", .probability = 1 + rnd(50), .interval = 1, .times = -1 },
