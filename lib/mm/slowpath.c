@@ -248,9 +248,6 @@ static struct page *alloc_pages_may_oom(struct slowpath *s)
 	s->did_some_progress = 0;
 	if (oom_step_closed())
 		return NULL;
-	s->did_some_progress = oom_wait_for_shrinkers();
-	if (s->did_some_progress)
-		return NULL;
 	/* A victim waits for nobody; it has had its share of the reserve, or gets it in the next round. */
 	if (tsk_is_oom_victim()) {
 		s->did_some_progress = !(s->alloc_flags & ALLOC_OOM);
@@ -391,7 +388,9 @@ static struct page *slowpath_round(struct slowpath *s, bool *again)
 		s->retry_cpuset = check_retry_cpuset(s->cpuset_mems_cookie, s->ac);
 	if (*again || s->retry_cpuset)
 		return NULL;
-	page = alloc_pages_may_oom(s);
+	/* Whom the OOM step cannot help fails now: his caller may have a try left, and waits then. */
+	s->did_some_progress = !oom_exempt(s) && oom_wait_for_shrinkers();
+	page = s->did_some_progress ? NULL : alloc_pages_may_oom(s);
 	/* A victim that had its share of the reserve is to end, not to wait. */
 	if (page || (tsk_is_oom_victim() && (s->alloc_flags & ALLOC_OOM || s->gfp & GFP_NOMEMALLOC)))
 		return page;

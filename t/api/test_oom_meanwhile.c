@@ -152,6 +152,12 @@ static unsigned long count_locked(void *arg, struct bm_shrink_control *sc)
 	return cached.nr;
 }
 
+static unsigned long scan_stops(void *arg, struct bm_shrink_control *sc)
+{
+	(void)arg, (void)sc;
+	return BM_SHRINK_STOP;
+}
+
 static unsigned long scan_locked(void *arg, struct bm_shrink_control *sc)
 {
 	unsigned long freed = 0;
@@ -179,6 +185,15 @@ static void lock_is_held(void)
 	check(eat(&cached, LIMIT_MIB * 3 / 4, 500));
 	scans_locked = 0;
 	check(add(&all, LIMIT_MIB / 2 * MIB) && scans_locked > 60);
+}
+
+/* Whoever has it never lets go, as a thread that allocates with it: that is waited for, but not for ever. */
+static void lock_is_kept(void)
+{
+	static const struct bm_shrinker_ops ops = { .count = count_locked, .scan = scan_stops };
+
+	check(eat(&cached, LIMIT_MIB / 2, 500) && bm_shrinker_register("kept", &ops, NULL, 2));
+	eat(&all, LIMIT_MIB, 1500);
 }
 
 /* Memory that nobody may be refused: it comes when the victim has ended. */
@@ -241,6 +256,7 @@ int main(void)
 	case_exits("in a signal handler", in_handler, 1);
 	case_exits("a shrinker that leaks", in_shrinker, 1);
 	case_exits("a shrinker whose lock is held for a while", lock_is_held, 0);
+	case_aborts("one whose lock is never let go", lock_is_kept, "aborting owner");
 	case_exits("NOFAIL has its memory when the victim has ended", nofail, 1);
 	case_exits("many threads at once: one report, one victim", many_ask, 1);
 	return done_testing();
