@@ -1,23 +1,85 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A cpuset that is changed while threads allocate: none of them fails, and new pages are of the nodes allowed then.
+ * A cpuset that is changed while threads allocate: none of them fails, and new pages are of the nodes allowed then. Of
+ * cgroups of version 2, where the kernel moves the pages that there are; by the word "v1" of version 1, as older
+ * containers have it, where they stay; by "v1-migrate" of that, but moved.
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "numa.h"
 
-#define GROUP "/sys/fs/cgroup/cpuset-test"
+#define UNIFIED "/sys/fs/cgroup"
+#define VERSION_1 "/tmp/cpuset"
+#define NAME "/cpuset-test"
 #define CHANGES 6
 #define THREADS 2
+
+static const char *root = UNIFIED;
+
+static bool put(const char *file, const char *text)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s" NAME "/%s", root, file);
+	return numa_put(path, text);
+}
 
 static bool allow(int nid)
 {
 	char text[8];
 
 	snprintf(text, sizeof(text), "%d", nid);
-	return numa_put(GROUP "/cpuset.mems", text);
+	return put("cpuset.mems", text);
+}
+
+/* The controller is of one version at a time, and stays for a moment where it was. */
+static void mount_version_1(void)
+{
+	rmdir(UNIFIED NAME);
+	if (!numa_put(UNIFIED "/cgroup.subtree_control", "-cpuset"))
+		bail_out("cannot give the controller up: %s", strerror(errno));
+	mkdir(VERSION_1, 0755);
+	for (int i = 0; mount("cgroup", VERSION_1, "cgroup", 0, "cpuset"); i++) {
+		if (errno != EBUSY || i == 1000)
+			bail_out("cannot mount cpusets of version 1: %s", strerror(errno));
+		usleep(10000);
+	}
+	root = VERSION_1;
+}
+
+/* This process is alone in it. */
+static void make_cpuset(const char *version, int nid)
+{
+	char path[64], text[16];
+	bool made;
+
+	if (version)
+		mount_version_1();
+	else if (!numa_put(UNIFIED "/cgroup.subtree_control", "+cpuset"))
+		bail_out("no cpusets: %s", strerror(errno));
+	snprintf(path, sizeof(path), "%s" NAME, root);
+	made = !mkdir(path, 0755) && allow(nid);
+	if (version) { /* nothing is inherited there */
+		snprintf(text, sizeof(text), "0-%ld", sysconf(_SC_NPROCESSORS_CONF) - 1);
+		made = made && put("cpuset.cpus", text) &&
+		       put("cpuset.memory_migrate", strcmp(version, "v1") ? "1" : "0");
+	}
+	snprintf(text, sizeof(text), "%d", getpid());
+	if (!made || !put("cgroup.procs", text))
+		bail_out("cannot make a cpuset: %s", strerror(errno));
+}
+
+/* The last process of version 1 leaves it, and it is to be had again. */
+static void leave_cpuset(void)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", getpid());
+	if (numa_put(VERSION_1 "/cgroup.procs", text) && !rmdir(VERSION_1 NAME))
+		umount(VERSION_1);
 }
 
 /* Two nodes that have memory. */
@@ -66,18 +128,14 @@ static void let_them_work(void)
 	usleep(20000); /* the change is looked for every few milliseconds */
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	pthread_t thread[THREADS];
-	char pid[16];
 	int two[2];
 
 	numa_init();
 	find_two(two);
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	if (!numa_put("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset") || mkdir(GROUP, 0755) || !allow(two[0]) ||
-	    !numa_put(GROUP "/cgroup.procs", pid))
-		bail_out("cannot make a cpuset: %s", strerror(errno));
+	make_cpuset(argc > 1 ? argv[1] : NULL, two[0]);
 	for (uintptr_t i = 0; i < THREADS; i++)
 		if (pthread_create(&thread[i], NULL, load, (void *)(i + 1)))
 			bail_out("no thread");
@@ -106,6 +164,8 @@ int main(void)
 	over = true;
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
+	if (argc > 1)
+		leave_cpuset();
 	verdict("after each of %d changes what is had lies on the node that is allowed", CHANGES);
 	is_int(failed, 0, "and of %lu requests of %d threads meanwhile none failed", served, THREADS);
 	return done_testing();

@@ -11,6 +11,8 @@ run numa/test_place
 run numa/test_threads
 run numa/test_numastat
 run numa/test_cpuset
+run numa/test_cpuset v1
+run numa/test_cpuset v1-migrate
 run numa/test_exhaust
 run numa/test_hotplug
 run api/test_policy
