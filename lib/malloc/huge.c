@@ -134,6 +134,9 @@ bool huge_resize(struct page *page, size_t size)
 	unsigned long nr = blocks_for_pages(page->nr_pages), new_nr = blocks_for_pages(pages);
 	bool zeroed = false;
 
+	/* Of its last pageblock it has not touched all. */
+	if (topology_binds() && pages > page->nr_pages && !settle_may_extend(page_to_pfn(page) + page->nr_pages - 1))
+		return false;
 	if (!charge_resize(page, page->nr_pages, pages, GFP_MALLOC))
 		return false;
 	if (new_nr > nr && !extend_blocks(pb, nr, new_nr)) {

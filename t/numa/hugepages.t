@@ -9,6 +9,7 @@ node 1 4096 10 21
 node 1 192 21 10
 run numa/test_hugetlb
 run numa/test_thp
+run BUDDYMALLOC_CONF=thp:always numa/test_mixed
 boot
 
 done_testing

@@ -10,6 +10,7 @@ node 0 192 30 15 10
 run numa/test_topology
 run numa/test_place
 run numa/test_threads
+run numa/test_mixed
 run numa/test_numastat
 run numa/test_exhaust
 boot

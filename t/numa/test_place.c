@@ -266,6 +266,43 @@ static void test_interleave(void)
 	verdict("interleaved pages are spread evenly, within one");
 }
 
+/* From one node to the other by their numbers: what comes to a block is on that which the policy of now says. */
+static void resize_between(int from, int to)
+{
+	static const size_t sizes[][2] = { { 100, 1000 },	{ 20000, 30000 },     { 40000, 50000 },
+					   { 300000, 900000 },	{ 500000, 600000 },   { 900000, 1500000 },
+					   { 1500000, 1600000 }, { 1500000, 9000000 }, { 5000000, 5100000 } };
+
+	for (size_t i = 0; i < API_ARRAY_SIZE(sizes); i++) {
+		unsigned long set = 1UL << from;
+		size_t had;
+		char *p, *moved;
+
+		bm_set_mempolicy(MPOL_BIND, &set, MASK_BITS);
+		p = malloc(sizes[i][0]);
+		want(p && !numa_astray(p, sizes[i][0], set), "%zu bytes on node %d", sizes[i][0], from);
+		had = (malloc_usable_size(p) + PAGE - 1) & ~(PAGE - 1);
+		set = 1UL << to;
+		bm_set_mempolicy(MPOL_BIND, &set, MASK_BITS);
+		moved = realloc(p, sizes[i][1]);
+		had = moved == p ? had : 0;
+		want(moved && (had >= sizes[i][1] || !numa_astray(moved + had, sizes[i][1] - had, set)),
+		     "%zu bytes of node %d came to be %zu: what came is not of node %d", sizes[i][0], from, sizes[i][1],
+		     to);
+		free(moved);
+	}
+}
+
+static void test_realloc(void)
+{
+	for (int from = 0; from < numa_nodes; from++)
+		for (int to = 0; to < numa_nodes; to++)
+			if (numa_node[from].mib && numa_node[to].mib)
+				resize_between(from, to);
+	bm_set_mempolicy(MPOL_DEFAULT, NULL, 0);
+	verdict("what realloc lengthens a block by lies where the policy says by then");
+}
+
 /* A program of its own, on one node from its start: blocks of every size. */
 static int as_child(int nid)
 {
@@ -326,6 +363,7 @@ int main(int argc, char **argv)
 	test_node();
 	test_bind();
 	test_preferred();
+	test_realloc();
 	test_local();
 	test_interleave();
 	test_interleave_huge();
