@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * What malloc itself holds that is free, the caches of the application, and the OOM step, in this order.
+ */
 #include "malloc/reclaim.h"
 
 #include "malloc/heap.h"
