@@ -251,6 +251,9 @@ static void do_movable(void)
 	if (b->movable && rnd(4) == 0) {
 		must(!bm_set_page_movable(b->addr, NULL, NULL));
 		b->movable = false;
+		/* It may have been moved to where all are movable, and so will its parts be when it is split. */
+		if (zone_of(b->addr)->idx == ZONE_MOVABLE)
+			b->gfp |= BM_GFP_MOVABLE;
 		return;
 	}
 	err = bm_set_page_movable(b->addr, &model_ops, b);
