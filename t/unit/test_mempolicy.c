@@ -1,90 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory policies, cpusets and scopes on made-up machines of one, two and four nodes: what each says, thread by thread,
- * and whether pages come from the nodes that they say. All threads run on node 1 where there is more than one.
+ * Memory policies and scopes: what each says, thread by thread.
  */
-#include <linux/mempolicy.h>
-#include <pthread.h>
-
-#include "malloc/huge.h"
-#include "mm/internal.h"
-#include "mm/mempolicy.h"
 #include "mm/vmstat.h"
-#include "fake_sys.h"
-#include "model.h"
-
-#define PREFERRED_MANY 5
-#define WEIGHTED_INTERLEAVE 6
-#define NUMA_BALANCING (1 << 13)
-
-/* What the process was started with, and how often it was asked for. */
-static int process_mode;
-static uint64_t process_nodes;
-static long process_error;
-static int process_asked;
-
-static long get_process_policy(int *mode, uint64_t *mask)
-{
-	process_asked++;
-	*mode = process_mode;
-	*mask = process_nodes;
-	return process_error;
-}
-
-/* On nodes of which only those allowed are in the cpuset. */
-static void start_cpuset(int nodes, int mode, uint64_t mask, uint64_t allowed)
-{
-	static struct os_ops ops;
-
-	fake_sys_nodes(nodes, nodes > 1);
-	fake_sys_mems_allowed(allowed);
-	process_mode = mode;
-	process_nodes = mask;
-	model_native();
-	ops = *os;
-	ops.get_mempolicy = get_process_policy;
-	os = &ops;
-	must(!mm_init());
-	mm_init_late();
-}
-
-static void start(int nodes, int mode, uint64_t mask)
-{
-	start_cpuset(nodes, mode, mask, ~0UL);
-}
-
-/* The system and we agree. */
-static void allow(nodemask_t nodes)
-{
-	fake_sys_mems_allowed(nodes);
-	set_mems_allowed(nodes);
-}
-
-static int set(int mode, unsigned long nodes)
-{
-	return set_task_policy(mode, &nodes, MAX_NUMNODES + 1);
-}
-
-static void must_get(int mode, unsigned long nodes)
-{
-	unsigned long got_nodes = ~0UL;
-	int got_mode = -1;
-
-	must(!get_task_policy_user(&got_mode, &got_nodes, MAX_NUMNODES + 1));
-	must(got_mode == mode && got_nodes == nodes, "got mode %d nodes %#lx, set mode %d nodes %#lx", got_mode,
-	     got_nodes, mode, nodes);
-}
-
-static int policy_first(gfp_t gfp)
-{
-	return policy_node(gfp, get_task_policy(gfp), numa_node_id());
-}
-static nodemask_t policy_nodes(gfp_t gfp)
-{
-	const nodemask_t *nodes = policy_nodemask(gfp, get_task_policy(gfp));
-
-	return nodes ? *nodes : ~0UL;
-}
+#include "mempolicy.h"
 
 static void test_one_node(void)
 {
@@ -282,14 +201,6 @@ static void *inherit_weighted_in_thread(void *arg)
 	return NULL;
 }
 
-static void in_thread(void *(*fn)(void *), const void *arg)
-{
-	pthread_t thread;
-
-	must(!pthread_create(&thread, NULL, fn, (void *)(uintptr_t)arg));
-	must(!pthread_join(thread, NULL));
-}
-
 static void test_inherited(void)
 {
 	start(4, MPOL_INTERLEAVE, 0x7);
@@ -423,132 +334,6 @@ static void test_threads(void)
 		pthread_join(threads[i], NULL);
 }
 
-static void test_cpuset(void)
-{
-	const struct zone *in, *out;
-
-	start_cpuset(2, MPOL_DEFAULT, 0, 0x1);
-	in = &NODE_DATA(0)->node_zones[ZONE_NORMAL];
-	out = &NODE_DATA(1)->node_zones[ZONE_NORMAL];
-	must(cpusets_enabled() && cpuset_mems_allowed == 1);
-	must(cpuset_zone_allowed(in, GFP_USER) && cpuset_zone_allowed(in, GFP_ATOMIC));
-	must(!cpuset_zone_allowed(out, GFP_USER) && !cpuset_zone_allowed(out, GFP_KERNEL));
-	must(cpuset_zone_allowed(out, GFP_ATOMIC) && !cpuset_zone_allowed(out, GFP_ATOMIC | GFP_HARDWALL));
-	must(!cpuset_zone_allowed(out, GFP_NOWAIT));
-	must(cpuset_zone_allowed(out, GFP_KERNEL | GFP_MEMALLOC));
-	must(!cpuset_zone_allowed(out, GFP_USER | GFP_MEMALLOC));
-	memalloc_flags_save(BM_SCOPE_NORECLAIM);
-	must(cpuset_zone_allowed(out, GFP_KERNEL) && !cpuset_zone_allowed(out, GFP_USER));
-	must(mempolicy_slab_node() == 0);
-}
-
-/* The file is not read again at once, so this may need some time. */
-static bool retry_soon(unsigned int seq)
-{
-	for (int i = 0; i < 10000; i++) {
-		if (read_mems_allowed_retry(seq))
-			return true;
-		usleep(1000);
-	}
-	return false;
-}
-
-static void test_cpuset_changes(void)
-{
-	unsigned int seq;
-
-	start(2, MPOL_DEFAULT, 0);
-	must(!cpusets_enabled());
-	seq = read_mems_allowed_begin();
-	for (int i = 0; i < 20; i++, usleep(1000))
-		must(!read_mems_allowed_retry(seq));
-	fake_sys_mems_allowed(0x1);
-	must(retry_soon(seq) && cpuset_mems_allowed == 0x1 && cpusets_enabled());
-	must(read_mems_allowed_retry(seq));
-	seq = read_mems_allowed_begin();
-	must(!read_mems_allowed_retry(seq));
-	fake_sys_mems_allowed(0x2);
-	must(retry_soon(seq) && cpuset_mems_allowed == 0x2);
-	/* Nothing that we know, or nothing at all: that cannot be meant. */
-	seq = read_mems_allowed_begin();
-	fake_sys_mems_allowed(0x4);
-	for (int i = 0; i < 20; i++, usleep(1000))
-		must(!read_mems_allowed_retry(seq));
-	fake_sys_write("self/status", "Name:\tx\n");
-	for (int i = 0; i < 20; i++, usleep(1000))
-		must(!read_mems_allowed_retry(seq));
-	must(cpuset_mems_allowed == 0x2);
-	allow(~0UL);
-	must(read_mems_allowed_retry(seq) && cpusets_enabled());
-}
-
-static void test_check_retry(void)
-{
-	nodemask_t nodes = 0x2;
-	struct alloc_context ac = { .nodemask = &nodes };
-	unsigned int seq;
-
-	start(2, MPOL_DEFAULT, 0);
-	seq = read_mems_allowed_begin();
-	must(!check_retry_cpuset(seq, &ac) && ac.nodemask == &nodes);
-	allow(0x3);
-	must(check_retry_cpuset(seq, &ac) && ac.nodemask == &nodes);
-	allow(0x1);
-	seq = read_mems_allowed_begin();
-	must(check_retry_cpuset(seq, &ac) && !ac.nodemask);
-	must(!check_retry_cpuset(seq, &ac));
-	/* That of the thread's policy follows the cpuset. */
-	allow(0x3);
-	must(!set(MPOL_BIND, 0x2));
-	seq = read_mems_allowed_begin();
-	ac.nodemask = policy_nodemask(0, get_task_policy(0));
-	must(*ac.nodemask == 0x2);
-	allow(0x1);
-	must(check_retry_cpuset(seq, &ac) && ac.nodemask && *ac.nodemask == 0x1);
-}
-
-static void *rebound_in_thread(void *arg)
-{
-	(void)arg;
-	must_get(MPOL_INTERLEAVE, 0xc);
-	return NULL;
-}
-
-static void test_rebind(void)
-{
-	start_cpuset(4, MPOL_INTERLEAVE, 0x3, 0x3);
-	must_get(MPOL_INTERLEAVE, 0x3);
-	allow(0xc);
-	must_get(MPOL_INTERLEAVE, 0xc); /* to the same places among those that are allowed now */
-	in_thread(rebound_in_thread, NULL);
-	must(!set(MPOL_BIND, 0x8));
-	allow(0x3);
-	must(policy_nodes(0) == 0x2);
-	allow(0x4);
-	must(policy_nodes(0) == 0x4);
-	allow(0xf);
-	must(!set(MPOL_BIND | MPOL_F_STATIC_NODES, 0x5));
-	allow(0xc);
-	must(policy_nodes(0) == 0x4);
-	allow(0xa); /* none is left: all that are allowed */
-	must(policy_nodes(0) == 0xa);
-	allow(0x7);
-	must(policy_nodes(0) == 0x5);
-	must_get(MPOL_BIND | MPOL_F_STATIC_NODES, 0x5);
-	must(!set(MPOL_BIND | MPOL_F_RELATIVE_NODES, 0x2));
-	must(policy_nodes(0) == 0x2);
-	allow(0xc);
-	must(policy_nodes(0) == 0x8);
-	must(!set(MPOL_PREFERRED, 0x8));
-	allow(0x3);
-	must(policy_first(0) == 1);
-	must(!set(MPOL_PREFERRED | MPOL_F_STATIC_NODES, 0x1));
-	allow(0xc);
-	must(policy_first(0) == 1); /* as local */
-	allow(0xf);
-	must(policy_first(0) == 0);
-}
-
 static void *no_scope_in_thread(void *arg)
 {
 	(void)arg;
@@ -592,11 +377,6 @@ static void test_scopes(void)
 	memalloc_flags_restore(first);
 }
 
-static int page_node(const struct page *page)
-{
-	return pfn_to_zone(page_to_pfn(page))->nid;
-}
-
 static enum zone_type movable_page_zone(void)
 {
 	struct page *page = alloc_pages(GFP_USER | GFP_MOVABLE, 0);
@@ -615,169 +395,6 @@ static void test_pin(void)
 	must(movable_page_zone() == ZONE_NORMAL);
 	memalloc_flags_restore(saved);
 	must(movable_page_zone() == ZONE_MOVABLE);
-}
-
-/* How many of nr pages of the order come from each node. */
-static void count_nodes(unsigned long nr, gfp_t gfp, unsigned int order, unsigned long *count)
-{
-	memset(count, 0, MAX_NUMNODES * sizeof(*count));
-	while (nr--) {
-		struct page *page = alloc_pages(gfp, order);
-
-		must(page);
-		count[page_node(page)]++;
-	}
-}
-
-static void test_pages(void)
-{
-	unsigned long count[MAX_NUMNODES];
-
-	start(4, MPOL_DEFAULT, 0);
-	count_nodes(100, GFP_USER, 0, count);
-	must(count[1] == 100);
-	must(!set(MPOL_BIND, 0xc));
-	for (unsigned int order = 0; order < MAX_ORDER; order++) {
-		count_nodes(20, GFP_USER, order, count);
-		must(count[2] == 20, "order %u", order);
-	}
-	count_nodes(20, GFP_USER | GFP_THISNODE, 0, count);
-	must(count[1] == 20);
-	must(!set(MPOL_PREFERRED, 0x8));
-	count_nodes(100, GFP_USER, 0, count);
-	must(count[3] == 100);
-	must(!set(PREFERRED_MANY, 0x9));
-	count_nodes(100, GFP_USER, 0, count);
-	must(count[0] == 100);
-	must(!set(MPOL_INTERLEAVE, 0xd));
-	for (unsigned int order = 0; order <= PAGEBLOCK_ORDER; order++) {
-		count_nodes(31, GFP_USER, order, count);
-		must(count[0] - 10 < 2 && count[2] - 10 < 2 && count[3] - 10 < 2 && !count[1], "order %u", order);
-	}
-	must(!set(MPOL_DEFAULT, 0));
-	count_nodes(100, GFP_USER, 0, count);
-	must(count[1] == 100);
-}
-
-/* Pages that this CPU has at hand must not serve a thread that is bound elsewhere. */
-static void test_pages_at_hand(void)
-{
-	unsigned long count[MAX_NUMNODES];
-	struct page *page;
-
-	start(2, MPOL_DEFAULT, 0);
-	for (int i = 0; i < 20; i++) {
-		page = alloc_pages(GFP_USER, 0);
-		must(page);
-		free_pages(page, 0);
-	}
-	must(gfp_fast_limit || !os_cpu_id_fast_is_known());
-	must(!set(MPOL_BIND, 0x1));
-	must(!gfp_fast_limit);
-	count_nodes(100, GFP_USER, 0, count);
-	must(count[0] == 100);
-}
-
-/* Nor a process that is kept off this CPU's node. */
-static void test_cpuset_at_hand(void)
-{
-	start(2, MPOL_DEFAULT, 0);
-	must(gfp_fast_limit || !os_cpu_id_fast_is_known());
-	allow(0x3);
-	must(gfp_fast_limit || !os_cpu_id_fast_is_known());
-	allow(0x1);
-	must(!gfp_fast_limit);
-}
-
-static void *default_pages(void *arg)
-{
-	count_nodes(100, GFP_USER, 0, arg);
-	return NULL;
-}
-
-static void test_pages_inherited(void)
-{
-	unsigned long count[MAX_NUMNODES];
-
-	start(4, MPOL_BIND, 0x1);
-	count_nodes(100, GFP_USER, 0, count);
-	must(count[0] == 100);
-	in_thread(default_pages, count);
-	must(count[0] == 100);
-}
-
-static void test_pages_cpuset(void)
-{
-	unsigned long count[MAX_NUMNODES];
-
-	start_cpuset(4, MPOL_DEFAULT, 0, 0xc);
-	must(!gfp_fast_limit);
-	count_nodes(100, GFP_USER, 0, count);
-	must(count[2] == 100); /* this CPU's node is 1 */
-	allow(0x8);
-	count_nodes(100, GFP_USER, 0, count);
-	must(count[3] == 100);
-	must(!set(MPOL_BIND, 0x8));
-	allow(0x1);
-	count_nodes(100, GFP_USER, 0, count);
-	must(count[0] == 100);
-	/* It is noticed in a request whose nodes have been settled. */
-	fake_sys_mems_allowed(0xc);
-	usleep(20000);
-	count_nodes(1, GFP_USER, 0, count);
-	must(count[2] + count[3] == 1);
-}
-
-static unsigned long take_all(int nid, unsigned int order)
-{
-	gfp_t gfp = GFP_NOWAIT | GFP_THISNODE | GFP_NOWARN | GFP_NOLOWMEM;
-	unsigned long nr = 0;
-
-	while (alloc_pages_nodemask(gfp, order, nid, NULL))
-		nr++;
-	return nr;
-}
-
-/* When the nearest of its nodes is full the next of its nodes is asked, before any other. */
-static void test_preferred_many_full(void)
-{
-	unsigned long count[MAX_NUMNODES];
-
-	start(4, MPOL_DEFAULT, 0);
-	for (int nid = 0; nid < 4; nid++)
-		must(alloc_pages_nodemask(GFP_USER | GFP_THISNODE, 0, nid, NULL));
-	fake_os_no_memory();
-	take_all(0, PAGEBLOCK_ORDER);
-	take_all(0, 0);
-	must(!set(PREFERRED_MANY, 0x9));
-	count_nodes(20, GFP_USER, 0, count);
-	must(count[3] == 20);
-	take_all(3, PAGEBLOCK_ORDER);
-	take_all(3, 0);
-	count_nodes(20, GFP_USER, 0, count);
-	must(count[1] == 20);
-}
-
-static int huge_node(void)
-{
-	bool zeroed;
-	void *p = huge_alloc(4 * MiB, 0, &zeroed);
-
-	must(p);
-	return pfn_to_block(addr_to_pfn(p))->nid;
-}
-
-/* What malloc takes from the arenas itself. */
-static void test_huge(void)
-{
-	start(4, MPOL_DEFAULT, 0);
-	must(huge_node() == 1);
-	must(!set(MPOL_BIND, 0xc) && huge_node() == 2);
-	must(!set(MPOL_INTERLEAVE, 0x9));
-	must(huge_node() == 0 && huge_node() == 3 && huge_node() == 0);
-	must(!set(MPOL_DEFAULT, 0) && huge_node() == 1);
-	allow(0x8);
-	must(huge_node() == 3);
 }
 
 int main(void)
@@ -802,19 +419,8 @@ int main(void)
 	run_case("inherited: nodes that we do not know are none", test_inherited_elsewhere);
 	run_case("inherited: where it cannot be asked for it is none", test_inherited_forbidden);
 	run_case("each thread has its own", test_threads);
-	run_case("cpuset: who may go outside", test_cpuset);
-	run_case("cpuset: a change is seen by who is about to fail", test_cpuset_changes);
-	run_case("cpuset: a nodemask outside of it is taken away", test_check_retry);
-	run_case("cpuset: policies follow it", test_rebind);
 	run_case("scopes nest, and are the thread's own", test_scopes);
 	run_case("no movable pages in the scope of a pin", test_pin);
-	run_case("pages come from the nodes of the policy", test_pages);
-	run_case("pages that the CPU has at hand do not get in the way of a policy", test_pages_at_hand);
-	run_case("nor of a cpuset", test_cpuset_at_hand);
-	run_case("pages come from the nodes of an inherited policy", test_pages_inherited);
-	run_case("pages come from the nodes of the cpuset", test_pages_cpuset);
-	run_case("preferred nodes that are full: the others of them before the rest", test_preferred_many_full);
-	run_case("huge blocks come from the nodes of the policy, each from one", test_huge);
 	fake_sys_remove();
 	return done_testing();
 }
