@@ -168,6 +168,8 @@ struct page *rmqueue_fallback(struct zone *zone, unsigned int order, enum migrat
 	/* Rather whole pageblocks than mixed ones. */
 	if (alloc_flags & ALLOC_NOFRAGMENT)
 		min_order = max_int(min_order, PAGEBLOCK_ORDER);
+	if (min_order >= PAGEBLOCK_ORDER && !zone->nr_free_blocks)
+		return NULL;
 	for (current_order = MAX_ORDER - 1; current_order >= min_order; current_order--) {
 		from = find_suitable_fallback(zone, (unsigned int)current_order, mt, false, &can_steal);
 		if (from == MIGRATE_TYPES)

@@ -208,6 +208,8 @@ static struct page *refill_pcplist(struct zone *zone, struct per_cpu_pages *pcp,
 	long count;
 	int nr;
 
+	if (order == PAGEBLOCK_ORDER && !READ_ONCE(zone->nr_free_blocks))
+		return NULL;
 	nr = (int)min_ul(pcp_capacity[pcp_order_index(order)] / 2, READ_ONCE(list->high));
 	/* From below the marks nothing more than is asked for: what lies in a list is for all. */
 	if (unlikely(alloc_flags & (ALLOC_NO_WATERMARKS | ALLOC_OOM | ALLOC_HARDER | ALLOC_HIGH)))
