@@ -10,6 +10,7 @@
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/debug.h"
+#include "mm/exact.h"
 #include "mm/hugetlb.h"
 #include "mm/kswapd.h"
 #include "mm/mempolicy.h"
@@ -73,6 +74,8 @@ void *huge_alloc(size_t size, size_t align, bool *zeroed)
 	unsigned long pages = size_to_pages(size), nr = blocks_for_pages(pages), pb;
 
 	align = max_ul(align >> PAGEBLOCK_SHIFT, 1);
+	if (unlikely(READ_ONCE(arena_stats.dirty) < nr))
+		exact_lists_yield();
 	if (likely(topology.nr_nodes == 1))
 		pb = arena_alloc_hugetlb(nr, align, PB_HUGE, 0, zeroed);
 	else

@@ -16,6 +16,7 @@
 #include "base/lock.h"
 #include "base/tunables.h"
 #include "mm/budget.h"
+#include "mm/exact.h"
 #include "mm/hugetlb.h"
 #include "mm/range.h"
 #include "mm/sparse.h"
@@ -302,7 +303,10 @@ unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid
 
 unsigned long arena_dirty_limit(void)
 {
-	return (READ_ONCE(tunables.dirty_max) >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8 + arena_slack();
+	unsigned long limit = (READ_ONCE(tunables.dirty_max) >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8 +
+			      arena_slack();
+
+	return limit - min_ul(limit, exact_lists_excess() >> PAGEBLOCK_ORDER);
 }
 
 void arena_free(unsigned long pb, unsigned long nr, bool dirty)

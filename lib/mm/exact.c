@@ -4,6 +4,8 @@
  */
 #include "mm/exact.h"
 
+#include <string.h>
+
 #include "base/annotate.h"
 #include "base/tunables.h"
 #include "mm/budget.h"
@@ -12,9 +14,13 @@
 #include "mm/internal.h"
 #include "mm/page_alloc.h"
 
-/* They hold this, but no more than a share of what may be dirty. */
+/* They hold this always, but no more than a share of what may be dirty, */
 #define EXACT_KEPT 256UL
 #define EXACT_DIRTY_SHARE 2
+/* and up to this share of it while few lengths come and go: what goes home for want of room is so many blocks of each
+ * length, and half of what is missed is of these. With random lengths it would keep pageblocks from emptying. */
+#define EXACT_MOST (dirty_max_pages() / 4 * 3)
+#define BLOCKS_PER_LENGTH 4
 
 struct exact_lists exact_lists;
 
@@ -39,65 +45,141 @@ static bool exact_lists_closed(const struct zone *zone)
 	       READ_ONCE(limits_in_force) || READ_ONCE(percpu_pagelist_high_fraction);
 }
 
-static unsigned long exact_lists_limit(const struct zone *zone)
+static unsigned long dirty_max_pages(void)
 {
-	if (exact_lists_closed(zone))
-		return 0;
-	return min_ul(EXACT_KEPT, (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) / EXACT_DIRTY_SHARE);
+	return READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT;
 }
 
-/* One list home: its pages belong to nobody meanwhile, as those that a per-CPU list is drained of. */
-static unsigned long drain_list(struct zone *zone, unsigned long nr)
+static unsigned long least_kept(void)
 {
-	unsigned long drained = 0;
-	uint32_t pfn, first;
+	return min_ul(EXACT_KEPT, dirty_max_pages() / EXACT_DIRTY_SHARE);
+}
 
-	if (!READ_ONCE(exact_lists.first[nr]) || exact_lists_take() == EXACT_TAKEN)
+static void count_gone(unsigned long nr)
+{
+	uint64_t *word = &exact_lists.gone[nr / 64], bit = 1UL << nr % 64;
+
+	if (exact_lists.gone_pages >= EXACT_MOST)
+		return;
+	exact_lists.gone_lengths += !(*word & bit);
+	exact_lists.gone_blocks++;
+	exact_lists.gone_pages += nr;
+	*word |= bit;
+}
+
+/* Taken. All of it off the lists, in one chain. */
+static uint32_t unlink_all(void)
+{
+	unsigned long nr = EXACT_PAGES_MAX, left = exact_lists.nr_pages;
+	uint32_t all = NO_PFN, pfn, next;
+
+	for (; left; nr--) {
+		for (pfn = exact_lists.first[nr]; pfn != NO_PFN; pfn = next) {
+			next = pfn_to_page(pfn)->next;
+			pfn_to_page(pfn)->next = all;
+			all = pfn;
+			count_gone(nr);
+			left -= nr;
+		}
+		WRITE_ONCE(exact_lists.first[nr], NO_PFN);
+	}
+	WRITE_ONCE(exact_lists.nr_pages, 0);
+	return all;
+}
+
+/* A chain goes home: its pages belong to nobody meanwhile, as those that a per-CPU list is drained of. */
+static unsigned long free_chain(struct zone *zone, uint32_t pfn)
+{
+	unsigned long nr, freed = 0;
+	uint32_t next;
+
+	if (pfn == NO_PFN)
 		return 0;
-	first = exact_lists.first[nr];
-	WRITE_ONCE(exact_lists.first[nr], NO_PFN);
-	for (pfn = first; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next)
-		drained += nr;
-	ADD_ONCE(exact_lists.nr_pages, -drained);
-	exact_lists_give(0);
-
 	mutex_lock(&zone->lock);
-	while (first != NO_PFN) {
-		pfn = first;
-		first = pfn_to_page(pfn)->next;
+	for (; pfn != NO_PFN; pfn = next) {
+		next = pfn_to_page(pfn)->next;
+		nr = pfn_to_page(pfn)->nr_pages;
 		free_page_range(zone, pfn, nr, true);
+		freed += nr;
 	}
 	mutex_unlock(&zone->lock);
-	return drained;
+	return freed;
 }
 
 unsigned long drain_exact_lists(struct zone *zone, bool wait)
 {
-	unsigned long nr, drained = 0;
+	uint32_t all;
+	long room;
 
-	if (zone != exact_zone())
+	if (zone != exact_zone() || (!wait && !READ_ONCE(exact_lists.nr_pages)))
 		return 0;
-	if (wait && !mutex_held_for_fork()) {
-		pcp_take_wait(&exact_lists.room);
-		exact_lists_give(0);
-	}
-	for (nr = EXACT_PAGES_MAX; nr && READ_ONCE(exact_lists.nr_pages); nr--)
-		drained += drain_list(zone, nr);
-	return drained;
+	room = wait && !mutex_held_for_fork() ? pcp_take_wait(&exact_lists.room) : exact_lists_take();
+	if (room == EXACT_TAKEN)
+		return 0;
+	all = unlink_all();
+	/* They were in somebody's way. */
+	WRITE_ONCE(exact_lists.more, 0);
+	exact_lists.granted = 0;
+	exact_lists_give(0);
+	return free_chain(zone, all);
+}
+
+/* Taken. Enough has gone home, and was missed: is it worth it that they hold twice as much, or not even so much? */
+static void adapt(void)
+{
+	unsigned long least = least_kept(), next = least + exact_lists.more;
+
+	if (exact_lists.gone_pages < EXACT_MOST || exact_lists.missed < EXACT_MOST)
+		return;
+	if (exact_lists.gone_blocks >= exact_lists.gone_lengths * BLOCKS_PER_LENGTH &&
+	    exact_lists.wanted >= exact_lists.missed / 2)
+		next = min_ul(next * 2, EXACT_MOST);
+	else
+		next /= 2;
+	WRITE_ONCE(exact_lists.more, max_ul(next, least) - least);
+	exact_lists.gone_lengths = exact_lists.gone_blocks = exact_lists.gone_pages = 0;
+	exact_lists.missed = exact_lists.wanted = 0;
+	memset(exact_lists.gone, 0, sizeof(exact_lists.gone));
 }
 
 void exact_lists_ask(unsigned long nr)
 {
 	struct zone *zone = exact_zone();
-	unsigned long limit = exact_lists_limit(zone), have;
+	long room = exact_lists_take(), used;
+	uint32_t all = NO_PFN;
 
-	if (exact_lists_take() == EXACT_TAKEN)
+	if (room == EXACT_TAKEN)
 		return;
-	have = exact_lists.nr_pages;
-	exact_lists_give((long)(limit - min_ul(limit, have)));
-	/* Full: they begin anew, with what is freed next. What stayed would keep its pageblocks from emptying. */
-	if (have + nr > limit)
-		drain_exact_lists(zone, false);
+	used = exact_lists.granted - room;
+	adapt();
+	exact_lists.granted = exact_lists_closed(zone) ? 0 : (long)(least_kept() + exact_lists.more);
+	/* Full: they begin anew. What stayed would keep its pageblocks from emptying. */
+	if (used + exact_room(nr) > exact_lists.granted) {
+		all = unlink_all();
+		used = exact_lists.granted = 0;
+	}
+	exact_lists_give(exact_lists.granted - used);
+	free_chain(zone, all);
+}
+
+void exact_list_missed(unsigned long nr)
+{
+	long room = exact_lists_take();
+
+	if (room == EXACT_TAKEN)
+		return;
+	exact_lists.missed += nr;
+	if (exact_lists.gone[nr / 64] & 1UL << nr % 64)
+		exact_lists.wanted += nr;
+	exact_lists_give(room);
+}
+
+void exact_lists_yield(void)
+{
+	struct zone *zone = exact_zone();
+
+	if (exact_lists_excess() && drain_exact_lists(zone, false))
+		balance_zone(zone);
 }
 
 void exact_lists_age(void)

@@ -22,12 +22,17 @@ struct zone;
  * storing room, which is held for a few instructions and protects the rest. Others read what they like, torn.
  */
 struct exact_lists {
-	long room; /* pages that they may yet take. 0: closed, or to be asked: exact_lists_ask */
+	long room;    /* that they have left of granted. None: closed, or to be asked: exact_lists_ask */
+	long granted; /* 0: closed */
 	unsigned long nr_pages;
 	unsigned long nr_alloc;		     /* pages that came from here, ever */
 	unsigned long seen;		     /* the same when last looked at */
+	unsigned long more;		     /* pages that they may hold beyond what they always may */
+	/* Lately: what went home from here, of how many lengths; pages that were asked for in vain, and of these lengths. */
+	unsigned long gone_pages, gone_blocks, gone_lengths, missed, wanted;
 	long held;			     /* room + 1, while fork holds them; else 0 */
 	uint32_t first[EXACT_PAGES_MAX + 1]; /* by length */
+	uint64_t gone[EXACT_PAGES_MAX / 64 + 1]; /* a bit for each length that did */
 };
 extern struct exact_lists exact_lists local_symbol;
 
@@ -90,11 +95,20 @@ static always_inline bool exact_list_free(struct page *page, unsigned long nr)
 
 /* They had no room for a block of so many pages: how much have they now? If they are full all of it goes home. */
 void exact_lists_ask(unsigned long nr);
+/* They had no such block. */
+void exact_list_missed(unsigned long nr);
+/* Pages that they hold because they may hold more than always: dirty ones, to those who bound these. */
+static always_inline unsigned long exact_lists_excess(void)
+{
+	return min_ul(READ_ONCE(exact_lists.nr_pages), READ_ONCE(exact_lists.more));
+}
 /* Of a zone: pages in the lists, and that came from there. */
 unsigned long nr_exact_list_pages(const struct zone *zone);
 unsigned long exact_list_pages_allocated(const struct zone *zone);
 /* All of them to the free lists, how many were; closed until asked. wait: also if somebody is at them. */
 unsigned long drain_exact_lists(struct zone *zone, bool wait);
+/* What they hold beyond what they always may goes home, and with it all, rather than that new memory is used. */
+void exact_lists_yield(void);
 /* If nothing was needed since the last call all of it goes to the free lists. */
 void exact_lists_age(void);
 /* For pcp_lock_all. */

@@ -9,6 +9,7 @@
 #include "mm/arena.h"
 #include "mm/budget.h"
 #include "mm/current.h"
+#include "mm/exact.h"
 #include "mm/hugetlb.h"
 #include "mm/internal.h"
 #include "mm/lowmem.h"
@@ -217,7 +218,7 @@ static unsigned long zone_dirty_limit(const struct zone *zone)
 		budget_poll_slow();
 		limit = budget_keep_resident(limit << PAGE_SHIFT, READ_ONCE(zone->nr_dirty) << PAGE_SHIFT) >> PAGE_SHIFT;
 	}
-	return limit;
+	return limit - min_ul(limit, exact_lists_excess());
 }
 
 /* After a free: pageblocks that are wholly free beyond need go to the arenas, dirty pages beyond the limit back to

@@ -84,6 +84,7 @@ void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
 	*zeroed = false;
 	if (p)
 		return p;
+	exact_list_missed(class_pages(class));
 	page = alloc_pages_exact(GFP_MALLOC, class_pages(class), order);
 	if (!page)
 		return NULL;

@@ -3,6 +3,8 @@
  * Lists of freed runs: had back as they were, bounded, emptied and closed with the per-CPU lists.
  */
 #include "base/tunables.h"
+#include "malloc/huge.h"
+#include "mm/arena.h"
 #include "mm/budget.h"
 #include "mm/exact.h"
 #include "mm/internal.h"
@@ -90,6 +92,75 @@ static void bounded(void)
 	must(!nr_exact_list_pages(zone), "not in use");
 }
 
+/* So many blocks of each of the classes from first to LARGE are had, and then all are freed. */
+static void burst(unsigned int first, unsigned int each)
+{
+	void *runs[256];
+	unsigned int class, i, nr = 0;
+
+	for (class = first; class <= LARGE; class++)
+		for (i = 0; i < each; i++)
+			runs[nr++] = get(class);
+	for (i = 0; i < nr; i++)
+		run_free(runs[i]);
+}
+
+static void bursts(unsigned int first, unsigned int each)
+{
+	unsigned int round;
+
+	for (round = 0; round < 40; round++)
+		burst(first, each);
+}
+
+/* Half of each of so many pageblocks is free: a zone of these need not grow, and gives none back. */
+static void halve(unsigned int nr)
+{
+	void *runs[2 * 64];
+	unsigned int i;
+
+	must(2 * nr <= ARRAY_SIZE(runs));
+	for (i = 0; i < 2 * nr; i++)
+		runs[i] = get(LARGE);
+	for (i = 0; i < 2 * nr; i += 2)
+		run_free(runs[i]);
+	drain_all_pages();
+}
+
+static void grown(void)
+{
+	unsigned long before, limit;
+
+	start();
+	halve(32);
+	bursts(FIRST_RUN_CLASS, 1);
+	must(exact_lists.granted <= (long)KEPT, "many lengths");
+	drain_all_pages();
+	limit = arena_dirty_limit();
+	bursts(LARGE, 10);
+	must(nr_exact_list_pages(zone) == 10 * KEPT, "one length");
+	must(arena_dirty_limit() == limit - exact_lists_excess() / PAGEBLOCK_PAGES, "they count as dirty");
+	before = exact_list_pages_allocated(zone);
+	burst(LARGE, 10);
+	must(exact_list_pages_allocated(zone) - before == 10 * KEPT);
+	bursts(FIRST_RUN_CLASS, 1);
+	must(exact_lists.granted <= (long)KEPT, "other lengths");
+}
+
+/* What they hold beyond what they always may is used before new memory is. */
+static void before_huge(void)
+{
+	bool zeroed;
+
+	start();
+	bursts(LARGE, 10);
+	must(exact_lists_excess() && nr_exact_list_pages(zone) == 10 * KEPT);
+	must(huge_alloc(64 * MiB, 0, &zeroed));
+	must(!nr_exact_list_pages(zone));
+	burst(LARGE, 10);
+	must(nr_exact_list_pages(zone) <= KEPT, "and they begin anew");
+}
+
 static void closed(void)
 {
 	void *p, *q;
@@ -158,6 +229,8 @@ int main(void)
 	model_init();
 	run_case("a freed run is had back", kept);
 	run_case("bounded, and let go when idle", bounded);
+	run_case("they hold more while few lengths come and go", grown);
+	run_case("used before a huge block has new memory", before_huge);
 	run_case("closed with the per-CPU lists", closed);
 	run_case("used before the zone grows", before_growth);
 	run_case("held while a fork runs", forking);
