@@ -4,6 +4,7 @@
  * under load, and that a fork never ends anybody, whatever is left in it. Each case is a process of its own.
  */
 #include <pthread.h>
+#include <signal.h>
 
 #include "hugepages.h"
 
@@ -182,6 +183,26 @@ static void dry_under_load(void)
 	want(stat_of("htlb_buddy_alloc_fail ") > 0, "none failed");
 }
 
+/* The same while another process takes half of them and gives them back, over and over. */
+static void drained_by_another(void)
+{
+	pid_t other = fork();
+
+	if (!other) {
+		for (alarm(90);;) {
+			void *p = mmap(NULL, POOL * HUGEPAGE, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+
+			if (p != MAP_FAILED)
+				munmap(p, POOL * HUGEPAGE);
+			usleep(1000);
+		}
+	}
+	dry_under_load();
+	kill(other, SIGKILL);
+	waitpid(other, NULL, 0);
+}
+
 static void only(void)
 {
 	void *p[64];
@@ -335,6 +356,7 @@ int main(void)
 		 1);
 	run_case("what is free goes back to the pool", "try", given_back, NULL, 0);
 	run_case("a pool runs dry under load: counted, with one warning", "try", dry_under_load, "buddymalloc:", 1);
+	run_case("and while another process takes of it", "try", drained_by_another, "buddymalloc:", 1);
 	run_case("hugetlb:only fails instead", "only", only, "requests fail", 1);
 	run_case("a fork with a dry pool harms nobody", "only", fork_dry, "requests fail", 1);
 	run_case("nor does one while threads write", "only", fork_dry_threads, "requests fail", 1);

@@ -6,6 +6,7 @@
 #include "numa.h"
 
 #define SLOTS 4096
+#define PREFERRED_MANY 5 /* Linux 5.15 */
 
 /* What has been had and is kept, so that nothing is had twice. */
 static struct {
@@ -245,11 +246,11 @@ static void test_interleave_huge(void)
 	verdict("the pages of an interleaved huge block, too, and what is had after it lies where it is to");
 }
 
-static void test_interleave(void)
+/* Pages in turn, by the policy that holds. */
+static void want_interleaved(void)
 {
-	unsigned long set = all_nodes(), nr[NUMA_MAX] = { 0 };
+	unsigned long nr[NUMA_MAX] = { 0 };
 
-	bm_set_mempolicy(MPOL_INTERLEAVE, &set, MASK_BITS);
 	for (int i = 0; i < 1001; i++) {
 		char *p = bm_alloc_pages(BM_GFP_KERNEL, 0);
 		int nid;
@@ -260,9 +261,17 @@ static void test_interleave(void)
 			nr[nid]++;
 		keep_page(p, 0);
 	}
-	bm_set_mempolicy(MPOL_DEFAULT, NULL, 0);
 	drop_all();
 	want_even(nr, "pages");
+}
+
+static void test_interleave(void)
+{
+	unsigned long set = all_nodes();
+
+	bm_set_mempolicy(MPOL_INTERLEAVE, &set, MASK_BITS);
+	want_interleaved();
+	bm_set_mempolicy(MPOL_DEFAULT, NULL, 0);
 	verdict("interleaved pages are spread evenly, within one");
 }
 
@@ -303,32 +312,67 @@ static void test_realloc(void)
 	verdict("what realloc lengthens a block by lies where the policy says by then");
 }
 
-/* A program of its own, on one node from its start: blocks of every size. */
-static int as_child(int nid)
+/* Blocks of every size, on some of the nodes from the start of their program. */
+static void want_all(unsigned long set)
 {
-	want_small(1UL << nid);
-	want_large(1UL << nid);
-	want_pages(-1, BM_GFP_KERNEL, 1UL << nid);
+	want_small(set);
+	want_large(set);
+	want_pages(-1, BM_GFP_KERNEL, set);
 	drop_all();
+}
+
+/* And on each of them as many: small blocks by their slabs, so that none has much more than another. */
+static void want_spread(unsigned long set)
+{
+	unsigned long nr[NUMA_MAX] = { 0 }, least = ~0UL, most = 0;
+	char *p = malloc(6 * MIB);
+
+	want_all(set);
+	want_interleaved();
+	want(p != NULL, "no 6 MiB");
+	count_pages(p, 6 * MIB, nr);
+	want_even(nr, "huge");
+	free(p);
+	memset(nr, 0, sizeof(nr));
+	for (int i = 0; i < SLOTS; i++) {
+		block[i] = malloc(1000);
+		*(volatile char *)block[i] = 1;
+		nr[numa_node_of(block[i])]++;
+	}
+	for (int nid = 0; nid < numa_nodes; nid++) {
+		if (!numa_node[nid].mib)
+			continue;
+		least = nr[nid] < least ? nr[nid] : least;
+		most = nr[nid] > most ? nr[nid] : most;
+	}
+	want(most - least < SLOTS / 10, "between %lu and %lu of %d blocks on a node", least, most, SLOTS);
+}
+
+/* A program of its own, under a policy from its start. */
+static int as_child(int mode, unsigned long set)
+{
+	if (mode == MPOL_INTERLEAVE)
+		want_spread(set);
+	else
+		want_all(set);
 	return api_failures != 0;
 }
 
-/* Start it on the CPUs of a node (-1: of all), and under a policy. */
-static bool child_passes(int cpus_of, int mode, int nid)
+/* Start it on the CPUs of a node (-1: of all). */
+static bool child_passes(int cpus_of, int mode, unsigned long set)
 {
-	char number[16];
+	char by[16], nodes[24];
 	int status = -1;
 	pid_t child;
 
-	snprintf(number, sizeof(number), "%d", nid);
+	snprintf(by, sizeof(by), "%d", mode);
+	snprintf(nodes, sizeof(nodes), "%lu", set);
 	fflush(NULL);
 	child = fork();
 	if (!child) {
-		unsigned long set = 1UL << nid;
-
 		numa_run_on(cpus_of);
 		if (mode == MPOL_DEFAULT || !syscall(SYS_set_mempolicy, mode, &set, MASK_BITS))
-			execl("/proc/self/exe", "test_place", number, NULL);
+			execl("/proc/self/exe", "test_place", by, nodes, NULL);
 		_exit(2);
 	}
 	waitpid(child, &status, 0);
@@ -342,14 +386,20 @@ static void test_children(void)
 	for (int nid = 0; nid < numa_nodes; nid++) {
 		if (!numa_node[nid].mib)
 			continue;
-		want(child_passes(-1, MPOL_BIND, nid), "bound to node %d", nid);
-		want(child_passes(-1, MPOL_PREFERRED, nid), "preferring node %d", nid);
+		want(child_passes(-1, MPOL_BIND, 1UL << nid), "bound to node %d", nid);
+		want(child_passes(-1, MPOL_PREFERRED, 1UL << nid), "preferring node %d", nid);
+		want(child_passes(-1, PREFERRED_MANY, 1UL << nid), "preferring the one node %d", nid);
+		for (int other = 0; other < nid; other++)
+			if (numa_node[other].mib)
+				want(child_passes(-1, MPOL_BIND, 1UL << nid | 1UL << other), "bound to nodes %d and %d",
+				     nid, other);
 	}
+	want(child_passes(-1, MPOL_INTERLEAVE, all_nodes()), "interleaving");
 	verdict("a program that is started under a policy has blocks of every size where that says");
 	for (int nid = 0; nid < numa_nodes; nid++) {
 		nearest = numa_nearest(nid, all_nodes());
 		if (numa_node[nid].cpus && !(nearest & (nearest - 1)))
-			want(child_passes(nid, MPOL_DEFAULT, __builtin_ctzl(nearest)), "on the CPUs of node %d", nid);
+			want(child_passes(nid, MPOL_DEFAULT, nearest), "on the CPUs of node %d", nid);
 	}
 	verdict("and one that runs on a node's CPUs has them there, or nearest to it");
 }
@@ -357,8 +407,8 @@ static void test_children(void)
 int main(int argc, char **argv)
 {
 	numa_init();
-	if (argc > 1)
-		return as_child(atoi(argv[1]));
+	if (argc > 2)
+		return as_child(atoi(argv[1]), strtoul(argv[2], NULL, 10));
 	test_thisnode();
 	test_node();
 	test_bind();

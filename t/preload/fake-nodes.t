@@ -39,8 +39,6 @@ for cpu in 0 1; do
 	fi
 done
 
-T_SCALE=20
-export T_SCALE
 succeeds "stress/test_queues" preloaded "$top_builddir/t/stress/test_queues"
 for test in pages policy movable owner; do
 	succeeds "api/test_$test" "$top_builddir/t/api/test_$test"
