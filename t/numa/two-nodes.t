@@ -9,7 +9,6 @@ node 1 192 21 10
 run numa/test_topology
 run numa/test_place
 run numa/test_threads
-run numa/test_mixed
 run numa/test_numastat
 run numa/test_cpuset
 run numa/test_cpuset v1

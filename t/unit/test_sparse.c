@@ -49,6 +49,29 @@ static void check_extend(void)
 	check_lookups();
 }
 
+/* Class maps of two nodes: they reach as far as the one of all, also when the system first refused the second. */
+static void check_node_classes(void)
+{
+	unsigned long bytes = sparse_metadata_bytes(), before = vmemmap.nr_pages;
+	uint8_t *map[2];
+
+	must(!vmemmap.class_stride);
+	must(!sparse_map_node_classes(1 | 1UL << (MAX_NUMNODES - 1)) && vmemmap.class_stride >= before);
+	must(sparse_metadata_bytes() == bytes + 2 * before);
+	map[0] = node_class_map(0);
+	map[1] = node_class_map(MAX_NUMNODES - 1);
+	must((uintptr_t)(map[1] + vmemmap.class_stride) <= (uintptr_t)vmemmap.map, "they end before what follows");
+	map[0][before - 1] = 3;
+	set_class_map(pfn_to_page(before - 1), 1, 9);
+	must(map[0][before - 1] == 9 && vmemmap.class[before - 1] == 9 && !map[1][before - 1]);
+	fake_os_reset();
+	fake_os_fail(window_reserved() ? FAKE_MPROTECT : FAKE_MMAP, 4, false, ENOMEM);
+	must(sparse_extend((before >> PAGEBLOCK_ORDER) + 1) == -ENOMEM && vmemmap.nr_pages == before);
+	must(!sparse_extend((before >> PAGEBLOCK_ORDER) + 1) && vmemmap.nr_pages > before);
+	for (int i = 0; i < 2; i++)
+		must(!map[i][vmemmap.nr_pages - 1]);
+}
+
 static void check_commit(unsigned long pb)
 {
 	char *p = block_to_addr(pb);
@@ -66,6 +89,7 @@ static void check_window(void)
 {
 	check_lookups();
 	check_extend();
+	check_node_classes();
 	check_commit(2);
 }
 
