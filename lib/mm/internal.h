@@ -54,6 +54,8 @@ void split_page_range(struct page *page, unsigned long nr);
 void zone_give_back(const struct zone *zone, unsigned long pb, unsigned long nr, bool dirty);
 /* purge.c. After a free: what is free beyond need goes to the arenas and back to the system. */
 void balance_zone(struct zone *zone);
+/* Where nothing was given back for twice dirty_decay, half of what may be dirty beyond the usual is to go. */
+void zone_forget_regret(struct zone *zone);
 
 /* Fork handlers of the locks in oom.c and watermark.c. */
 void oom_lock_all(void);

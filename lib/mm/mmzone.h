@@ -97,6 +97,11 @@ struct zone {
 	unsigned int compact_considered, compact_defer_shift;
 	int compact_order_failed;
 	bool compact_blockskip_flush;
+	/* Giving back (purge.c), what was given back in vain; no lock, and races are harmless. */
+	unsigned long dirty_slack; /* pages that may be dirty beyond the limit */
+	unsigned long purged;	   /* pages that went and are not known to have been wanted again */
+	unsigned long clean_left;  /* free pages that were clean when the last ones went */
+	uint32_t purge_stamp;	   /* when that was, in ms */
 	/* Events, for vmstat. What per-CPU lists serve they count themselves. numa: atomic; see zone_numa_stat(). */
 	unsigned long nr_grown, nr_given_back, nr_fallback, nr_stolen;
 	unsigned long nr_alloc_pages; /* pages */

@@ -386,6 +386,7 @@ void drain_idle_pages(uint32_t age)
 		for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
 			for (l = 0; l < NR_PCP_LISTS; l++)
 				drain_if_idle(zone, &pageset[cpu], l);
+		zone_forget_regret(zone);
 	}
 }
 

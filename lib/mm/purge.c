@@ -207,7 +207,8 @@ void purge_reinit_after_fork(void)
 			put_back(zone, zone->purging, pfn_to_page(zone->purging)->order, true);
 }
 
-/* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, and a share of what is in use. */
+/* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, a share of what is in use, and what
+ * was given back in vain. */
 static unsigned long zone_dirty_limit(const struct zone *zone)
 {
 	unsigned long limit = (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) +
@@ -217,12 +218,65 @@ static unsigned long zone_dirty_limit(const struct zone *zone)
 		/* Others in the cgroup may want what lies free here, though this zone's own use does not change. */
 		budget_poll_slow();
 		limit = budget_keep_resident(limit << PAGE_SHIFT, READ_ONCE(zone->nr_dirty) << PAGE_SHIFT) >> PAGE_SHIFT;
+	} else {
+		limit += READ_ONCE(zone->dirty_slack);
 	}
 	return limit - min_ul(limit, exact_lists_excess());
 }
 
+static unsigned long clean_pages(const struct zone *zone)
+{
+	unsigned long nr_free = READ_ONCE(zone->nr_free_pages);
+
+	return nr_free - min_ul(nr_free, READ_ONCE(zone->nr_dirty));
+}
+
+/* What went and was soon wanted again was given back in vain: so much more may be dirty from now on, but at most as
+ * much again as is kept anyway. True: there was some. */
+static bool zone_regret(struct zone *zone)
+{
+	unsigned long left = READ_ONCE(zone->clean_left), purged = READ_ONCE(zone->purged),
+		      slack = READ_ONCE(zone->dirty_slack),
+		      vain = min_ul(left - min_ul(left, clean_pages(zone)), purged);
+
+	if ((uint32_t)os_clock_ms() - READ_ONCE(zone->purge_stamp) >= READ_ONCE(tunables.dirty_decay))
+		vain = purged = 0;
+	vain = min_ul(slack + vain, max_ul(slack, READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT)) - slack;
+	WRITE_ONCE(zone->purged, purged - vain);
+	WRITE_ONCE(zone->dirty_slack, slack + vain);
+	return vain;
+}
+
+/* More is dirty than the limit: down to well below it, so that the next free is not over it again. */
+static cold void zone_purge_excess(struct zone *zone, unsigned long limit)
+{
+	unsigned long dirty = READ_ONCE(zone->nr_dirty), least = limit * 3 / 4, left;
+
+	if (!READ_ONCE(limits_in_force) && zone_regret(zone))
+		return;
+	zone_purge(zone, ZONE_PURGE_ORDER, least);
+	left = READ_ONCE(zone->nr_dirty);
+	WRITE_ONCE(zone->purged, READ_ONCE(zone->purged) + dirty - min_ul(dirty, left));
+	WRITE_ONCE(zone->clean_left, clean_pages(zone));
+	WRITE_ONCE(zone->purge_stamp, (uint32_t)os_clock_ms());
+	/* What is left lies in small blocks: to look at them at every free would be in vain. */
+	WRITE_ONCE(zone->dirty_floor, max_ul(left, least) - least);
+}
+
+void zone_forget_regret(struct zone *zone)
+{
+	uint32_t now = (uint32_t)os_clock_ms();
+
+	if (!READ_ONCE(zone->dirty_slack) || now - READ_ONCE(zone->purge_stamp) <= 2 * READ_ONCE(tunables.dirty_decay))
+		return;
+	WRITE_ONCE(zone->purge_stamp, now);
+	WRITE_ONCE(zone->purged, 0);
+	WRITE_ONCE(zone->dirty_slack, READ_ONCE(zone->dirty_slack) / 2);
+	balance_zone(zone);
+}
+
 /* After a free: pageblocks that are wholly free beyond need go to the arenas, dirty pages beyond the limit back to
- * the system, to well below it, so that the next free is not again over. */
+ * the system. */
 void balance_zone(struct zone *zone)
 {
 	unsigned long limit;
@@ -230,11 +284,8 @@ void balance_zone(struct zone *zone)
 	if (unlikely(data_race(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
 		zone_trim(zone, ZONE_KEEP_BLOCKS);
 	limit = zone_dirty_limit(zone);
-	if (unlikely(READ_ONCE(zone->nr_dirty) > limit + READ_ONCE(zone->dirty_floor))) {
-		zone_purge(zone, ZONE_PURGE_ORDER, limit * 3 / 4);
-		/* What is left lies in small blocks: to look at them at every free would be in vain. */
-		WRITE_ONCE(zone->dirty_floor, max_ul(READ_ONCE(zone->nr_dirty), limit * 3 / 4) - limit * 3 / 4);
-	}
+	if (unlikely(READ_ONCE(zone->nr_dirty) > limit + READ_ONCE(zone->dirty_floor)))
+		zone_purge_excess(zone, limit);
 #ifdef BM_DEBUG
 	check_zone(zone);
 #endif

@@ -4,10 +4,12 @@
  * back; and everything of lib/mm and lib/slab over a system that fails at every single call in turn.
  */
 #include <errno.h>
+#include <time.h>
 
 #include "base/tunables.h"
 #include "malloc/block.h"
 #include "malloc/huge.h"
+#include "mm/internal.h"
 #include "slab/run.h"
 #include "slab/slab.h"
 #include "failing.h"
@@ -128,6 +130,57 @@ static void purging(void)
 	must(!(page->flags & PG_DIRTY) && all_zero(page_to_addr(page), PAGE_SIZE << 7));
 	free_pages(page, 7);
 	free_pages(hold, 4);
+}
+
+#define SWING 540
+
+/* Use goes up by nr blocks and down again, a few times, and a block in each pageblock stays. What is dirty then. */
+static unsigned long swing(unsigned int nr, unsigned int times)
+{
+	static struct page *page[SWING];
+	unsigned int i;
+
+	while (times--) {
+		for (i = 0; i < nr; i++)
+			if (!page[i])
+				must(page[i] = alloc_pages(GFP_USER, 5));
+		for (i = 0; i < nr; i++)
+			if (i % 16) {
+				free_pages(page[i], 5);
+				page[i] = NULL;
+			}
+		check_zone(zone);
+	}
+	return zone->nr_dirty;
+}
+
+/* What is given back in vain is kept, up to as much again as is kept anyway; and when that ends, it goes. */
+static void regretting(void)
+{
+	unsigned long calls, usual, kept, most;
+	int i;
+
+	zone = model_start();
+	tunables.dirty_max = 12 * MiB;
+	tunables.thp = THP_NEVER;
+	tunables.dirty_decay = 3600000;
+	usual = swing(SWING / 3, 1);
+	swing(SWING / 3, 5);
+	calls = fake_os_calls(FAKE_MADVISE);
+	kept = swing(SWING / 3, 5);
+	must(fake_os_calls(FAKE_MADVISE) == calls, "%lu calls for what is wanted again",
+	     fake_os_calls(FAKE_MADVISE) - calls);
+	must(kept > usual, "%lu pages dirty, %lu at first", kept, usual);
+	kept = swing(SWING, 10);
+	most = 2 * (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2;
+	must(kept <= most, "%lu pages dirty, at most %lu", kept, most);
+	tunables.dirty_decay = 1;
+	for (i = 0; i < 20; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+		zone_forget_regret(zone);
+	}
+	most -= tunables.dirty_max >> PAGE_SHIFT;
+	must(zone->nr_dirty <= most, "%lu pages are still dirty, at most %lu", zone->nr_dirty, most);
 }
 
 /* Below its mark a zone does not serve from what it has: it grows. */
@@ -381,6 +434,7 @@ int main(void)
 	run_case("blocks of two zones side by side", zones_side_by_side);
 	run_case("whole free pageblocks go back to the arenas, and to the system", trimming);
 	run_case("purging of free blocks", purging);
+	run_case("what is given back in vain is kept next time", regretting);
 	run_case("watermarks", watermarks);
 	run_case("reclaim before failure", reclaim_drains);
 	for (int forever = 0; forever < 2; forever++) {
