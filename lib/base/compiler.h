@@ -15,10 +15,8 @@
 #define noinline __attribute__((__noinline__))
 #define hidden_var __attribute__((__visibility__("hidden"))) /* no detour through the GOT */
 #define cold __attribute__((__cold__, __noinline__))
-/* A large function that no process needs before it is at work: behind all others, so that it is not resident from the start
+/* A large variable, zero at first, of which few processes use much: behind all others, so that those in use share pages
  * (lib/layout.ld). */
-#define later_text __attribute__((__section__(".text.later")))
-/* The same of a large variable, zero at first. */
 #define later_data __attribute__((__section__(".bss.later")))
 #define printf_like(f, a) __attribute__((__format__(__printf__, f, a)))
 

@@ -318,7 +318,7 @@ void heap_free_slow(void *addr, unsigned long class)
 		tcache_free_slow(addr, (unsigned int)class);
 }
 
-later_text void *heap_calloc_slow(size_t bytes, unsigned long caller)
+void *heap_calloc_slow(size_t bytes, unsigned long caller)
 {
 	bool zeroed = false;
 	void *p;
@@ -354,7 +354,7 @@ later_text void *heap_calloc_slow(size_t bytes, unsigned long caller)
 	return zeroed ? p : memset(p, 0, bytes);
 }
 
-later_text void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller)
+void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller)
 {
 	unsigned int class;
 	bool zeroed;
@@ -505,7 +505,7 @@ static cold void *realloc_memcheck(void *addr, size_t size, unsigned long caller
 	return p;
 }
 
-later_text void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
+void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
 {
 	struct block b;
 	size_t bytes;

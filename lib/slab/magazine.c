@@ -110,7 +110,7 @@ static void age_magazines(struct kmem_cache *cache)
 	mutex_unlock(&cache->lock);
 }
 
-later_text void magazines_age(void)
+void magazines_age(void)
 {
 	unsigned int class;
 

@@ -391,7 +391,7 @@ static void shrink_cache(struct kmem_cache *cache)
 	free_slab_list(empty);
 }
 
-later_text void slab_reclaim(void)
+void slab_reclaim(void)
 {
 	unsigned int class, nr;
 	unsigned long left;

@@ -226,7 +226,7 @@ static void quiesce(void)
 		mm_trim(keep);
 }
 
-later_text void tcache_exit(void)
+void tcache_exit(void)
 {
 	tcache.exit_known = false;
 	owner_exit_thread();
