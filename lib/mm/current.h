@@ -39,7 +39,8 @@ struct task {
 	uint8_t nr_throttled;	 /* how often in a row it had to wait instead */
 	struct bm_shrinker *shrinker; /* of the application's: this thread is at it */
 	bool shrink_stopped;	 /* one could not run, lately: somebody held its lock */
-	uint8_t nr_stopped;	 /* how often in a row that was waited for */
+	bool shrink_busy;	 /* and another thread was at it */
+	unsigned int nr_stopped; /* how often in a row that was waited for */
 	struct owner *owner;	 /* this thread's own; NULL: none yet */
 	bool oom_step;			/* this thread is in the OOM step */
 	bool unsettled;			/* in this round of the slow path pages could not be settled (settle.h) */

@@ -22,7 +22,8 @@
 /* A wait for what others do about the end of memory. They say so: this is for memory that comes free unsaid. */
 #define TICK_MS 2
 
-/* So many ticks a shrinker that could not run is waited for: the lock may be that of a thread that has no CPU. */
+/* So many ticks a shrinker that could not run is waited for: the lock may be that of a thread that has no CPU. While
+ * another thread is at it, memory may yet come free: that has the time of a victim. */
 #define STOPPED_MAX 16
 
 struct mutex oom_lock = MUTEX_INIT(RANK_OOM);
@@ -108,7 +109,11 @@ void oom_wait_for_news(uint32_t seen)
 
 bool oom_wait_for_shrinkers(void)
 {
-	if (!current->shrink_stopped || current->nr_stopped++ >= STOPPED_MAX) {
+	unsigned long most = STOPPED_MAX;
+
+	if (current->shrink_busy)
+		most = max_ul(most, READ_ONCE(tunables.oom_wait_ms) / TICK_MS);
+	if (!current->shrink_stopped || current->nr_stopped++ >= most) {
 		current->nr_stopped = 0;
 		return false;
 	}

@@ -234,6 +234,7 @@ static unsigned long do_shrink_slab(struct bm_shrinker *s, gfp_t gfp, int nid, i
 
 		if (got == BM_SHRINK_STOP) {
 			current->shrink_stopped = true;
+			current->shrink_busy = READ_ONCE(s->running) > 1;
 			break;
 		}
 		freed += got;

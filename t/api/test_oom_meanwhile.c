@@ -196,6 +196,45 @@ static void lock_is_kept(void)
 	eat(&all, LIMIT_MIB, 1500);
 }
 
+/* A shrinker that stalls with its lock held, on another thread, until somebody has asked it so often. */
+static pthread_mutex_t stalling = PTHREAD_MUTEX_INITIALIZER;
+
+static unsigned long scan_stalls(void *arg, struct bm_shrink_control *sc)
+{
+	(void)arg, (void)sc;
+	if (pthread_mutex_trylock(&stalling)) {
+		scans_locked++;
+		return BM_SHRINK_STOP;
+	}
+	while (scans_locked < 1000)
+		usleep(1000);
+	drop(&cached);
+	pthread_mutex_unlock(&stalling);
+	return 1;
+}
+
+static void *drop_caches(void *arg)
+{
+	set("vm.drop_caches", "2");
+	return arg;
+}
+
+static void stalls(void)
+{
+	static const struct bm_shrinker_ops ops = { .count = count_locked, .scan = scan_stalls };
+	pthread_t thread;
+
+	set("oom_wait_ms", "30000");
+	check(eat(&cached, LIMIT_MIB / 2, 500) && bm_shrinker_register("stalls", &ops, NULL, 2));
+	check(!pthread_create(&thread, NULL, drop_caches, NULL));
+	while (!pthread_mutex_trylock(&stalling)) {
+		pthread_mutex_unlock(&stalling);
+		usleep(1000);
+	}
+	check(eat(&all, LIMIT_MIB * 3 / 4, 100000) && scans_locked >= 1000);
+	pthread_join(thread, NULL);
+}
+
 /* Memory that nobody may be refused: it comes when the victim has ended. */
 static void *unwind(void *arg)
 {
@@ -257,6 +296,7 @@ int main(void)
 	case_exits("a shrinker that leaks", in_shrinker, 1);
 	case_exits("a shrinker whose lock is held for a while", lock_is_held, 0);
 	case_aborts("one whose lock is never let go", lock_is_kept, "aborting owner");
+	case_exits("one that stalls on another thread is waited for", stalls, 0);
 	case_exits("NOFAIL has its memory when the victim has ended", nofail, 1);
 	case_exits("many threads at once: one report, one victim", many_ask, 1);
 	return done_testing();
