@@ -31,11 +31,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define MAX_THREADS 256
 #define LINE_LEN 256
 #define STACK_SIZE (256 << 10) /* under RLIMIT_AS and RLIMIT_DATA each stack counts in full */
+#define SEND_SECONDS 1	       /* a client that does not read holds nobody up for longer */
 #define NR_DOCUMENTS 1024
 #define NR_WORDS 10
 
@@ -356,9 +358,12 @@ static void serve_query(const char *line, char *text)
 	pthread_mutex_unlock(&server.lock);
 }
 
+/* Not if the client is gone, or reads nothing for SEND_SECONDS. */
 static bool put_text(int fd, const char *text)
 {
-	return write(fd, text, strlen(text)) >= 0;
+	size_t len = strlen(text);
+
+	return write(fd, text, len) == (ssize_t)len;
 }
 
 /* Not a query: it allocates nothing, so that it can be asked when there is no memory at all. */
@@ -416,6 +421,7 @@ static bool set_connection(int *connection, int fd)
 
 static void *work(void *connection)
 {
+	const struct timeval patience = { .tv_sec = SEND_SECONDS };
 	bool go_on = true;
 	FILE *in;
 	int fd;
@@ -426,6 +432,8 @@ static void *work(void *connection)
 			break; /* shut down */
 		if (fd < 0)
 			usleep(10000); /* too many are open: others must end first */
+		else
+			setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 		in = fd < 0 ? NULL : fdopen(fd, "r");
 		if (in && set_connection(connection, fd))
 			serve_connection(fd, in);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-# queryserver.py PORT: several clients of examples/queryserver.c at once, one of which asks for too much. What came of it
-# is on stdout, a line each.
+# queryserver.py PORT [unread]: several clients of examples/queryserver.c at once, one of which asks for too much. What
+# came of it is on stdout, a line each. unread: and in the end one that does not read its answers.
+import os
+import select
 import socket
 import sys
 import threading
@@ -63,3 +65,19 @@ print("wrong answers of the others:", len(wrong), *wrong[:3])
 print("and afterwards:", *(client.ask(query) == wanted for query, wanted in good.items()))
 print(*client.stats(), sep="\n")
 print("a line too long:", client.ask("GREP " + "SUM 1 " * 100), "and", client.ask("SUM 1") or "the end")
+
+if len(sys.argv) < 3:
+    sys.exit()
+# One, in a process of its own, asks and never reads, for as long as the server is there: that waits for nobody.
+greedy = socket.create_connection(("127.0.0.1", port))
+greedy.setblocking(False)
+out = select.poll()
+out.register(greedy, select.POLLOUT)
+while out.poll(1000) == [(greedy.fileno(), select.POLLOUT)]:
+    try:
+        greedy.send(b"STATS\n" * 1000)
+    except OSError:
+        break
+if not os.fork():
+    out.modify(greedy, select.POLLRDHUP)
+    out.poll(120000)

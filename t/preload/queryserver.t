@@ -8,6 +8,7 @@
 
 require python3 python3
 conf=
+unread=unread
 server=$top_builddir/examples/queryserver
 
 cleanup() {
@@ -22,9 +23,9 @@ ask() {
 	BUDDYMALLOC_CONF=${conf:+$conf,}show_stats:true,stats_file:$STATS_FILE "$@" >said 2>err &
 	pid=$!
 	wait_for 30 grep -q '^port' said || diag <err
-	timeout 300 python3 "$src/queryserver.py" "$(sed -n 's/^port //p' said)" >found 2>&1 || diag <found
+	timeout 300 python3 "$src/queryserver.py" "$(sed -n 's/^port //p' said)" $unread >found 2>&1 || diag <found
 	kill "$pid" 2>/dev/null
-	wait_for 60 gone "$pid"
+	wait_for 60 gone "$pid" || kill -KILL "$pid"
 	wait "$pid"
 	status=$?
 	pid=
@@ -70,6 +71,7 @@ reported() {
 
 outlives "ulimit -d" ./limited -d 65536 "$server" -t 8
 reported
+unread=
 
 # The report in doc/pressure.md is one of that kind: each of its lines begins as one of these, up to the first figure.
 sed -n '/^```$/,/^```$/p' "$top_srcdir/doc/pressure.md" | grep '^buddymalloc: ' | sed 's/ *\[\.\.\.\]$//; s/[0-9].*//' >begins
