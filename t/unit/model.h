@@ -181,6 +181,11 @@ TAP_UNUSED bool window_reserved(void)
 	return sparse_end_block() < 1UL << (43 - PAGEBLOCK_SHIFT);
 }
 
+TAP_UNUSED uint64_t *word_at(unsigned long pb, unsigned long at)
+{
+	return (uint64_t *)((char *)block_to_addr(pb) + at);
+}
+
 TAP_UNUSED bool all_zero(const void *p, size_t len)
 {
 	const uint64_t *word = p;
