@@ -100,7 +100,9 @@ void exact_list_missed(unsigned long nr);
 /* Pages that they hold because they may hold more than always: dirty ones, to those who bound these. */
 static always_inline unsigned long exact_lists_excess(void)
 {
-	return min_ul(READ_ONCE(exact_lists.nr_pages), READ_ONCE(exact_lists.more));
+	unsigned long more = READ_ONCE(exact_lists.more);
+
+	return likely(!more) ? 0 : min_ul(READ_ONCE(exact_lists.nr_pages), more);
 }
 /* Of a zone: pages in the lists, and that came from there. */
 unsigned long nr_exact_list_pages(const struct zone *zone);

@@ -34,6 +34,7 @@
 #define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
 #define MAGAZINE_MAX 256UL
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
+#define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
 #define FIRST_CAP_BYTES 1024UL
 #define AGE_MS 100
 #define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
@@ -119,6 +120,7 @@ void tcache_close_lists(struct tcache *tc)
 {
 	__builtin_memset(tc->room, 0, sizeof(tc->room));
 	__builtin_memset(tc->cap, 0, sizeof(tc->cap));
+	tc->more_runs = 0;
 }
 
 static void open_lists(struct tcache *tc)
@@ -133,6 +135,18 @@ static void open_lists(struct tcache *tc)
 		tc->room[class] = tc->cap[class];
 }
 
+/* An empty list of runs holds no more than always from now on. */
+static void forget_more(struct tcache *tc, unsigned int class)
+{
+	unsigned int always = max_cap(class), cap = tc->cap[class];
+
+	if (class < FIRST_RUN_CLASS || cap <= always)
+		return;
+	tc->more_runs -= (uint32_t)((cap - always) * class_size(class));
+	tc->cap[class] = (uint16_t)always;
+	tc->room[class] = (int32_t)always;
+}
+
 /* Lists that are as they were at the last look go home. */
 static void flush_idle(struct tcache *tc)
 {
@@ -143,8 +157,10 @@ static void flush_idle(struct tcache *tc)
 
 		if (!tc->head[class] && (class >= FIRST_RUN_CLASS || !tc->spare[class]))
 			continue;
-		if (tc->seen[class] == now)
+		if (tc->seen[class] == now) {
 			flush_class(tc, class);
+			forget_more(tc, class);
+		}
 		tc->seen[class] = now;
 	}
 	if (unlikely(slab_nodes))
@@ -561,6 +577,20 @@ static void make_room(struct tcache *tc, unsigned int class)
 	}
 }
 
+/* A list of runs is full. */
+static void grow_runs(struct tcache *tc, unsigned int class)
+{
+	unsigned int cap = tc->cap[class];
+	size_t size = class_size(class);
+
+	if (cap < max_cap(class)) {
+		grow_cap(tc, class, max_cap(class));
+	} else if (READ_ONCE(exact_lists.more) && tc->more_runs + size <= RUN_MORE_BYTES) {
+		tc->more_runs += (uint32_t)size;
+		grow_cap(tc, class, cap + 1);
+	}
+}
+
 cold void tcache_free_slow(void *addr, unsigned int class)
 {
 	struct tcache *tc = &tcache;
@@ -589,8 +619,8 @@ cold void tcache_free_slow(void *addr, unsigned int class)
 	}
 	if (class < FIRST_RUN_CLASS)
 		make_room(tc, class);
-	else if (tc->cap[class] < max_cap(class))
-		grow_cap(tc, class, max_cap(class));
+	else
+		grow_runs(tc, class);
 	if (tc->room[class] > 0)
 		push(tc, class, obj);
 	else

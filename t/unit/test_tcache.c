@@ -52,6 +52,7 @@ static unsigned int length(const struct object *obj)
 /* Every list is as long as is said, and within bounds. */
 static void check_lists(void)
 {
+	size_t more_runs = 0;
 	unsigned int class;
 
 	for (class = 1; class < NR_CLASSES; class++) {
@@ -60,11 +61,15 @@ static void check_lists(void)
 
 		must(n == tcache.cap[class] - tcache.room[class], "class %u: %d in the list, cap %d room %d", class, n,
 		     tcache.cap[class], tcache.room[class]);
-		must(tcache.cap[class] * size <= max_ul(256 * KiB, 2 * size), "class %u: cap %u", class,
-		     tcache.cap[class]);
+		if (class >= FIRST_RUN_CLASS && tcache.cap[class] > 128 * KiB / size)
+			more_runs += (tcache.cap[class] - 128 * KiB / size) * size;
+		else
+			must(tcache.cap[class] * size <= max_ul(256 * KiB, 2 * size), "class %u: cap %u", class,
+			     tcache.cap[class]);
 		if (class < FIRST_RUN_CLASS && tcache.spare[class])
 			must(length(tcache.spare[class]) == tcache.spare_nr[class], "class %u: spare", class);
 	}
+	must(more_runs == tcache.more_runs && more_runs <= 1 * MiB);
 }
 
 static unsigned long active(void)
@@ -196,6 +201,40 @@ static void idle(void)
 	must(!tcache.head[IDLE] && !tcache.spare[IDLE]);
 	must(kmem_caches[IDLE].nr_active == kmem_caches[IDLE].nr_magazine_objects);
 	check_lists();
+}
+
+static void use_runs(unsigned int class, unsigned int nr, unsigned int rounds)
+{
+	void *p[40];
+	unsigned int i;
+
+	must(nr <= ARRAY_SIZE(p));
+	while (rounds--) {
+		for (i = 0; i < nr; i++)
+			p[i] = take(class);
+		for (i = 0; i < nr; i++)
+			give(p[i], class);
+	}
+}
+
+/* While few lengths come and go a list of runs comes to hold more, all of a thread's together a bounded amount. */
+static void runs(void)
+{
+	enum { ONE = FIRST_UNLISTED_CLASS - 3, OTHER = FIRST_RUN_CLASS, ALWAYS = 128 * KiB };
+	unsigned int i;
+
+	start();
+	use_runs(ONE, 9, 1);
+	must(length(tcache.head[ONE]) == ALWAYS / class_size(ONE), "at first");
+	use_runs(ONE, 9, 100);
+	must(length(tcache.head[ONE]) == 9, "all of them");
+	use_runs(OTHER, 40, 100);
+	must(tcache.more_runs);
+	check_lists();
+	for (i = 0; i < 3; i++)
+		tcache_look(&tcache);
+	must(!tcache.head[ONE] && tcache.cap[ONE] * class_size(ONE) <= ALWAYS, "idle");
+	must(!tcache.more_runs);
 }
 
 static unsigned long thread_allocates;
@@ -396,6 +435,7 @@ int main(void)
 	model_init();
 	run_case("lists grow on demand, and have a spare", growth);
 	run_case("idle lists go home", idle);
+	run_case("lists of runs hold more while few lengths come and go", runs);
 	run_case("random operations: lists and counts", random_operations);
 	run_case("a thread's end leaves nothing behind", exits);
 	run_case("threads that end one after the other leave as much as the first used", ends_in_a_row);
