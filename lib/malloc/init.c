@@ -49,7 +49,8 @@ cold bool heap_init_slow(void)
 	}
 	if (ok && !heap_ready) {
 		slab_init();
-		tcache_init(fork_handlers_register);
+		tcache_init();
+		tcache_on_second_thread(fork_handlers_register);
 		kswapd_before_start = fork_handlers_register;
 		hugetlb_before_first = fork_handlers_register;
 		smp_store_release(&heap_ready, true);

@@ -10,7 +10,6 @@
  */
 #include "slab/tcache.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #include "base/annotate.h"
@@ -36,22 +35,9 @@
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
 #define FIRST_CAP_BYTES 1024UL
-#define AGE_MS 100
 #define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
-#define QUIESCE_MIN (128 * KiB)
-#define QUIESCE_SHARE 32
 
 thread_local_var struct tcache tcache;
-
-static struct {
-	struct mutex lock;
-	struct tcache *threads;	 /* nr_heap_threads of them */
-	unsigned long seen;	 /* threads that ever came */
-	void (*on_second)(void); /* called when a second one does, or is expected; NULL: it has been */
-	struct tcache_aside *asides;
-	pthread_key_t key;
-	bool have_key;
-} registry = { .lock = MUTEX_INIT(RANK_THREADS) };
 
 static void age_if_due(void);
 
@@ -167,115 +153,12 @@ static void flush_idle(struct tcache *tc)
 		tcache_flush_remote(tc);
 }
 
-static void thread_destructor(void *arg)
-{
-	(void)arg;
-	tcache_exit();
-}
-
-/* The lock is held. */
-static void make_key(void)
-{
-	if (!registry.have_key)
-		registry.have_key = !pthread_key_create(&registry.key, thread_destructor);
-}
-
-/* Put the cache on the list; from the second thread on there is a key whose destructor takes it off again. */
-static void register_thread(struct tcache *tc, bool threaded)
-{
-	mutex_lock(&registry.lock);
-	tc->prev = NULL;
-	tc->next = registry.threads;
-	if (tc->next)
-		tc->next->prev = tc;
-	registry.threads = tc;
-	ADD_ONCE(nr_heap_threads, 1);
-	if (threaded)
-		make_key();
-	mutex_unlock(&registry.lock);
-	if (threaded && registry.have_key)
-		tc->exit_known = !pthread_setspecific(registry.key, tc);
-}
-
-/* Caches that are left. */
-static unsigned long unregister_thread(struct tcache *tc)
-{
-	unsigned long left;
-
-	mutex_lock(&registry.lock);
-	if (tc->prev)
-		tc->prev->next = tc->next;
-	else
-		registry.threads = tc->next;
-	if (tc->next)
-		tc->next->prev = tc->prev;
-	ADD_ONCE(nr_heap_threads, -1);
-	left = nr_heap_threads;
-	if (tc->aside) {
-		tc->aside->next = registry.asides;
-		registry.asides = tc->aside;
-		tc->aside = NULL;
-	}
-	mutex_unlock(&registry.lock);
-	return left;
-}
-
-/*
- * The last thread but one ends: what threads exchanged, and what they used, is not needed any more, unless others are
- * about to start. So it is not done for little; and where ends follow each other, as much stays as the first one left.
- */
-static void quiesce(void)
-{
-	static uint32_t last;
-	static size_t left;
-	uint32_t now = (uint32_t)os_clock_ms();
-	size_t dirty, keep = 0;
-
-	slab_reclaim();
-	dirty = mm_dirty_bytes();
-	if (now - READ_ONCE(last) < AGE_MS && !READ_ONCE(limits_in_force))
-		keep = min_ul(READ_ONCE(left), READ_ONCE(tunables.dirty_max));
-	else
-		WRITE_ONCE(left, dirty);
-	WRITE_ONCE(last, now);
-	if (dirty >= keep + QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE)
-		mm_trim(keep);
-}
-
-void tcache_exit(void)
-{
-	tcache.exit_known = false;
-	owner_exit_thread();
-	if (tcache.state < TCACHE_ACTIVE || tcache.state == TCACHE_OFF)
-		return;
-	tcache_follow_owner();
-	tcache_flush();
-	/* What later destructors allocate and free passes by. */
-	tcache.state = TCACHE_OFF;
-	tcache_close_lists(&tcache);
-	if (unregister_thread(&tcache) <= 1)
-		quiesce();
-}
-
-struct tcache_aside *tcache_left_aside(void)
-{
-	struct tcache_aside *aside;
-
-	mutex_lock(&registry.lock);
-	aside = registry.asides;
-	if (aside)
-		registry.asides = aside->next;
-	mutex_unlock(&registry.lock);
-	return aside;
-}
-
 static always_inline int list_room(const struct tcache *tc, unsigned int class)
 {
 	return READ_ONCE(tc->state) == TCACHE_ASIDE ? READ_ONCE(tc->aside->room[class]) : READ_ONCE(tc->room[class]);
 }
 
-/* Objects of the class that the thread caches; torn, if it is another. */
-static always_inline unsigned long nr_cached(const struct tcache *tc, unsigned int class)
+__attribute__((__no_sanitize_thread__)) unsigned long tcache_nr_cached(const struct tcache *tc, unsigned int class)
 {
 	const struct remote_chain *r = &tc->remote[class % REMOTE_CHAINS];
 	int in_list = (int)READ_ONCE(tc->cap[class]) - list_room(tc, class);
@@ -298,7 +181,7 @@ static unsigned long count_lists(int nid)
 	if (tcache.state != TCACHE_ACTIVE && tcache.state != TCACHE_ASIDE)
 		return 0;
 	for (class = 1; class < NR_CLASSES; class++)
-		bytes += nr_cached(&tcache, class) * class_size(class);
+		bytes += tcache_nr_cached(&tcache, class) * class_size(class);
 	return bytes >> PAGE_SHIFT;
 }
 
@@ -312,12 +195,11 @@ static unsigned long scan_lists(int nid, unsigned long nr_pages)
 	return before - min_ul(before, nr_slab_pages());
 }
 
-void tcache_init(void (*on_second_thread)(void))
+void tcache_init(void)
 {
 	static struct shrinker shrinker = { .name = "tcache", .count = count_lists, .scan = scan_lists };
 
 	register_shrinker(&shrinker);
-	registry.on_second = on_second_thread;
 	failslab_hook = tcache_close_all;
 	kswapd_idle_work = age_if_due;
 }
@@ -338,46 +220,12 @@ cold bool tcache_follow_failslab(struct tcache *tc)
 	return tc->state == TCACHE_ACTIVE;
 }
 
-/* Once. */
-static void tell_of_second(void)
-{
-	void (*tell)(void) = READ_ONCE(registry.on_second);
-
-	if (tell && try_cmpxchg(&registry.on_second, tell, NULL))
-		tell();
-}
-
-/*
- * What only a process of several threads needs is made when the second one comes: a process of one is spared the pages
- * of libc that it takes. The first thread's cache so lives as long as the process.
- */
-cold void tcache_note_slow(void)
-{
-	tcache.state = TCACHE_FREED;
-	/* Before this thread takes a lock: it is about forks. */
-	if (atomic_add_return(&registry.seen, 1) >= 2)
-		tell_of_second();
-}
-
 cold void tcache_set_view(struct tcache *tc)
 {
 	bool of_node = slab_nodes && tc->nid && tc->nid != TCACHE_ALL_NODES;
 
 	tc->class_map = of_node ? node_class_map(tc->nid - 1) : vmemmap.class;
 	tc->nr_pages = smp_load_acquire(&vmemmap.nr_pages);
-}
-
-cold void tcache_expect_threads(void)
-{
-	struct tcache *tc = &tcache;
-
-	tell_of_second();
-	if (tc->exit_known)
-		return;
-	mutex_lock(&registry.lock);
-	make_key();
-	mutex_unlock(&registry.lock);
-	tc->exit_known = registry.have_key && !pthread_setspecific(registry.key, tc);
 }
 
 cold void tcache_enter_slow(void)
@@ -392,29 +240,11 @@ cold void tcache_enter_slow(void)
 	if (tc->state == TCACHE_OFF)
 		return;
 	open_lists(tc);
-	register_thread(tc, READ_ONCE(registry.seen) >= 2);
+	tcache_register(tc);
 	if (unlikely(slab_nodes))
 		tcache_follow_node(tc);
 	if (unlikely(READ_ONCE(failslab_enabled)))
 		tcache_follow_failslab(tc);
-}
-
-/* Less than any thread can count up: it keeps free() on the slow path until the thread sets its room anew. */
-#define ROOM_LOST (INT32_MIN / 2)
-
-/* A list's room is written by its own thread without care for us, so that one of these stores may be lost, with others
- * of the same thread standing; what the thread itself writes sets the room right again. */
-__attribute__((__no_sanitize_thread__)) void tcache_close_all(void)
-{
-	struct tcache *tc;
-	unsigned int class;
-
-	tcache_follow_failslab(&tcache);
-	mutex_lock(&registry.lock);
-	for (tc = registry.threads; tc; tc = tc->next)
-		for (class = 1; tc != &tcache && class < NR_CLASSES; class++)
-			WRITE_ONCE(tc->room[class], ROOM_LOST);
-	mutex_unlock(&registry.lock);
 }
 
 /* False if this thread must do without lists. */
@@ -635,41 +465,4 @@ void tcache_free_unlisted(void *addr)
 	if (likely(tc->state == TCACHE_ACTIVE))
 		tcache_tick(tc);
 	run_free(addr);
-}
-
-/* Other threads change these words without a lock: the figures are torn, and meant to be. */
-__attribute__((__no_sanitize_thread__)) unsigned long tcache_cached(unsigned int class)
-{
-	const struct tcache *tc;
-	unsigned long nr = 0;
-
-	if (!mutex_trylock(&registry.lock)) /* a report may be asked for in a signal handler */
-		return 0;
-	for (tc = registry.threads; tc; tc = tc->next)
-		nr += nr_cached(tc, class);
-	mutex_unlock(&registry.lock);
-	return nr;
-}
-
-unsigned long tcache_threads(void)
-{
-	return READ_ONCE(nr_heap_threads);
-}
-
-void tcache_lock_all(void)
-{
-	mutex_lock(&registry.lock);
-}
-
-void tcache_unlock_all(void)
-{
-	mutex_unlock(&registry.lock);
-}
-
-void tcache_reinit_after_fork(void)
-{
-	registry.threads = tcache.state >= TCACHE_ACTIVE && tcache.state != TCACHE_OFF ? &tcache : NULL;
-	nr_heap_threads = registry.threads ? 1 : 0;
-	tcache.next = tcache.prev = NULL;
-	mutex_reinit_after_fork(&registry.lock);
 }

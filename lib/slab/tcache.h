@@ -136,11 +136,9 @@ struct tcache_aside *tcache_left_aside(void);
 void tcache_close_lists(struct tcache *tc);
 /* Close or open this thread's lists, as failslab wants it; true if they are open. */
 bool tcache_follow_failslab(struct tcache *tc);
-/* The process may come to have threads, and this one to end inside of an owner: be told of both. No lock held. */
-void tcache_expect_threads(void);
 
-/* The heap is ready: on_second_thread, which may be NULL, is called when a second thread comes to use it. */
-void tcache_init(void (*on_second_thread)(void));
+/* The heap is ready. */
+void tcache_init(void);
 
 /* Each thread calls one of these before it takes any lock of the heap: the first to allocate, the second to free. A
  * thread that ends may yet free blocks of libc's when its destructors have run: it must not be listed then. */
@@ -157,9 +155,6 @@ static always_inline void tcache_note(void)
 		tcache_note_slow();
 }
 
-/* failslab begins: this thread's lists are closed at once, those of others when they next free, or have used up what
- * their list of a class holds. They open again by themselves once failslab is off. */
-void tcache_close_all(void);
 /* Bring everything this thread caches home. */
 void tcache_flush(void);
 
@@ -191,10 +186,24 @@ static always_inline void tcache_tick(struct tcache *tc)
 }
 /* The list is full: what is of other nodes than the lists' goes home. True if that made room. */
 bool tcache_drop_foreign(struct tcache *tc, unsigned int class);
-/* The same, for good: the thread ends. */
+
+/* How long what nobody uses is kept, and how close ends of threads are that follow each other. */
+#define AGE_MS 100
+
+/* registry.c. Call is to be called, once, when a second thread comes to use the heap, or is expected; NULL: nothing is. */
+void tcache_on_second_thread(void (*call)(void));
+/* The process may come to have threads, and this one to end inside of an owner: be told of both. No lock held. */
+void tcache_expect_threads(void);
+/* For tcache.c. The cache is one of those that others look at, until its thread ends. */
+void tcache_register(struct tcache *tc);
+/* The thread ends: what it caches goes home for good. */
 void tcache_exit(void);
-/* Objects of a class in all threads' lists; torn. */
+/* failslab begins: this thread's lists are closed at once, those of others when they next free, or have used up what
+ * their list of a class holds. They open again by themselves once failslab is off. */
+void tcache_close_all(void);
+/* Objects of a class in all threads' lists, and in one's; torn. */
 unsigned long tcache_cached(unsigned int class);
+unsigned long tcache_nr_cached(const struct tcache *tc, unsigned int class);
 unsigned long tcache_threads(void);
 
 /* Fork handlers; the child keeps only its own thread's cache. */

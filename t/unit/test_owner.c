@@ -245,7 +245,7 @@ static void slabs_change_hands(void)
 
 	start();
 	slab_init();
-	tcache_init(NULL);
+	tcache_init();
 	for (int i = 0; i < NR_SHARED; i++)
 		must(objects[i] = get_object(SHARED_CLASS));
 	must(own_usage() >= pages);
@@ -274,7 +274,7 @@ static void magazines_change_hands(void)
 
 	start();
 	slab_init();
-	tcache_init(NULL);
+	tcache_init();
 	tcache_enter();
 	cache->magazine_limit = NR_SHARED;
 	must((nr = slab_alloc_bulk(cache, 64, &chain)) > 1);
@@ -513,7 +513,7 @@ static void lists_aside(void)
 	struct owner *o;
 
 	named_start();
-	tcache_init(NULL);
+	tcache_init();
 	tcache_enter();
 	o = named("aside", 0);
 	obj = tcache_alloc_slow(4);
@@ -555,7 +555,7 @@ static void aside_and_failslab(void)
 	void *obj;
 
 	named_start();
-	tcache_init(NULL);
+	tcache_init();
 	tcache_enter();
 	o = named("aside", 0);
 	obj = tcache_alloc_slow(4);
