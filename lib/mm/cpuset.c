@@ -4,6 +4,7 @@
  * by one thread at a time and not more often than every few milliseconds.
  */
 #include "base/bits.h"
+#include "mm/arena.h"
 #include "mm/internal.h"
 #include "mm/mempolicy.h"
 #include "mm/oom.h"
@@ -45,8 +46,9 @@ void set_mems_allowed(nodemask_t mask)
 	__atomic_add_fetch(&mems_allowed_seq, 1, __ATOMIC_RELEASE);
 }
 
-/* What the free lists of these nodes hold is of no use, and is given back. */
-static void leave_nodes(nodemask_t nodes)
+/* What is free of these nodes goes back: of those left it is of no use; and who had some of those that are back, and
+ * touched it meanwhile, has got other nodes' pages there. */
+static void give_back_nodes(nodemask_t nodes)
 {
 	struct zone *zone;
 	int i;
@@ -58,19 +60,22 @@ static void leave_nodes(nodemask_t nodes)
 		zone_trim(zone, 0);
 		zone_purge(zone, 0, 0);
 	}
+	arena_purge(0, ~0U, false);
 }
 
 void mems_allowed_poll_slow(void)
 {
 	uint64_t last = READ_ONCE(last_read), now = os_clock_ms();
 	nodemask_t before = READ_ONCE(cpuset_mems_allowed);
+	nodemask_t changed;
 	uint64_t mask;
 
 	if ((last && now - last < REREAD_MS) || !try_cmpxchg(&last_read, last, now) || !os_read_mems_allowed(&mask))
 		return;
 	set_mems_allowed(mask);
-	if (unlikely(before & ~READ_ONCE(cpuset_mems_allowed)))
-		leave_nodes(before & ~READ_ONCE(cpuset_mems_allowed));
+	changed = (before ^ READ_ONCE(cpuset_mems_allowed)) & node_states_memory();
+	if (unlikely(changed))
+		give_back_nodes(changed);
 }
 
 bool read_mems_allowed_retry(unsigned int seq)

@@ -63,6 +63,33 @@ static void test_cpuset_changes(void)
 	must(read_mems_allowed_retry(seq) && cpusets_enabled());
 }
 
+static void change(nodemask_t to)
+{
+	unsigned int seq = read_mems_allowed_begin();
+
+	fake_sys_mems_allowed(to);
+	must(retry_soon(seq) && cpuset_mems_allowed == to);
+}
+
+/* Memory of a node that is touched while the node is not allowed lies elsewhere: none of it is there when it is back. */
+static void test_node_comes_back(void)
+{
+	struct zone *zone;
+	struct page *page[3];
+
+	start(2, MPOL_DEFAULT, 0);
+	zone = &NODE_DATA(1)->node_zones[ZONE_NORMAL];
+	for (int i = 0; i < 3; i++)
+		must((page[i] = alloc_pages_nodemask(GFP_USER | GFP_THISNODE, i ? PAGEBLOCK_ORDER : 4, 1, NULL)));
+	change(0x1);
+	for (int i = 0; i < 3; i++)
+		free_pages(page[i], i ? PAGEBLOCK_ORDER : 4);
+	drain_all_pages();
+	must(zone->nr_dirty + arena_stats.dirty);
+	change(0x2);
+	must(!zone->nr_dirty && !arena_stats.dirty, "%lu pages, %lu pageblocks", zone->nr_dirty, arena_stats.dirty);
+}
+
 static void test_check_retry(void)
 {
 	nodemask_t nodes = 0x2;
@@ -136,6 +163,7 @@ int main(void)
 	fake_sys_init();
 	run_case("cpuset: who may go outside", test_cpuset);
 	run_case("cpuset: a change is seen by who is about to fail", test_cpuset_changes);
+	run_case("cpuset: a node that is back has no memory of others", test_node_comes_back);
 	run_case("cpuset: a nodemask outside of it is taken away", test_check_retry);
 	run_case("cpuset: policies follow it", test_rebind);
 	fake_sys_remove();
