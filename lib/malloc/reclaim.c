@@ -42,7 +42,7 @@ cold bool heap_reclaim(size_t size, unsigned int class, struct heap_effort *effo
 	}
 	if (have_shrinkers() && effort->objects <= RECLAIM_MAX && !hopeless(size) &&
 	    shrink_application(current_gfp_context(GFP_MALLOC), effort->objects)) {
-		effort->objects += effort->objects / 4; /* what the last round frees in vain is little */
+		effort->objects *= 2;
 		reclaim_own();
 		return true;
 	}

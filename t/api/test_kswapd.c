@@ -183,7 +183,10 @@ static int forked(void)
 
 	if (at_full_speed())
 		return 1;
+	/* kswapd may be at the cache: its lock is the program's to take before. */
+	pthread_mutex_lock(&cache.lock);
 	pid = fork();
+	pthread_mutex_unlock(&cache.lock);
 	if (pid)
 		return waitpid(pid, &status, 0) != pid || status;
 	alarm(120);

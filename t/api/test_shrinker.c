@@ -197,9 +197,9 @@ static int live(bool with_shrinker, size_t beyond)
 	if (!cache.scans || cache.nr * OBJECT < beyond / 4 * 3 || !WIFEXITED(cache.fork_status) ||
 	    WEXITSTATUS(cache.fork_status) != 7)
 		_exit(2);
-	/* A large block comes from it too, for a part of it; one of many pageblocks may take all. */
+	/* A large block comes from it too, for a few rounds of what is asked in vain; one of many pageblocks may take all. */
 	now = (long)cache.nr;
-	if (!malloc(500000) || (long)cache.nr < now / 4 * 3 || !malloc(beyond / 4))
+	if (!malloc(500000) || (long)cache.nr < now / 2 || !malloc(beyond / 4))
 		_exit(3);
 	/* What no limit allows is not worth it. */
 	now = (long)cache.nr;
