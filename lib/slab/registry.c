@@ -99,11 +99,11 @@ static void quiesce(void)
 
 	slab_reclaim();
 	dirty = mm_dirty_bytes();
-	if (now - READ_ONCE(last) < AGE_MS && !READ_ONCE(limits_in_force))
+	if (READ_ONCE(last) && now - READ_ONCE(last) < READ_ONCE(tunables.dirty_decay) && !READ_ONCE(limits_in_force))
 		keep = min_ul(READ_ONCE(left), READ_ONCE(tunables.dirty_max));
 	else
 		WRITE_ONCE(left, dirty);
-	WRITE_ONCE(last, now);
+	WRITE_ONCE(last, now + !now); /* 0: there was none */
 	if (dirty >= keep + QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE)
 		mm_trim(keep);
 }

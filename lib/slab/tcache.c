@@ -35,6 +35,7 @@
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
 #define FIRST_CAP_BYTES 1024UL
+#define AGE_MS 100
 #define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
 
 thread_local_var struct tcache tcache;

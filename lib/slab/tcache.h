@@ -187,9 +187,6 @@ static always_inline void tcache_tick(struct tcache *tc)
 /* The list is full: what is of other nodes than the lists' goes home. True if that made room. */
 bool tcache_drop_foreign(struct tcache *tc, unsigned int class);
 
-/* How long what nobody uses is kept, and how close ends of threads are that follow each other. */
-#define AGE_MS 100
-
 /* registry.c. Call is to be called, once, when a second thread comes to use the heap, or is expected; NULL: nothing is. */
 void tcache_on_second_thread(void (*call)(void));
 /* The process may come to have threads, and this one to end inside of an owner: be told of both. No lock held. */

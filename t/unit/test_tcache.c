@@ -5,7 +5,6 @@
  */
 #include <pthread.h>
 #include <sched.h>
-#include <time.h>
 
 #include "base/tunables.h"
 #include "malloc/heap.h"
@@ -306,26 +305,24 @@ static size_t dirty_after(size_t bytes)
 #define MANY (12 * MiB)
 #define LITTLE (512 * KiB) /* not worth giving back */
 
-/* What an ended thread used is given back. Of threads that follow each other within 100 ms each leaves to the next as much
- * as the first one used, and no more; where that took longer it is tried again. */
+/* What an ended thread used is given back. Of threads that follow each other within dirty_decay each leaves to the next as
+ * much as the first one used, and no more. */
 static void ends_in_a_row(void)
 {
 	size_t first, same, more, most;
-	unsigned long begin;
-	int tries = 50;
 
 	start();
 	give(take(1), 1);
-	do {
-		nanosleep(&(struct timespec){ .tv_nsec = 150000000 }, NULL);
-		begin = (unsigned long)os_clock_ms();
-		first = dirty_after(FEW);
-		same = dirty_after(FEW);
-		more = dirty_after(MANY);
-		must(first < LITTLE, "the first leaves %zu bytes", first);
-		must(more < FEW + PAGEBLOCK_SIZE + LITTLE, "one that uses more leaves %zu", more);
-	} while ((unsigned long)os_clock_ms() - begin >= 100 && --tries);
+	tunables.dirty_decay = 3600000;
+	first = dirty_after(FEW);
+	same = dirty_after(FEW);
+	more = dirty_after(MANY);
+	must(first < LITTLE, "the first leaves %zu bytes", first);
+	must(more < FEW + PAGEBLOCK_SIZE + LITTLE, "one that uses more leaves %zu", more);
 	must(same > FEW / 2 && more > FEW / 2, "%zu and %zu bytes left to the next", same, more);
+	tunables.dirty_decay = 0;
+	must(dirty_after(FEW) < LITTLE, "none follows any other");
+	tunables.dirty_decay = 3600000;
 
 	most = tunables.dirty_max;
 	tunables.dirty_max = 0;
