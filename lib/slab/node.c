@@ -179,8 +179,11 @@ static void keep_remote(struct tcache *tc, struct object *obj, unsigned int clas
 
 	if (unlikely(obj == r->head))
 		bm_fatal("free(%p): double free of a block of %zu bytes", (void *)obj, class_size(class));
-	if (r->head && (r->class != class || r->nid != nid))
+	/* Not as soon as it is full: the last that came is looked at, for it may be freed twice. */
+	if (r->head && (r->class != class || r->nid != nid || r->nr >= r->most)) {
 		send_remote(tc, r);
+		tcache_tick(tc);
+	}
 	if (!r->head) {
 		r->class = (uint8_t)class;
 		r->nid = (uint8_t)nid;
@@ -189,10 +192,7 @@ static void keep_remote(struct tcache *tc, struct object *obj, unsigned int clas
 	}
 	obj->next = r->head;
 	r->head = obj;
-	if (++r->nr >= r->most) {
-		send_remote(tc, r);
-		tcache_tick(tc);
-	}
+	r->nr++;
 }
 
 bool tcache_free_remote(void *addr)
