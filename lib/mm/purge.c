@@ -243,6 +243,7 @@ static bool zone_regret(struct zone *zone)
 		vain = purged = 0;
 	vain = min_ul(slack + vain, max_ul(slack, READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT)) - slack;
 	WRITE_ONCE(zone->purged, purged - vain);
+	WRITE_ONCE(zone->clean_left, left - min_ul(left, vain));
 	WRITE_ONCE(zone->dirty_slack, slack + vain);
 	return vain;
 }

@@ -154,6 +154,23 @@ static unsigned long swing(unsigned int nr, unsigned int times)
 	return zone->nr_dirty;
 }
 
+/* Nobody wants again what a program that only frees gives back. */
+static void nothing_in_vain(void)
+{
+	static struct page *page[1500];
+
+	zone = model_start();
+	tunables.dirty_max = 16 * MiB;
+	tunables.thp = THP_NEVER;
+	tunables.dirty_decay = 3600000;
+	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
+		must(page[i] = alloc_pages(GFP_USER, 5));
+	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
+		if (i % 16)
+			free_pages(page[i], 5);
+	must(zone->dirty_slack <= (tunables.dirty_max >> PAGE_SHIFT) / 8, "%lu pages", zone->dirty_slack);
+}
+
 /* What is given back in vain is kept, up to as much again as is kept anyway; and when that ends, it goes. */
 static void regretting(void)
 {
@@ -435,6 +452,7 @@ int main(void)
 	run_case("whole free pageblocks go back to the arenas, and to the system", trimming);
 	run_case("purging of free blocks", purging);
 	run_case("what is given back in vain is kept next time", regretting);
+	run_case("and nothing is in vain where use only falls", nothing_in_vain);
 	run_case("watermarks", watermarks);
 	run_case("reclaim before failure", reclaim_drains);
 	for (int forever = 0; forever < 2; forever++) {
