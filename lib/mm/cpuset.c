@@ -66,16 +66,20 @@ static void give_back_nodes(nodemask_t nodes)
 void mems_allowed_poll_slow(void)
 {
 	uint64_t last = READ_ONCE(last_read), now = os_clock_ms();
-	nodemask_t before = READ_ONCE(cpuset_mems_allowed);
-	nodemask_t changed;
+	nodemask_t before = READ_ONCE(cpuset_mems_allowed), nodes = node_states_memory(), left;
 	uint64_t mask;
 
+	if (current->flags & PF_MEMALLOC_NOIO) /* nothing could be given back */
+		return;
 	if ((last && now - last < REREAD_MS) || !try_cmpxchg(&last_read, last, now) || !os_read_mems_allowed(&mask))
 		return;
+	/* Before anybody has some of those that are back. */
+	if (unlikely(mask & nodes & ~before))
+		give_back_nodes(mask & nodes & ~before);
 	set_mems_allowed(mask);
-	changed = (before ^ READ_ONCE(cpuset_mems_allowed)) & node_states_memory();
-	if (unlikely(changed))
-		give_back_nodes(changed);
+	left = before & nodes & ~READ_ONCE(cpuset_mems_allowed);
+	if (unlikely(left))
+		give_back_nodes(left);
 }
 
 bool read_mems_allowed_retry(unsigned int seq)
