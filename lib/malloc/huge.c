@@ -159,7 +159,7 @@ void *huge_move(struct page *page, size_t size)
 	unsigned long old_pages = page->nr_pages, nr = blocks_for_pages(old_pages), pages = size_to_pages(size);
 	unsigned long new_nr = blocks_for_pages(pages), pb;
 	size_t bytes = nr << PAGEBLOCK_SHIFT;
-	int nid = mempolicy_slab_node();
+	int nid = topology_binds() ? pfn_to_block(page_to_pfn(page))->nid : mempolicy_slab_node();
 	bool zeroed;
 	void *p;
 

@@ -258,7 +258,7 @@ bool settle_extension(unsigned long pb, unsigned long nr)
 
 bool settle_may_move(unsigned long pb)
 {
-	return get_task_policy(GFP_MALLOC)->mode != MPOL_INTERLEAVE && !bound_nodes() &&
+	return !mpol_interleaves(get_task_policy(GFP_MALLOC)) && !bound_nodes() &&
 	       !is_spread(pb) && vmemmap.blocks[pb].nid == mempolicy_slab_node();
 }
 
