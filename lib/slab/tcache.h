@@ -169,7 +169,7 @@ void tcache_follow_node(struct tcache *tc);
 int tcache_alloc_node(struct tcache *tc, unsigned int class);
 /* The list is now filled by this chain, which was asked for on nid. */
 void tcache_note_node(struct tcache *tc, const struct object *chain, int nid);
-/* The same for a free: the lists follow the thread. True if they are not for this object then. */
+/* Before a free: the lists follow the thread, as by tcache_follow_node. True if they are not for this object then. */
 bool tcache_moved_away(struct tcache *tc, const struct object *obj);
 /* A block of another node than the lists', which therefore has class 0 in the thread's map; false: it is none. */
 bool tcache_free_remote(void *addr);

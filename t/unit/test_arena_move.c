@@ -32,9 +32,9 @@ static void check_moved(void)
 	check_arena();
 }
 
-static void move(void)
+/* The source is whole again afterwards, and usable. */
+static void must_move(void)
 {
-	prepare_move();
 	must(arena_move(dst, src, MOVED, MOVED * PAGEBLOCK_SIZE));
 	must(all_zero(block_to_addr(src), MOVED * PAGEBLOCK_SIZE));
 	memset(block_to_addr(src), 4, MOVED * PAGEBLOCK_SIZE);
@@ -42,6 +42,12 @@ static void move(void)
 	arena_free(src, MOVED, true);
 	arena_free(dst, 2 * MOVED, true);
 	check_arena();
+}
+
+static void move(void)
+{
+	prepare_move();
+	must_move();
 }
 
 /* The source lies in several mappings of the system, as it does when a part was advised: done or refused, both are
@@ -160,13 +166,7 @@ static void move_with_hole(void)
 {
 	prepare_move();
 	use_mremap(old_mremap);
-	must(arena_move(dst, src, MOVED, MOVED * PAGEBLOCK_SIZE));
-	must(all_zero(block_to_addr(src), MOVED * PAGEBLOCK_SIZE));
-	memset(block_to_addr(src), 4, MOVED * PAGEBLOCK_SIZE);
-	check_moved();
-	arena_free(src, MOVED, true);
-	arena_free(dst, 2 * MOVED, true);
-	check_arena();
+	must_move();
 }
 
 static long hole_mremap(void *addr, size_t old_len, size_t new_len, void *to, int flags)
