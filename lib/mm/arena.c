@@ -347,7 +347,7 @@ void arena_advise_huge(unsigned long pb, unsigned long nr)
 	bool want = thp_wanted(mapped);
 	unsigned long i, have = 0;
 
-	if (data_race(block_at(pb)->flags) & PBF_HUGETLB)
+	if (block_is_hugetlb(block_at(pb)))
 		return;
 	/* A collapse that began before the pageblocks were ours may yet end. */
 	for (i = pb; i < pb + nr; i++)

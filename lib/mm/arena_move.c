@@ -109,7 +109,7 @@ bool arena_move(unsigned long dst, unsigned long src, unsigned long nr, size_t b
 {
 	bool hole;
 
-	if ((data_race(block_at(dst)->flags) | data_race(block_at(src)->flags)) & PBF_HUGETLB)
+	if (block_is_hugetlb(block_at(dst)) || block_is_hugetlb(block_at(src)))
 		return false;
 	if (os_is_error(move_pages(dst, src, bytes, &hole))) {
 		refill_target(dst, nr, bytes);

@@ -159,7 +159,7 @@ void debug_online_pages(unsigned long pfn, unsigned long nr, bool dirty)
 /* Drop what lies there; false if the system does not: then it was cleared by hand, if there is memory at all. */
 static bool clear_pages(unsigned long pfn, unsigned long nr)
 {
-	bool hugetlb = pfn_to_block(pfn)->flags & PBF_HUGETLB;
+	bool hugetlb = block_is_hugetlb(pfn_to_block(pfn));
 	long ret = nr && !hugetlb ? os->madvise(pfn_to_addr(pfn), nr << PAGE_SHIFT, MADV_DONTNEED) : 0;
 
 	if (nr)

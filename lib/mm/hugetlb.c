@@ -273,7 +273,7 @@ static bool holds_data(unsigned long pb)
 	unsigned int state = READ_ONCE(block_at(pb)->state);
 
 	/* Of what is on its way, somebody knows the content only when it has arrived. */
-	return block_at(pb)->flags & PBF_HUGETLB && (state == PB_HUGE || state == PB_ZONE);
+	return block_is_hugetlb(block_at(pb)) && (state == PB_HUGE || state == PB_ZONE);
 }
 
 /* From pb on the first ones that hold data, of one node; 0: none. */

@@ -224,6 +224,11 @@ static always_inline struct pageblock *pfn_to_block(unsigned long pfn)
 {
 	return &vmemmap.blocks[pfn >> PAGEBLOCK_ORDER];
 }
+/* Does not change while the pageblock is in use or a zone's; what else is in the flags may (arena_collapse). */
+static always_inline bool block_is_hugetlb(const struct pageblock *block)
+{
+	return READ_ONCE(block->flags) & PBF_HUGETLB;
+}
 /* A small process, which has slabs of one page alone, is spared the pages of libc that memset lies in. */
 static always_inline void fill_class_map(uint8_t *map, unsigned long nr, unsigned int class)
 {

@@ -130,7 +130,7 @@ static void take_dirty_blocks(struct zone *zone, struct purge_batch *batch, unsi
 			if (batch->nr == PURGE_BATCH || (unsigned long)batch->nr << batch->order >= most)
 				return;
 			next = page->next;
-			if (!(page->flags & PG_DIRTY) || pfn_to_block(pfn)->flags & PBF_HUGETLB)
+			if (!(page->flags & PG_DIRTY) || block_is_hugetlb(pfn_to_block(pfn)))
 				continue;
 			del_page_from_free_list(zone, page);
 			page_list_add(&zone->purging, page);

@@ -47,7 +47,7 @@ static bool blocks_settled(unsigned long pb, unsigned long nr)
 	/* Hugetlb pages have been looked at, and do not go elsewhere. */
 	for (i = pb; i < pb + nr; i++)
 		if (READ_ONCE(vmemmap.blocks[i].settled) != settled_now() &&
-		    !(data_race(vmemmap.blocks[i].flags) & PBF_HUGETLB))
+		    !block_is_hugetlb(&vmemmap.blocks[i]))
 			return false;
 	return true;
 }
@@ -207,7 +207,7 @@ static unsigned long alloc_spread(unsigned long nr, unsigned long align, const s
 	nodemask_t spread = pol->nodes & READ_ONCE(cpuset_mems_allowed);
 	size_t bytes = nr << PAGEBLOCK_SHIFT;
 
-	if (!pb || vmemmap.blocks[pb].flags & PBF_HUGETLB ||
+	if (!pb || block_is_hugetlb(&vmemmap.blocks[pb]) ||
 	    os->mbind(block_to_addr(pb), bytes, MPOL_INTERLEAVE | MPOL_F_STATIC_NODES, spread) < 0)
 		return pb;
 	for (i = pb; i < pb + nr; i++)
