@@ -9,6 +9,7 @@
 #include "mm/mempolicy.h"
 #include "mm/oom.h"
 #include "mm/page_alloc.h"
+#include "mm/settle.h"
 #include "os/os.h"
 
 #define REREAD_MS 4
@@ -43,7 +44,7 @@ void set_mems_allowed(nodemask_t mask)
 		alloc_fast_close(); /* the short way does not ask whether this CPU's node is allowed */
 	}
 	/* After the mask: who sees the number sees the mask. */
-	__atomic_add_fetch(&mems_allowed_seq, 1, __ATOMIC_RELEASE);
+	settle_round(__atomic_add_fetch(&mems_allowed_seq, 1, __ATOMIC_RELEASE));
 }
 
 /* What is free of these nodes goes back: of those left it is of no use; and who had some of those that are back, and

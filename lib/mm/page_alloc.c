@@ -447,6 +447,13 @@ static struct page *alloc_pages_preferred_many(gfp_t gfp, unsigned int order, co
 	return page ? page : alloc_pages_nodemask(gfp, order, numa_node_id(), NULL);
 }
 
+struct page *alloc_pages_policy(gfp_t gfp, unsigned int order, int nid, const struct mempolicy *pol)
+{
+	if (unlikely(pol->mode == POLICY_PREFERRED_MANY))
+		return alloc_pages_preferred_many(gfp, order, pol);
+	return alloc_pages_nodemask(gfp, order, nid, policy_nodemask(gfp, pol));
+}
+
 struct page *alloc_pages(gfp_t gfp, unsigned int order)
 {
 	const struct mempolicy *pol;
@@ -467,9 +474,7 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 	pol = get_task_policy(gfp);
 	if (unlikely(mpol_interleaves(pol)))
 		return alloc_page_interleave(gfp, order, interleave_nodes(pol));
-	if (unlikely(pol->mode == POLICY_PREFERRED_MANY))
-		return alloc_pages_preferred_many(gfp, order, pol);
-	return alloc_pages_nodemask(gfp, order, policy_node(gfp, pol, numa_node_id()), policy_nodemask(gfp, pol));
+	return alloc_pages_policy(gfp, order, policy_node(gfp, pol, numa_node_id()), pol);
 }
 
 bool put_page_testzero(struct page *page)

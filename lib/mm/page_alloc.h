@@ -10,6 +10,8 @@
 #include "mm/mmzone.h"
 #include "os/os.h"
 
+struct mempolicy;
+
 #define PAGE_ALLOC_COSTLY_ORDER 3
 
 /* First use: window, nodes, zones. 0 or -errno. */
@@ -27,6 +29,8 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order);
 struct page *alloc_pages_fast(unsigned int order);
 /* From the node's zonelist, without policy; nodemask NULL: any node. */
 struct page *alloc_pages_nodemask(gfp_t gfp, unsigned int order, int preferred_nid, const nodemask_t *nodemask);
+/* As the policy says, but for interleaving, which is the caller's; nid: where a policy that names no node begins. */
+struct page *alloc_pages_policy(gfp_t gfp, unsigned int order, int nid, const struct mempolicy *pol);
 /* Drop a reference; the last one frees the block. */
 void free_pages(struct page *page, unsigned int order);
 /* Free a block whose last reference is gone. */

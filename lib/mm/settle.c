@@ -35,9 +35,23 @@ static later_data struct {
 
 /* What pageblocks say that were settled since the process was last let use other nodes: the system may have moved all
  * it has then. */
+static uint8_t settled_at(unsigned int seq)
+{
+	return (uint8_t)(1 + seq % (SETTLED_SPREAD - 1));
+}
+
 static uint8_t settled_now(void)
 {
-	return (uint8_t)(1 + READ_ONCE(mems_allowed_seq) % (SETTLED_SPREAD - 1));
+	return settled_at(READ_ONCE(mems_allowed_seq));
+}
+
+void settle_round(unsigned int seq)
+{
+	unsigned long pb, end = READ_ONCE(vmemmap.nr_pages) >> PAGEBLOCK_ORDER;
+
+	for (pb = 0; pb < end; pb++)
+		if (READ_ONCE(vmemmap.blocks[pb].settled) == settled_at(seq))
+			WRITE_ONCE(vmemmap.blocks[pb].settled, 0);
 }
 
 static bool blocks_settled(unsigned long pb, unsigned long nr)

@@ -34,6 +34,9 @@ static inline void unsettle_pages(unsigned long pfn, unsigned long nr)
 	for (at = pfn >> PAGEBLOCK_ORDER; at <= (pfn + nr - 1) >> PAGEBLOCK_ORDER; at++)
 		WRITE_ONCE(vmemmap.blocks[at].settled, 0);
 }
+/* The process may use other nodes, for the seq-th time. What says so already was settled a whole round of numbers ago:
+ * it is forgotten. */
+void settle_round(unsigned int seq);
 /* Memory was given back to the system: nodes that had none may have some. */
 void settle_again(void);
 

@@ -50,7 +50,7 @@ static nodemask_t allowed_nodes(void)
 
 struct page *alloc_slab_pages_node(int nid, gfp_t gfp, unsigned int order)
 {
-	return alloc_pages_nodemask(gfp, order, nid, policy_nodemask(gfp, get_task_policy(gfp)));
+	return alloc_pages_policy(gfp, order, nid, get_task_policy(gfp));
 }
 
 struct kmem_cache_node *get_any_partial(struct kmem_cache *cache, int nid)

@@ -228,8 +228,9 @@ static unsigned int slab_take(struct kmem_cache *cache, struct page *slab, unsig
 	return n;
 }
 
-/* A slab more, with the lock dropped meanwhile; the node that it lies on, or another that has some. NULL: none has. */
-static struct kmem_cache_node *refill_node(struct kmem_cache *cache, int nid)
+/* A slab more, with the lock dropped meanwhile; the node that it lies on, or another that has some. NULL: none has.
+ * *surplus: what came lies on another node than asked, whose slabs are to be filled first. */
+static struct kmem_cache_node *refill_node(struct kmem_cache *cache, int nid, struct page **surplus)
 {
 	struct kmem_cache_node *node;
 	struct page *slab;
@@ -239,10 +240,14 @@ static struct kmem_cache_node *refill_node(struct kmem_cache *cache, int nid)
 	mutex_lock(&cache->lock);
 	if (unlikely(!slab))
 		return slab_nodes ? get_any_partial(cache, nid) : NULL;
+	node = node_of(cache, slab);
+	if (unlikely(node->partial_head != NO_PFN) && node != get_node(cache, nid)) {
+		*surplus = slab;
+		return node;
+	}
 	ADD_ONCE(cache->nr_slabs, 1);
 	ADD_ONCE(cache->nr_pages, 1UL << slab->order);
 	ADD_ONCE(cache->nr_empty, 1);
-	node = node_of(cache, slab);
 	partial_add_tail(node, slab);
 	return node;
 }
@@ -251,12 +256,12 @@ unsigned int slab_alloc_bulk_node(struct kmem_cache *cache, int nid, unsigned in
 {
 	struct kmem_cache_node *node = get_node(cache, nid);
 	struct object **tail = chain;
-	struct page *slab;
+	struct page *slab, *surplus = NULL;
 	unsigned int n;
 
 	mutex_lock(&cache->lock);
 	if (node->partial_head == NO_PFN)
-		node = refill_node(cache, nid);
+		node = refill_node(cache, nid, &surplus);
 	if (unlikely(!node)) {
 		mutex_unlock(&cache->lock);
 		return 0;
@@ -265,6 +270,8 @@ unsigned int slab_alloc_bulk_node(struct kmem_cache *cache, int nid, unsigned in
 	n = slab_take(cache, slab, nr, &tail);
 	ADD_ONCE(cache->nr_active, n);
 	mutex_unlock(&cache->lock);
+	if (unlikely(surplus))
+		free_slab(surplus);
 	if (tail)
 		*tail = NULL;
 	/* Others may have had blocks of it: who gets some last pays, so that none pays for what another hoards. */

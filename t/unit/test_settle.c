@@ -17,6 +17,7 @@ static nodemask_t full; /* nodes of which new pages lie elsewhere */
 static bool binds;	/* the system lets us say where memory is to be */
 static unsigned long populated, looks;
 static int last_mode; /* of mbind */
+static nodemask_t allowed_then; /* when something was given back last */
 
 static long my_mbind(void *addr, size_t len, int mode, unsigned long mask)
 {
@@ -38,6 +39,8 @@ static long my_page_nodes(unsigned long nr, void **pages, int *nodes)
 
 static long my_madvise(void *addr, size_t len, int advice)
 {
+	if (advice == MADV_DONTNEED)
+		allowed_then = cpuset_mems_allowed;
 	if (advice != 23 /* MADV_POPULATE_WRITE */)
 		return os_linux.madvise(addr, len, advice);
 	populated += len >> PAGE_SHIFT;
@@ -240,6 +243,57 @@ static void cpuset_changes(void)
 	fake_sys_remove();
 }
 
+/* What becomes free of a node while it is not allowed, may lie anywhere. */
+static void gives_back_first(void)
+{
+	struct page *page;
+
+	start(4096);
+	must(nid_of(page = get(2, GFP_THISNODE, 9)) == 2);
+	usleep(10000);
+	fake_sys_mems_allowed(3);
+	must(nid_of(get(2, 0, 0)) == 1);
+	free_the_page(page, 9);
+	usleep(10000);
+	fake_sys_mems_allowed(7);
+	allowed_then = 0;
+	get(0, 0, 0);
+	must(cpuset_mems_allowed == 7 && allowed_then == 3, "%#lx", allowed_then);
+	fake_sys_remove();
+}
+
+static void many_changes(void)
+{
+	struct page *page;
+	int i;
+
+	start(4096);
+	must(nid_of(page = get(2, GFP_THISNODE, 0)) == 2);
+	for (i = 0; i < SETTLED_SPREAD - 1; i++)
+		set_mems_allowed(i % 2 ? 7 : 3);
+	looks = 0;
+	must(nid_of(get(2, GFP_THISNODE, 0)) == 2 && looks);
+	fake_sys_remove();
+}
+
+static void moves_nowhere_in_turn(void)
+{
+	const unsigned long set = 3;
+	unsigned long pb;
+	bool zeroed;
+	int i;
+	void *p;
+
+	start(4096);
+	must(p = huge_alloc(5 * PAGEBLOCK_SIZE, 0, &zeroed));
+	pb = addr_to_pfn(p) >> PAGEBLOCK_ORDER;
+	must(settle_may_move(pb));
+	must(!set_task_policy(POLICY_WEIGHTED_INTERLEAVE, &set, MAX_NUMNODES + 1));
+	for (i = 0; i < 4; i++)
+		must(!settle_may_move(pb));
+	fake_sys_remove();
+}
+
 static void one_node(void)
 {
 	struct page *page;
@@ -268,5 +322,8 @@ int main(void)
 	run_case("where the system does not bind memory all is right", not_told);
 	run_case("a cpuset that changes: nodes that are left give back, and what is new is looked at again",
 		 cpuset_changes);
+	run_case("nodes that are back give back first what is free of them", gives_back_first);
+	run_case("as many changes as there are marks", many_changes);
+	run_case("who interleaves by weights has no block moved by the system", moves_nowhere_in_turn);
 	return done_testing();
 }

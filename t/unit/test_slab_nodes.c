@@ -308,6 +308,46 @@ static void nothing_else(void)
 	check_cache(cache);
 }
 
+/* Nodes near by come first, where the policy has no more to say. */
+static void preferred_many(void)
+{
+	struct page *near, *far;
+	struct object *chain;
+
+	start(4);
+	near = alloc_pages_nodemask(GFP_KERNEL | GFP_THISNODE, cache->order, 2, NULL);
+	far = alloc_pages_nodemask(GFP_KERNEL | GFP_THISNODE, cache->order, 3, NULL);
+	must(near && far);
+	use_up_here();
+	free_pages(near, cache->order);
+	free_pages(far, cache->order);
+	set(POLICY_PREFERRED_MANY, 1UL << HERE | 1UL << 3);
+	must(slab_alloc_bulk(cache, 1, &chain) && node_of_object(chain) == 3, "on %d", node_of_object(chain));
+	set(MPOL_DEFAULT, 0);
+	must(slab_alloc_bulk(cache, 1, &chain) && node_of_object(chain) == 2, "on %d", node_of_object(chain));
+	check_cache(cache);
+}
+
+static void elsewhere_in_turn(void)
+{
+	struct page *pages[32];
+	struct object *chain;
+	unsigned long i, slabs;
+
+	start(2);
+	for (i = 0; i < ARRAY_SIZE(pages); i++)
+		must(pages[i] = alloc_pages_nodemask(GFP_KERNEL | GFP_THISNODE, cache->order, 0, NULL));
+	use_up_here();
+	for (i = 0; i < ARRAY_SIZE(pages); i++)
+		free_pages(pages[i], cache->order);
+	must(slab_alloc_bulk(cache, 1, &chain) && node_of_object(chain) == 0);
+	slabs = cache->nr_slabs;
+	for (i = 1; i < (PAGE_SIZE << cache->order) / cache->size; i++)
+		must(slab_alloc_bulk(cache, 1, &chain) && node_of_object(chain) == 0);
+	must(cache->nr_slabs == slabs, "%lu slabs begun", cache->nr_slabs);
+	check_cache(cache);
+}
+
 /* Then there are some in the thread's list: they do not stay in it, and are in no magazine, when it is full. */
 static void others_in_list(void)
 {
@@ -363,6 +403,8 @@ int main(void)
 	run_case("a thread that has moved sees it by a full list, too", moved_away);
 	run_case("of a chain those of a node are kept", kept_and_not);
 	run_case("where there is no memory another node's objects will do, but not under bind", nothing_else);
+	run_case("several nodes are preferred: these first", preferred_many);
+	run_case("slabs elsewhere are used up one after the other", elsewhere_in_turn);
 	run_case("and go home when a thread's list of both is full", others_in_list);
 	return done_testing();
 }
