@@ -24,6 +24,15 @@ struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
 struct kmem_cache_node *slab_nodes;
 int nr_slab_nodes = 1;
 
+/* Offsets in a slab are below 2^18, sizes up to 2^15: with so many bits division by multiplying is exact. */
+#define RECIPROCAL_SHIFT 35
+BUILD_BUG_ON((PAGE_SIZE << SLAB_MAX_ORDER) * SLAB_SIZE_MAX > 1UL << RECIPROCAL_SHIFT);
+
+static unsigned long object_index(const struct kmem_cache *cache, size_t at)
+{
+	return at * cache->reciprocal >> RECIPROCAL_SHIFT;
+}
+
 /* Enough objects that a slab is worth its descriptor, few enough that it empties. */
 static unsigned int slab_order(size_t size)
 {
@@ -83,6 +92,7 @@ void slab_init(void)
 		mutex_init(&cache->lock, RANK_CACHE);
 		cache->class = (uint8_t) class;
 		cache->size = (uint32_t)class_size(class);
+		cache->reciprocal = (uint32_t)(((1UL << RECIPROCAL_SHIFT) + cache->size - 1) / cache->size);
 		cache->order = (uint8_t)slab_order(cache->size);
 	}
 	if (unlikely(topology.nr_nodes > 1))
@@ -303,35 +313,55 @@ void report_bad_free(const void *addr, size_t offset, size_t size)
 		bm_warn(text, addr, offset, size);
 }
 
-/* One object home; a slab to free if that was its last and the class has empty ones enough. */
-static struct page *free_object(struct kmem_cache *cache, struct object *obj)
+/* Its slab has got so many objects back; true if it is to be freed, being empty where the class has enough of those. */
+static bool slab_gets_back(struct kmem_cache *cache, struct page *slab, unsigned int nr)
 {
-	unsigned long index;
-	size_t offset = 0;
-	struct page *slab = slab_of(obj, &index, &offset);
+	slab->refcount -= nr;
+	ADD_ONCE(cache->nr_active, -(unsigned long)nr);
+	if (!(slab->flags & PG_PARTIAL))
+		partial_add_tail(node_of(cache, slab), slab);
+	if (slab->refcount)
+		return false;
+	if (cache->nr_empty < SLAB_KEEP_EMPTY) {
+		ADD_ONCE(cache->nr_empty, 1);
+		return false;
+	}
+	partial_del(cache, slab);
+	ADD_ONCE(cache->nr_slabs, -1);
+	ADD_ONCE(cache->nr_pages, -(1UL << slab->order));
+	return true;
+}
+
+/* The objects at the head of the chain that lie in one slab come home together: neighbours are often freed one after the
+ * other. That slab if it is to be freed. */
+static struct page *free_objects(struct kmem_cache *cache, struct object **chain)
+{
+	unsigned long index = 0;
+	size_t offset = 0, at, end;
+	struct page *slab = slab_of(*chain, &index, &offset);
+	struct object *obj = *chain, *next;
+	const char *base;
+	unsigned int nr = 0;
 
 	if (unlikely(!slab || offset || index >= slab->carved)) {
+		*chain = annotate_listening ? NULL : obj->next;
 		mutex_unlock(&cache->lock);
 		report_bad_free(obj, offset, cache->size);
 		mutex_lock(&cache->lock);
 		return NULL;
 	}
-	object_link(obj, slab->freelist);
-	slab->freelist = obj;
-	slab->refcount--;
-	ADD_ONCE(cache->nr_active, -1);
-	if (!(slab->flags & PG_PARTIAL))
-		partial_add_tail(node_of(cache, slab), slab);
-	if (slab->refcount)
-		return NULL;
-	if (cache->nr_empty < SLAB_KEEP_EMPTY) {
-		ADD_ONCE(cache->nr_empty, 1);
-		return NULL;
-	}
-	partial_del(cache, slab);
-	ADD_ONCE(cache->nr_slabs, -1);
-	ADD_ONCE(cache->nr_pages, -(1UL << slab->order));
-	return slab;
+	base = page_to_window_addr(slab);
+	end = slab->carved * (size_t)cache->size;
+	do {
+		next = annotate_listening ? NULL : obj->next; /* memcheck: one at a time */
+		object_link(obj, slab->freelist);
+		slab->freelist = obj;
+		nr++;
+		obj = next;
+		at = (size_t)((const char *)obj - base);
+	} while (at < end && object_index(cache, at) * cache->size == at);
+	*chain = obj;
+	return slab_gets_back(cache, slab, nr) ? slab : NULL;
 }
 
 static void free_slab_list(uint32_t pfn)
@@ -350,11 +380,8 @@ void slab_free_bulk(struct kmem_cache *cache, struct object *chain)
 
 	mutex_lock(&cache->lock);
 	while (chain) {
-		struct object *obj = chain;
-		struct page *slab;
+		struct page *slab = free_objects(cache, &chain);
 
-		chain = annotate_listening ? NULL : obj->next; /* memcheck: one at a time */
-		slab = free_object(cache, obj);
 		if (slab) {
 			slab->next = empty;
 			empty = (uint32_t)page_to_pfn(slab);
@@ -432,8 +459,8 @@ struct page *slab_of(const void *addr, unsigned long *index, size_t *offset)
 	if (page_type(slab) != PAGE_SLAB || pfn - page_to_pfn(slab) >= 1UL << slab->order)
 		return NULL;
 	at = (size_t)((const char *)addr - (const char *)page_to_window_addr(slab));
-	*index = at / kmem_caches[slab->cache].size;
-	*offset = at % kmem_caches[slab->cache].size;
+	*index = object_index(&kmem_caches[slab->cache], at);
+	*offset = at - *index * kmem_caches[slab->cache].size;
 	return slab;
 }
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "base/tunables.h"
 #include "slab/slab.h"
 #include "model.h"
 
@@ -200,6 +201,42 @@ static void magazines(void)
 	check_nothing_left();
 }
 
+/* Where every byte of a slab lies; and what points into an object's middle does not come home with its neighbours. */
+static void byte_by_byte(void)
+{
+	unsigned int class;
+
+	tunables.foreign_free = FOREIGN_IGNORE;
+	start(1);
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+		struct object *chain = NULL, *middle;
+		unsigned long at, index = 0, nr;
+		struct page *slab;
+		size_t offset = 1;
+		char *base;
+
+		cache = &kmem_caches[class];
+		must(slab_alloc_bulk(cache, 1, &chain) == 1);
+		slab = slab_of(chain, &index, &offset);
+		must(slab && index == 0 && offset == 0);
+		base = (char *)chain;
+		for (at = 0; at < PAGE_SIZE << slab->order; at += 1 + at % 3) {
+			must(slab_of(base + at, &index, &offset) == slab);
+			must(index == at / cache->size && offset == at % cache->size, "byte %lu of class %u", at, class);
+		}
+		nr = slab_alloc_bulk(cache, 1, &chain->next);
+		must(nr == 1 && slab_of(chain->next, &index, &offset) == slab && index == 1);
+		if (cache->size >= 2 * MALLOC_ALIGN) {
+			middle = (struct object *)(base + MALLOC_ALIGN);
+			middle->next = chain->next;
+			chain->next = middle;
+		}
+		must(cache->nr_active == 2);
+		slab_free_bulk(cache, chain);
+		check_nothing_left();
+	}
+}
+
 /* However many are in demand, there is a limit; and all come home. */
 static void many_magazines(void)
 {
@@ -311,6 +348,7 @@ int main(void)
 	model_init();
 	run_case("fresh objects are cut off page by page", carving);
 	run_case("random operations against the model", random_operations);
+	run_case("every byte of a slab is of the right object", byte_by_byte);
 	run_case("a magazine goes from one thread to another", magazines);
 	run_case("magazines are bounded, and come home", many_magazines);
 	run_case("magazines that nobody wants come home", age);
