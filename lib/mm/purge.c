@@ -314,6 +314,18 @@ size_t mm_used_bytes(void)
 	return bytes;
 }
 
+unsigned long mm_blocks_on_the_way(void)
+{
+	unsigned long used = READ_ONCE(arena_stats.used) - READ_ONCE(arena_stats.huge), managed = 0;
+	struct zone *zone;
+	int i;
+
+	for_each_zone (zone, i)
+		if (zone->idx != ZONE_DMA32)
+			managed += READ_ONCE(zone->managed_pages) >> PAGEBLOCK_ORDER;
+	return used - min_ul(used, managed);
+}
+
 unsigned long mm_trim(size_t keep)
 {
 	unsigned long bytes = 0;

@@ -5,6 +5,8 @@
  * somebody is aborted. No lock is held but the oom lock, and that is only ever tried.
  */
 #include "base/trace.h"
+#include "base/tunables.h"
+#include "mm/arena.h"
 #include "mm/budget.h"
 #include "mm/compaction.h"
 #include "mm/fault_inject.h"
@@ -21,6 +23,9 @@
 
 /* Rounds of compaction without success. */
 #define MAX_COMPACT_RETRIES 16
+
+/* Who waits at the OOM step looks more often than that. */
+#define LOOK_MS 100
 
 /* One request's way through. */
 struct slowpath {
@@ -218,6 +223,26 @@ static bool oom_exempt(const struct slowpath *s)
 	return !(s->gfp & GFP_FS);
 }
 
+/*
+ * A thread that has taken a pageblock from the arenas and lost its CPU before its zone had it is waited for as a victim
+ * is: what it holds is nobody's, and would count for the process. Under the oom lock.
+ */
+static bool blocks_on_the_way(void)
+{
+	static unsigned long seen, in_vain;
+	static uint64_t since, looked;
+	unsigned long nr = mm_blocks_on_the_way();
+	uint64_t now = os_clock_ms();
+
+	if (nr != seen || now - looked > LOOK_MS)
+		since = now;
+	seen = nr;
+	looked = now;
+	/* A fork may have lost some. */
+	in_vain = now - since < READ_ONCE(tunables.oom_wait_ms) ? min_ul(in_vain, nr) : nr;
+	return nr > in_vain;
+}
+
 /* Under the oom lock. A last look, at the high mark: only to notice that an abort elsewhere has just freed a lot. */
 static struct page *look_or_oom(struct slowpath *s)
 {
@@ -236,7 +261,7 @@ static struct page *look_or_oom(struct slowpath *s)
 	if (oc.page)
 		oom_tell_waiting();
 	else if (!oom_exempt(s))
-		s->did_some_progress = out_of_memory(&oc);
+		s->did_some_progress = blocks_on_the_way() || out_of_memory(&oc);
 	return oc.page;
 }
 

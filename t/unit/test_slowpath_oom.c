@@ -2,6 +2,8 @@
 /*
  * The end of the slow path: who gets as far as the OOM step and who waits there, and NOFAIL, which has no end.
  */
+#include "base/tunables.h"
+#include "mm/arena.h"
 #include "slowpath.h"
 
 static void oom_ends_in(gfp_t gfp, unsigned int order, unsigned int expected)
@@ -117,6 +119,30 @@ static void oom_lock_held(void)
 	oom_unlock_all();
 }
 
+/* A thread has a pageblock in its hands that the arenas do not have any more, and its zone not yet. */
+static void third_arrives(void)
+{
+	must(!ooms);
+	if (sleeps == 3)
+		arena_stats.used--;
+}
+
+static void block_on_the_way(void)
+{
+	start(0, 0);
+	tunables.oom_wait_ms = 60000;
+	arena_stats.used = arena_stats.huge + (zone->managed_pages >> PAGEBLOCK_ORDER) + 1;
+	on_sleep = third_arrives;
+	must(rounds(GFP_KERNEL, 0) == 4 && sleeps == 3 && ooms == 1, "%u sleeps, %u", sleeps, ooms);
+	/* It does not come: that is not waited for again. */
+	arena_stats.used++;
+	on_sleep = NULL;
+	tunables.oom_wait_ms = 0;
+	must(!get(GFP_KERNEL, 0) && ooms == 2 && sleeps == 3);
+	tunables.oom_wait_ms = 60000;
+	must(!get(GFP_KERNEL, 0) && ooms == 3 && sleeps == 3);
+}
+
 /* NOFAIL: another thread frees something while we sleep. */
 static void free_kept(void)
 {
@@ -205,6 +231,7 @@ int main(void)
 	run_case("before it, memory that has come free is seen", oom_last_look);
 	run_case("but only a lot of it", oom_high_mark);
 	run_case("one at the OOM step, the others wait a tick and try again", oom_lock_held);
+	run_case("a pageblock between an arena and its zone is waited for", block_on_the_way);
 	run_case("NOFAIL waits until somebody frees", nofail);
 	run_case("NOFAIL uses a part of the reserve", nofail_reserve);
 	run_case_says("NOFAIL that cannot wait fails, and is told", nofail_nowait,
