@@ -4,17 +4,22 @@
  * own.
  *
  * oom [-t THREADS] [-r ROUNDS] [-l MIB] [-s SIZE]: so many threads (8), each inside an owner of its own, allocate
- * blocks of SIZE bytes (200) under `limit:` MIB (256) until the limit is hit. What counts is the time from the
- * beginning of the malloc on which the victim's callback is called to that call, which sets a flag; the victim frees
- * all it has, and another round begins. Of ROUNDS (21) it prints the median, the 95th percentile and the largest; and
- * what part of each the thread was ready to run and had no CPU, as /proc/thread-self/schedstat says, and what is left.
- * Then the same for the malloc that has lasted longest then, which may be that of a thread that has no CPU; and from the
- * callback until the thread that asked has its memory.
+ * blocks of SIZE bytes (200) under `limit:` MIB (256) until the limit is hit and an owner is called back; the victim
+ * frees all it has, and when everybody has the memory that he asked for, the next of ROUNDS (21) begins.
+ *
+ * A thread has met the limit when a shrinker of ours is asked on it, which is when the library had nothing left itself;
+ * that counts from where its malloc began, or another thread last came to a new page, whichever was later: who lost
+ * his CPU on the way into malloc has met nothing yet. Printed are the median, the 95th percentile and the largest: from
+ * the first thread that has met it, and got nothing since, to the callback; from the one that the callback runs on;
+ * what part of the latter that one was ready to run and had no CPU, as /proc/thread-self/schedstat says, and what is
+ * left; and from the callback until that thread has its memory.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,25 +34,27 @@
 static bm_owner_t *(*owner_create)(const struct bm_owner_attr *attr);
 static bm_owner_t *(*owner_enter)(bm_owner_t *owner);
 static int (*ctl_set)(const char *name, const char *value);
+static bm_shrinker_t *(*shrinker_register)(const char *name, const struct bm_shrinker_ops *ops, void *arg, int seeks);
 
 static struct eater {
 	pthread_t thread;
 	bm_owner_t *owner;
-	_Atomic(long) began; /* ns: its malloc; 0: it is not in one */
-	atomic_int cancelled;
+	_Atomic(long) grew; /* ns: when it came to a new page */
+	_Atomic(long) met;  /* ns: when it met the limit; 0: it has not */
+	bool cancelled;
 	void **chain;
-	char line[64];
 } eaters[MAX_THREADS];
 
 static int nr_threads = 8, nr_rounds = 21;
 static size_t block_size = 200;
-static atomic_int stop, nr_told;
-static long told_after[MAX_ROUNDS], no_cpu[MAX_ROUNDS], the_rest[MAX_ROUNDS], longest_of[MAX_ROUNDS],
+static pthread_barrier_t all_here;
+static atomic_int nr_told; /* victims, one each round */
+static long first_met[MAX_ROUNDS], told_after[MAX_ROUNDS], no_cpu[MAX_ROUNDS], the_rest[MAX_ROUNDS],
 	on_after[MAX_ROUNDS];
-/* Of the thread that asked. */
-static __thread int round_here = -1, schedstat = -1;
-static __thread long told_at, delayed_before;
+/* Of the thread that asks. */
 static __thread struct eater *self;
+static __thread int schedstat = -1;
+static __thread long began, delayed_before, told_at;
 
 static void die(const char *what)
 {
@@ -87,31 +94,77 @@ static long delayed_ns(void)
 	return strtol(p, NULL, 10);
 }
 
+static unsigned long meet_limit(void *arg, struct bm_shrink_control *sc)
+{
+	long since = began;
+	int i;
+
+	(void)arg;
+	(void)sc;
+	/* kswapd asks, too. */
+	if (!self || atomic_load(&self->met))
+		return BM_SHRINK_EMPTY;
+	for (i = 0; i < nr_threads; i++) {
+		long grew = atomic_load(&eaters[i].grew);
+
+		since = grew > since ? grew : since;
+	}
+	delayed_before = delayed_ns();
+	atomic_store(&self->met, since);
+	return BM_SHRINK_EMPTY;
+}
+
+/* It has nothing: it is not called. */
+static unsigned long free_some(void *arg, struct bm_shrink_control *sc)
+{
+	(void)arg;
+	(void)sc;
+	return BM_SHRINK_STOP;
+}
+
 /* On a thread that waits for memory; for one victim at a time. */
 static int cancel(bm_owner_t *owner, void *arg)
 {
-	struct eater *e = arg;
-	long now = now_ns(), delayed = delayed_ns() - delayed_before, longest = 0;
+	long now = now_ns(), first = atomic_load(&self->met);
 	int i, nr = atomic_load(&nr_told);
+	struct eater *e = arg;
 
 	(void)owner;
+	if (nr == nr_rounds)
+		return 0;
+	no_cpu[nr] = delayed_ns() - delayed_before;
+	told_after[nr] = now - first;
+	the_rest[nr] = told_after[nr] - no_cpu[nr];
 	for (i = 0; i < nr_threads; i++) {
-		long began = atomic_load(&eaters[i].began);
+		long met = atomic_load(&eaters[i].met);
 
-		if (began && now - began > longest)
-			longest = now - began;
+		first = met && met < first ? met : first;
 	}
-	if (nr < nr_rounds) {
-		told_after[nr] = now - atomic_load(&self->began);
-		no_cpu[nr] = delayed;
-		the_rest[nr] = told_after[nr] - delayed;
-		longest_of[nr] = longest;
-		told_at = now;
-		round_here = nr;
-		atomic_store(&nr_told, nr + 1);
-	}
-	atomic_store(&e->cancelled, 1);
+	first_met[nr] = now - first;
+	told_at = now;
+	e->cancelled = true;
+	atomic_store(&nr_told, nr + 1);
 	return 0;
+}
+
+static void eat_one(struct eater *e, int round)
+{
+	void **block;
+
+	began = now_ns();
+	block = malloc(block_size);
+	atomic_store(&e->met, 0);
+	if (told_at) {
+		on_after[round] = now_ns() - told_at;
+		told_at = 0;
+	}
+	if (!block)
+		return; /* it is the victim */
+	if (((uintptr_t)block ^ (uintptr_t)e->chain) / 4096)
+		atomic_store(&e->grew, now_ns());
+	memset(block, 1, block_size);
+	*block = e->chain;
+	e->chain = block;
 }
 
 static void drop(struct eater *e)
@@ -120,35 +173,23 @@ static void drop(struct eater *e)
 
 	for (; (block = e->chain); free(block))
 		e->chain = *block;
+	e->cancelled = false;
 }
 
 static void *eat(void *arg)
 {
 	struct eater *e = arg;
+	int round;
 
 	self = e;
 	schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
 	owner_enter(e->owner);
-	while (!atomic_load(&stop)) {
-		void **block;
-
-		if (atomic_exchange(&e->cancelled, 0))
+	for (round = 0; round < nr_rounds; round++) {
+		pthread_barrier_wait(&all_here);
+		while (atomic_load(&nr_told) == round)
+			eat_one(e, round);
+		if (e->cancelled)
 			drop(e);
-		atomic_store(&e->began, now_ns());
-		delayed_before = delayed_ns();
-		block = malloc(block_size);
-		atomic_store(&e->began, 0);
-		if (round_here >= 0) {
-			on_after[round_here] = now_ns() - told_at;
-			if (round_here == nr_rounds - 1)
-				atomic_store(&stop, 1);
-			round_here = -1;
-		}
-		if (!block)
-			continue; /* it is the victim */
-		memset(block, 1, block_size);
-		*block = e->chain;
-		e->chain = block;
 	}
 	drop(e);
 	owner_enter(NULL);
@@ -184,6 +225,7 @@ static void start(int i)
 
 int main(int argc, char **argv)
 {
+	static const struct bm_shrinker_ops ops = { .count = meet_limit, .scan = free_some };
 	const char *mib = "256";
 	char limit[32];
 	int opt, i;
@@ -205,18 +247,20 @@ int main(int argc, char **argv)
 	*(void **)&owner_create = symbol("bm_owner_create");
 	*(void **)&owner_enter = symbol("bm_owner_enter");
 	*(void **)&ctl_set = symbol("bm_ctl_set");
+	*(void **)&shrinker_register = symbol("bm_shrinker_register");
 	snprintf(limit, sizeof(limit), "%sm", mib);
-	if (ctl_set("limit", limit))
+	if (ctl_set("limit", limit) || !shrinker_register("oom", &ops, NULL, 2) ||
+	    pthread_barrier_init(&all_here, NULL, (unsigned int)nr_threads))
 		die("cannot set the limit");
 	for (i = 0; i < nr_threads; i++)
 		start(i);
 	for (i = 0; i < nr_threads; i++)
 		pthread_join(eaters[i].thread, NULL);
 	printf("%d threads, blocks of %zu bytes, limit %s MiB, %d rounds\n", nr_threads, block_size, mib, nr_rounds);
-	show("from the limit to the victim's callback", told_after);
+	show("from the limit to the victim's callback", first_met);
+	show("the same for the thread that calls it", told_after);
 	show("  of that, ready to run and without a CPU", no_cpu);
 	show("  of that, everything else", the_rest);
-	show("the same for the malloc that lasts longest", longest_of);
 	show("from there until the thread has its memory", on_after);
 	return 0;
 }
