@@ -14,6 +14,7 @@ enum lock_rank {
 	RANK_OOM,      /* the OOM step: only ever tried, but by fork */
 	RANK_THREADS,  /* registry of thread caches */
 	RANK_CACHE,    /* a kmem_cache: central magazines and partial slabs */
+	RANK_GROW,     /* a zone's growth */
 	RANK_BUDGET,   /* the reading of limits */
 	RANK_WMARK,    /* the computing of watermarks */
 	RANK_CMA,      /* which pages of CMA areas are given out */

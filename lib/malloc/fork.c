@@ -35,6 +35,7 @@ void fork_prepare(void)
 	oom_lock_all();
 	tcache_lock_all();
 	slab_lock_all();
+	zones_grow_lock_all();
 	budget_lock_all();
 	watermark_lock_all();
 	cma_lock_all();
@@ -65,6 +66,7 @@ void fork_parent(void)
 	cma_unlock_all();
 	watermark_unlock_all();
 	budget_unlock_all();
+	zones_grow_unlock_all();
 	slab_unlock_all();
 	tcache_unlock_all();
 	oom_unlock_all();

@@ -44,8 +44,12 @@ struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order, struct alloc_co
 /* May a request with these flags use the whole reserve? */
 bool gfp_pfmemalloc_allowed(gfp_t gfp);
 
-/* memory_hotplug.c. zone_grow for a request: what its flags and rights allow. */
+/* memory_hotplug.c. zone_grow for a request: what its flags and rights allow. With its grow lock held, so that who had to
+ * wait looks first at what another has brought. */
 bool zone_grow_for(struct zone *zone, unsigned int order, enum migratetype mt, gfp_t gfp, unsigned int alloc_flags);
+/* Until the zone meets the request's mark; false: it does not. No lock held. */
+bool zone_grow_to_mark(struct zone *zone, unsigned int order, gfp_t gfp, unsigned int alloc_flags,
+		       const struct alloc_context *ac);
 /* Pageblocks that have just become the zone's: free, of the migratetype. No lock held. */
 void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, enum migratetype mt, bool dirty);
 /* page_range.c. nr pages that were one block are single blocks from now on. */

@@ -2,7 +2,7 @@
 /*
  * Zones grow: pageblocks that the arenas have, or that lie below 4 GiB, become theirs. The way back is in purge.c.
  *
- * Lock order: zone, arena. No lock is held from one step to the next.
+ * No lock is held from one step to the next, but for the one of who makes all others wait for what he brings.
  */
 #include "mm/arena.h"
 #include "mm/budget.h"
@@ -64,6 +64,20 @@ bool zone_grow_for(struct zone *zone, unsigned int order, enum migratetype mt, g
 	grown = grow_zone(zone, order, mt, reserve, settled);
 	memalloc_flags_restore(scopes);
 	return grown;
+}
+
+bool zone_grow_to_mark(struct zone *zone, unsigned int order, gfp_t gfp, unsigned int alloc_flags,
+		       const struct alloc_context *ac)
+{
+	bool ok;
+
+	mutex_lock(&zone->grow_lock);
+	do /* its marks grow with it */
+		ok = zone_watermark_ok(zone, order, wmark_pages(zone, alloc_flags), ac->highest_zoneidx, alloc_flags);
+	while (!ok && !READ_ONCE(limits_in_force) &&
+	       zone_grow_for(zone, order, ac->migratetype, gfp, alloc_flags & ~ALLOC_RESERVE));
+	mutex_unlock(&zone->grow_lock);
+	return ok;
 }
 
 bool zone_grow_reserve(struct zone *zone, unsigned int order, enum migratetype mt)

@@ -24,6 +24,7 @@ const char *zone_name(const struct zone *zone)
 static void zone_init(struct zone *zone, int nid, enum zone_type idx)
 {
 	mutex_init(&zone->lock, RANK_ZONE);
+	mutex_init(&zone->grow_lock, RANK_GROW);
 	zone->nid = nid;
 	zone->idx = idx;
 	zone->zone_id = (uint8_t)((unsigned int)nid * MAX_NR_ZONES + idx);
@@ -192,30 +193,44 @@ static struct zone *next_zone_by_address(const struct zone *after)
 	return next;
 }
 
-static void for_all_zone_locks(void (*fn)(struct mutex *))
+#define ZONE_LOCKS offsetof(struct zone, lock)
+#define GROW_LOCKS offsetof(struct zone, grow_lock)
+
+static void for_all(size_t locks, void (*fn)(struct mutex *))
 {
 	struct zone *zone = NULL;
 
 	while ((zone = next_zone_by_address(zone)))
-		fn(&zone->lock);
+		fn((struct mutex *)((char *)zone + locks));
+}
+
+void zones_grow_lock_all(void)
+{
+	for_all(GROW_LOCKS, mutex_lock);
+}
+
+void zones_grow_unlock_all(void)
+{
+	for_all(GROW_LOCKS, mutex_unlock);
 }
 
 /* Per-CPU lists inside: while it is locked a zone gets none, so that those that are let go are those that were held. */
 void zones_lock_all(void)
 {
-	for_all_zone_locks(mutex_lock);
+	for_all(ZONE_LOCKS, mutex_lock);
 	pcp_lock_all();
 }
 
 void zones_unlock_all(void)
 {
 	pcp_unlock_all();
-	for_all_zone_locks(mutex_unlock);
+	for_all(ZONE_LOCKS, mutex_unlock);
 }
 
 void zones_reinit_after_fork(void)
 {
 	pcp_unlock_all();
 	purge_reinit_after_fork();
-	for_all_zone_locks(mutex_reinit_after_fork);
+	for_all(ZONE_LOCKS, mutex_reinit_after_fork);
+	for_all(GROW_LOCKS, mutex_reinit_after_fork);
 }

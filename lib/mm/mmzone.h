@@ -103,6 +103,7 @@ struct zone {
 	unsigned long clean_left;  /* free pages that were clean when the last ones went */
 	uint32_t purge_stamp;	   /* when that was, in ms */
 	/* Events, for vmstat. What per-CPU lists serve they count themselves. numa: atomic; see zone_numa_stat(). */
+	struct mutex grow_lock;	   /* held by who brings it pageblocks: the others wait for these */
 	unsigned long nr_grown, nr_given_back, nr_fallback, nr_stolen;
 	unsigned long nr_alloc_pages; /* pages */
 	unsigned long nr_alloc_fast;  /* blocks that were allocated the short way: hits, and local */
@@ -178,6 +179,8 @@ nodemask_t node_states_memory(void);
 const char *zone_name(const struct zone *zone);
 
 /* Fork handlers: every per-CPU list, every zone's lock. */
+void zones_grow_lock_all(void);
+void zones_grow_unlock_all(void);
 void zones_lock_all(void);
 void zones_unlock_all(void);
 void zones_reinit_after_fork(void);

@@ -229,16 +229,16 @@ static bool zone_may_grow(const struct zone *zone, const struct alloc_context *a
 static bool zone_help(struct zone *zone, unsigned int order, gfp_t gfp, unsigned int alloc_flags, unsigned long mark,
 		      const struct alloc_context *ac)
 {
-	/* Its marks grow with the zone, and what it gets may have been its own reserve before. Under a limit what it could
-	 * grow by has been counted, and is not there; but others may have given back what they had. */
+	/* Under a limit what it could grow by has been counted, and is not there; but others may have given back what they
+	 * had. */
 	if (unlikely(READ_ONCE(limits_in_force))) {
 		budget_poll();
 		if (zone_watermark_ok(zone, order, mark, ac->highest_zoneidx, alloc_flags))
 			return true;
 	}
-	while (!READ_ONCE(limits_in_force) && zone_may_grow(zone, ac) && zone_grow_for(zone, order, ac->migratetype, gfp, alloc_flags & ~ALLOC_RESERVE))
-		if (zone_watermark_ok(zone, order, wmark_pages(zone, alloc_flags), ac->highest_zoneidx, alloc_flags))
-			return true;
+	if (!READ_ONCE(limits_in_force) && zone_may_grow(zone, ac) &&
+	    zone_grow_to_mark(zone, order, gfp, alloc_flags, ac))
+		return true;
 	BUILD_BUG_ON(ALLOC_NO_WATERMARKS < NR_WMARK);
 	if (alloc_flags & ALLOC_NO_WATERMARKS)
 		return true;
@@ -270,18 +270,33 @@ static struct page *rmqueue_lent(struct zone *preferred, const struct zone *zone
 	return page;
 }
 
+/* Its lists were empty when it had grown so often. */
+static struct page *rmqueue_grow(struct zone *zone, gfp_t gfp, unsigned int order, unsigned int alloc_flags,
+				 const struct alloc_context *ac, unsigned long grown)
+{
+	struct page *page = NULL;
+
+	mutex_lock(&zone->grow_lock);
+	if (READ_ONCE(zone->nr_grown) != grown)
+		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
+	if (!page && zone_grow_for(zone, order, ac->migratetype, gfp, alloc_flags))
+		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
+	mutex_unlock(&zone->grow_lock);
+	return page;
+}
+
 static struct page *try_this_zone(struct zone *zone, gfp_t gfp, unsigned int order, unsigned int alloc_flags,
 				  const struct alloc_context *ac)
 {
+	unsigned long grown = READ_ONCE(zone->nr_grown);
 	struct page *page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
 
 	if (!page)
 		page = rmqueue_lent(*ac->preferred, zone, order, alloc_flags);
 	if (!page && READ_ONCE(exact_lists.nr_pages) && drain_exact_lists(zone, false))
 		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
-	if (!page && zone_may_grow(zone, ac) &&
-	    zone_grow_for(zone, order, ac->migratetype, gfp, alloc_flags))
-		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
+	if (!page && zone_may_grow(zone, ac))
+		page = rmqueue_grow(zone, gfp, order, alloc_flags, ac, grown);
 	if (!page)
 		return NULL;
 	prep_new_page(page, order, gfp, alloc_flags);

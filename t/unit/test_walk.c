@@ -3,6 +3,8 @@
  * The walk of an allocation on made-up machines: the order of zones and nodes, growth, the marks and what lies below
  * them, the reserve for large requests that may not wait, reclaim on the near node, and what a new page is like.
  */
+#include <pthread.h>
+
 #include "mm/owner.h"
 #include "mm/vmscan.h"
 #include "walk.h"
@@ -74,6 +76,40 @@ static void growth(void)
 		;
 	must(normal->nr_free_pages < PAGEBLOCK_PAGES / 2, "movable requests were served from Normal");
 	must(!alloc_pages(QUIET, 8));
+}
+
+/* The system takes its time. */
+static long slow_mprotect(void *addr, size_t len, int prot)
+{
+	usleep(20000);
+	return os_linux.mprotect(addr, len, prot);
+}
+
+static pthread_barrier_t all_there;
+
+static void *take_one(void *arg)
+{
+	(void)arg;
+	pthread_barrier_wait(&all_there);
+	return alloc_pages(GFP_KERNEL, 1);
+}
+
+static void grows_once(void)
+{
+	static struct os_ops slow_os;
+	pthread_t threads[4];
+	void *page;
+
+	walk_start(1);
+	slow_os = *os;
+	slow_os.mprotect = slow_mprotect;
+	os = &slow_os;
+	pthread_barrier_init(&all_there, NULL, ARRAY_SIZE(threads));
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		must(!pthread_create(&threads[i], NULL, take_one, NULL));
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		must(!pthread_join(threads[i], &page) && page);
+	must(zone_of(0)->nr_grown == 1, "%lu times", zone_of(0)->nr_grown);
 }
 
 /* Node 1 has room among reclaimable pages, node 0 a whole pageblock: near goes before pure. */
@@ -332,6 +368,7 @@ int main(void)
 	run_case("zonelists: the own zones from the highest, then the other nodes by distance", zonelists);
 	run_case("blocks come from the nearest node that has any; THISNODE from none but it", distance);
 	run_case("the highest zone of the request grows, the lower ones help out", growth);
+	run_case("threads that find it empty together make it grow once", grows_once);
 	run_case("rather mixed migratetypes near by than pure ones far away", near_before_pure);
 	run_case("WRITE spreads over the nodes", spreading);
 	run_case("what each right leaves of the mark, the reserves, the orders", below_the_marks);
