@@ -344,7 +344,8 @@ void *heap_calloc_slow(size_t bytes, unsigned long caller)
 		else
 			p = alloc_class(class, bytes, GFP_MALLOC | GFP_ZERO, caller);
 	} else {
-		p = alloc_huge(bytes, 0, &zeroed, GFP_MALLOC | GFP_ZERO, caller);
+		/* Of whole pageblocks it is known which are zero. */
+		p = alloc_huge(bytes, PAGEBLOCK_SIZE, &zeroed, GFP_MALLOC | GFP_ZERO, caller);
 		if (p && !zeroed)
 			huge_clear(p, bytes);
 		zeroed = true;
@@ -438,7 +439,8 @@ static void *alloc_any(size_t size, unsigned long caller)
 	if (likely(size <= RUN_SIZE_MAX))
 		p = alloc_class(size_to_class(size), size, GFP_MALLOC, caller);
 	else
-		p = alloc_huge(size, 0, &zeroed, GFP_MALLOC, caller);
+		/* What has grown once will grow again, and whole pageblocks move without a copy. */
+		p = alloc_huge(size, PAGEBLOCK_SIZE, &zeroed, GFP_MALLOC, caller);
 	return likely(p) ? p : heap_no_memory();
 }
 

@@ -16,11 +16,15 @@
 #include "mm/mempolicy.h"
 #include "mm/mmzone.h"
 #include "mm/owner.h"
+#include "mm/page_alloc.h"
 #include "mm/settle.h"
 #include "mm/vmscan.h"
 
 /* Hugepages behind a block of fewer would make its unused tail resident for nothing. */
 #define THP_BLOCKS_MIN 4UL
+
+/* A larger one leaves little of its last pageblock. */
+#define PACKED_PAGES_MAX (2 * PAGEBLOCK_PAGES)
 
 struct huge_stats huge_stats;
 
@@ -69,10 +73,38 @@ static void *begin_huge(unsigned long pb, unsigned long pages, bool *zeroed)
 	return page_to_window_addr(page);
 }
 
+static bool may_pack(unsigned long pages)
+{
+	return pages <= PACKED_PAGES_MAX && topology.nr_nodes == 1 && READ_ONCE(tunables.hugetlb) == HUGETLB_OFF &&
+	       !page_debug && !data_race(owner_accounting) && !READ_ONCE(limits_in_force);
+}
+
+static bool is_packed(const struct page *page)
+{
+	return READ_ONCE(pfn_to_block(page_to_pfn(page))->state) == PB_ZONE;
+}
+
+static void *alloc_packed(unsigned long pages, bool *zeroed)
+{
+	struct page *page = alloc_pages_exact(GFP_MALLOC, pages, 0);
+
+	if (!page)
+		return NULL;
+	*zeroed = !(page->flags & PG_DIRTY);
+	page->nr_pages = pages;
+	set_page_type(page, PAGE_HUGE);
+	atomic_add_return(&huge_stats.nr, 1);
+	atomic_add_return(&huge_stats.packed, pages);
+	return page_to_window_addr(page);
+}
+
 void *huge_alloc(size_t size, size_t align, bool *zeroed)
 {
 	unsigned long pages = size_to_pages(size), nr = blocks_for_pages(pages), pb;
+	void *p = !align && may_pack(pages) ? alloc_packed(pages, zeroed) : NULL;
 
+	if (p)
+		return p;
 	align = max_ul(align >> PAGEBLOCK_SHIFT, 1);
 	if (unlikely(READ_ONCE(arena_stats.dirty) < nr))
 		exact_lists_yield();
@@ -114,42 +146,71 @@ static void free_huge_blocks(struct page *page, unsigned long from, unsigned lon
 	free_blocks(page_block(page) + from, nr - from, dirty);
 }
 
+/* Of all huge blocks: no more of this one. */
+static void forget_huge(struct page *page)
+{
+	set_page_type(page, PAGE_NONE);
+	atomic_sub_return(&huge_stats.nr, 1);
+	uncharge_pages(page, page->nr_pages);
+}
+
 /* It ends; its first clean pageblocks have no pages. */
 static void end_huge(struct page *page, unsigned long clean)
 {
 	unsigned long nr = blocks_for_pages(page->nr_pages);
 
-	set_page_type(page, PAGE_NONE);
-	atomic_sub_return(&huge_stats.nr, 1);
-	uncharge_pages(page, page->nr_pages);
+	forget_huge(page);
 	free_huge_blocks(page, clean, nr, true);
 	free_huge_blocks(page, 0, clean, false);
 }
 
 void huge_free(struct page *page)
 {
-	end_huge(page, 0);
+	if (!is_packed(page)) {
+		end_huge(page, 0);
+		return;
+	}
+	forget_huge(page);
+	atomic_sub_return(&huge_stats.packed, page->nr_pages);
+	free_pages_exact(page, page->nr_pages);
 }
 
-bool huge_resize(struct page *page, size_t size)
+static bool resize_packed(struct page *page, unsigned long pages)
 {
-	unsigned long pb = page_block(page), pages = size_to_pages(size);
+	if (!resize_pages_exact(page, page->nr_pages, pages))
+		return false;
+	atomic_add_return(&huge_stats.packed, pages - page->nr_pages);
+	return true;
+}
+
+/* The pageblocks of one that is not packed. */
+static bool resize_blocks(struct page *page, unsigned long pages)
+{
 	unsigned long nr = blocks_for_pages(page->nr_pages), new_nr = blocks_for_pages(pages);
 	bool zeroed = false;
 
 	/* Of its last pageblock it has not touched all. */
 	if (topology_binds() && pages > page->nr_pages && !settle_may_extend(page_to_pfn(page) + page->nr_pages - 1))
 		return false;
-	if (!charge_resize(page, page->nr_pages, pages, GFP_MALLOC))
+	if (new_nr > nr && !extend_blocks(page_block(page), nr, new_nr))
 		return false;
-	if (new_nr > nr && !extend_blocks(pb, nr, new_nr)) {
-		charge_resize(page, pages, page->nr_pages, GFP_MALLOC);
-		return false;
-	}
 	if (new_nr < nr)
 		free_huge_blocks(page, new_nr, nr, true);
 	if (unlikely(page_debug) && pages > page->nr_pages)
 		debug_alloc_huge(page, page->nr_pages, pages, &zeroed);
+	return true;
+}
+
+bool huge_resize(struct page *page, size_t size)
+{
+	unsigned long nr = page->nr_pages, pages = size_to_pages(size);
+
+	if (!charge_resize(page, nr, pages, GFP_MALLOC))
+		return false;
+	if (!(is_packed(page) ? resize_packed(page, pages) : resize_blocks(page, pages))) {
+		charge_resize(page, pages, nr, GFP_MALLOC);
+		return false;
+	}
 	page->nr_pages = pages;
 	return true;
 }
@@ -163,7 +224,7 @@ void *huge_move(struct page *page, size_t size)
 	bool zeroed;
 	void *p;
 
-	if (topology_binds() && !settle_may_move(page_block(page)))
+	if (is_packed(page) || (topology_binds() && !settle_may_move(page_block(page))))
 		return NULL;
 	/* What lies behind the block's end comes along, and nothing stays; but not into memory that shall be zero. */
 	if (unlikely(page_debug))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Huge blocks: above RUN_SIZE_MAX, each a range of pageblocks of its own, of which only the pages used are touched.
+ * Huge blocks: above RUN_SIZE_MAX, each a range of pageblocks of its own, of which only the pages used are touched; or,
+ * packed, exactly its pages of a zone, so that what lies before and behind it in its pageblocks is others'.
  */
 #ifndef MALLOC_HUGE_H
 #define MALLOC_HUGE_H
@@ -9,10 +10,12 @@
 
 struct huge_stats {
 	unsigned long nr;
+	unsigned long packed; /* pages of those that are */
 };
 extern struct huge_stats huge_stats;
 
-/* size is at most HEAP_SIZE_MAX; align a power of two. NULL when out of memory. *zeroed: it reads as zero. */
+/* size is at most HEAP_SIZE_MAX; align a power of two, or 0: the block may be packed, if it is not too large. NULL when
+ * out of memory. *zeroed: it reads as zero. */
 void *huge_alloc(size_t size, size_t align, bool *zeroed);
 /* The first bytes of a new block shall read as zero: what does already is not touched. */
 void huge_clear(void *p, size_t size);

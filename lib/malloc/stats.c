@@ -93,7 +93,7 @@ void heap_stats_read(struct heap_stats *s)
 	s->held_peak = blocks_to_bytes(READ_ONCE(arena_stats.used_peak));
 	if (s->held_peak < s->held)
 		s->held_peak = s->held;
-	s->huge_blocks = blocks_to_bytes(READ_ONCE(arena_stats.huge));
+	s->huge_blocks = blocks_to_bytes(READ_ONCE(arena_stats.huge)) + (READ_ONCE(huge_stats.packed) << PAGE_SHIFT);
 	s->nr_runs = run_stats_read().nr;
 	s->nr_huge = READ_ONCE(huge_stats.nr);
 	s->nr_threads = tcache_threads();

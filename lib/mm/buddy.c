@@ -293,12 +293,10 @@ bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr)
 {
 	unsigned long end = pfn + nr, at;
 
-	/* Within one pageblock: a run never leaves its own. What is set aside is for others. */
-	if ((pfn >> PAGEBLOCK_ORDER) != ((end - 1) >> PAGEBLOCK_ORDER) ||
-	    get_pageblock_migratetype(pfn) >= MIGRATE_PCPTYPES)
-		return false;
+	/* What is set aside is for others. */
 	for (at = pfn; at < end; at += 1UL << pfn_to_page(at)->order)
-		if (page_type(pfn_to_page(at)) != PAGE_BUDDY)
+		if (!pfn_valid(at) || !pageblock_in_zone(zone, at) || get_pageblock_migratetype(at) >= MIGRATE_PCPTYPES ||
+		    page_type(pfn_to_page(at)) != PAGE_BUDDY)
 			return false;
 	for (at = pfn; at < end;) {
 		struct page *page = pfn_to_page(at);
@@ -312,20 +310,31 @@ bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr)
 	return true;
 }
 
-/* Free blocks that lie side by side in one pageblock. */
+/* Free blocks that lie side by side in pageblocks of one type. */
 struct free_extent {
 	unsigned long pfn, nr;
 };
 
-/* The free block that ends before pfn, in the same pageblock; NULL: that page is in use. */
-static struct page *free_block_before(unsigned long pfn)
+/* May they go on into the pageblock of this page? */
+static bool is_alike(const struct zone *zone, unsigned long pfn, enum migratetype mt)
+{
+	return pfn_valid(pfn) && pageblock_in_zone(zone, pfn) && get_pageblock_migratetype(pfn) == mt;
+}
+
+/* The free block that ends before pfn; NULL: that page is in use, or another type's. */
+static struct page *free_block_before(const struct zone *zone, unsigned long pfn, enum migratetype mt)
 {
 	unsigned int order;
 
-	for (order = 0; order < PAGEBLOCK_ORDER; order++) {
-		struct page *page = pfn_to_page(pfn - (1UL << order));
+	if (!(pfn % PAGEBLOCK_PAGES) && !is_alike(zone, pfn - 1, mt))
+		return NULL;
+	for (order = 0; order < MAX_ORDER; order++) {
+		unsigned long at = pfn - (1UL << order);
+		struct page *page = pfn_to_page(at);
 
-		if (page_type(page) == PAGE_BUDDY && page->order == order)
+		/* The other pageblock of a pair may be another zone's, under another lock. */
+		if (page_type(page) == PAGE_BUDDY && page->order == order &&
+		    (order <= PAGEBLOCK_ORDER || pageblock_in_zone(zone, at)))
 			return page;
 		if (pfn & 1UL << order) /* what ends here is no larger */
 			break;
@@ -333,31 +342,33 @@ static struct page *free_block_before(unsigned long pfn)
 	return NULL;
 }
 
-/* What a free block is part of; it may go on behind `enough` pages. */
-static struct free_extent extent_of(const struct page *page, unsigned long enough)
+/* What a free block is part of; it may go on behind `enough` pages, and before its first pageblock if it has these. */
+static struct free_extent extent_of(const struct zone *zone, const struct page *page, unsigned long enough)
 {
 	unsigned long pfn = page_to_pfn(page), end = pfn + (1UL << page->order);
+	enum migratetype mt = get_pageblock_migratetype(pfn);
 
-	while (pfn % PAGEBLOCK_PAGES && (page = free_block_before(pfn)))
+	while ((pfn % PAGEBLOCK_PAGES || end - pfn < enough) && (page = free_block_before(zone, pfn, mt)))
 		pfn = page_to_pfn(page);
-	while (end - pfn < enough && end % PAGEBLOCK_PAGES && page_type(pfn_to_page(end)) == PAGE_BUDDY)
+	while (end - pfn < enough && (end % PAGEBLOCK_PAGES || is_alike(zone, end, mt)) &&
+	       page_type(pfn_to_page(end)) == PAGE_BUDDY)
 		end += 1UL << pfn_to_page(end)->order;
 	return (struct free_extent){ pfn, end - pfn };
 }
 
 /* Blocks of a list that are looked at, fewer if one leaves no more than this share. */
-#define EXACT_TRIES 8
+#define EXACT_TRIES 16
 #define EXACT_SHARE 8
 
 /* The extent that leaves the least of best and those that the first blocks of a list are part of; 0 pages: none holds
  * nr. */
-static struct free_extent best_extent(uint32_t pfn, unsigned long nr, struct free_extent best)
+static struct free_extent best_extent(const struct zone *zone, uint32_t pfn, unsigned long nr, struct free_extent best)
 {
 	int tries;
 
 	for (tries = 0; pfn != NO_PFN && tries < EXACT_TRIES; tries++) {
 		const struct page *page = pfn_to_page(pfn);
-		struct free_extent extent = extent_of(page, 2 * nr);
+		struct free_extent extent = extent_of(zone, page, 2 * nr);
 
 		if (extent.nr >= nr && (!best.nr || extent.nr < best.nr))
 			best = extent;
@@ -379,13 +390,13 @@ static bool range_is_dirty(unsigned long pfn, unsigned long end)
 
 struct page *rmqueue_exact(struct zone *zone, unsigned long nr, enum migratetype mt)
 {
-	unsigned int order = min_ul(ilog2(nr), MAX_ORDER - 1);
+	unsigned int order = min_ul(ilog2(nr), MAX_ORDER - 1), end = nr < EXACT_WHOLE ? PAGEBLOCK_ORDER : MAX_ORDER;
 	struct free_extent best = { 0, 0 };
 	bool dirty;
 
 	/* However badly it lies, an extent that holds nr pages has a block of the order below. */
-	for (order -= order > 0; order < PAGEBLOCK_ORDER && (!best.nr || order <= ilog2(nr)); order++)
-		best = best_extent(zone->free_area[order].free_list[mt], nr, best);
+	for (order -= order > 0; order < end && (!best.nr || order <= ilog2(nr)); order++)
+		best = best_extent(zone, zone->free_area[order].free_list[mt], nr, best);
 	if (!best.nr)
 		return NULL;
 	dirty = range_is_dirty(best.pfn, best.pfn + nr);

@@ -48,7 +48,7 @@ enum page_type {
 	PAGE_SLAB,  /* first page of a slab */
 	PAGE_TAIL,  /* a further page of a slab or a compound page: head says where it begins */
 	PAGE_RUN,   /* first page of a run: whole pages that serve one malloc */
-	PAGE_HUGE,  /* first page of a pageblock range that serves one malloc */
+	PAGE_HUGE,  /* first page of a pageblock range, or of more pages than a run has, that serve one malloc */
 };
 
 #define PG_DIRTY 0x01	   /* may hold stale data and be resident */

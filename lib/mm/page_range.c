@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/trace.h"
+#include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/debug.h"
+#include "mm/exact.h"
 #include "mm/fault_inject.h"
 #include "mm/internal.h"
 #include "mm/owner.h"
@@ -15,11 +17,46 @@
 #include "mm/page_owner.h"
 #include "mm/settle.h"
 
+static struct page *take_exact(struct zone *zone, unsigned long nr, enum migratetype mt)
+{
+	struct page *page;
+
+	mutex_lock(&zone->lock);
+	page = rmqueue_exact(zone, nr, mt);
+	if (page)
+		ADD_ONCE(zone->nr_alloc_pages, nr);
+	mutex_unlock(&zone->lock);
+	return page;
+}
+
+/* The zone had no place for a large block when it had grown so often: it grows now, for what is new lies beside what was
+ * left over. */
+static struct page *take_grown(struct zone *zone, unsigned long nr, enum migratetype mt, unsigned long grown)
+{
+	struct page *page = NULL;
+
+	if (nr < EXACT_WHOLE || unlikely(READ_ONCE(limits_in_force)))
+		return NULL;
+	if (READ_ONCE(exact_lists.nr_pages) && drain_exact_lists(zone, false))
+		page = take_exact(zone, nr, mt);
+	if (page)
+		return page;
+	mutex_lock(&zone->grow_lock);
+	if (READ_ONCE(zone->nr_grown) != grown)
+		page = take_exact(zone, nr, mt);
+	if (!page && zone_grow(zone, order_for_pages(nr), mt))
+		page = take_exact(zone, nr, mt);
+	mutex_unlock(&zone->grow_lock);
+	return page;
+}
+
 /* From free blocks that lie side by side: only where nothing else would be asked, the low mark is kept, and nothing is to
  * fail. */
 static struct page *alloc_side_by_side(gfp_t gfp, unsigned long nr)
 {
 	struct zone *zone = &NODE_DATA(numa_node_id())->node_zones[gfp_zone(gfp)];
+	enum migratetype mt = gfp_migratetype(gfp);
+	unsigned long grown;
 	struct page *page;
 
 	if (unlikely(READ_ONCE(fail_page_alloc_enabled)) ||
@@ -30,14 +67,13 @@ static struct page *alloc_side_by_side(gfp_t gfp, unsigned long nr)
 	if (unlikely(READ_ONCE(min_free_kbytes)) &&
 	    !zone_watermark_ok(zone, 0, wmark_pages(zone, ALLOC_WMARK_LOW) + nr, gfp_zone(gfp), ALLOC_WMARK_LOW))
 		return NULL;
-	mutex_lock(&zone->lock);
-	page = rmqueue_exact(zone, nr, gfp_migratetype(gfp));
-	if (page)
-		ADD_ONCE(zone->nr_alloc_pages, nr);
-	mutex_unlock(&zone->lock);
+	grown = READ_ONCE(zone->nr_grown);
+	page = take_exact(zone, nr, mt);
+	if (!page)
+		page = take_grown(zone, nr, mt, grown);
 	if (page) {
 		prep_new_page(page, order_for_pages(nr), gfp & ~(GFP_ZERO | GFP_COMP), 0);
-		trace_mm_page_alloc(page_to_addr(page), order_for_pages(nr), gfp, gfp_migratetype(gfp));
+		trace_mm_page_alloc(page_to_addr(page), order_for_pages(nr), gfp, mt);
 	}
 	return page;
 }
@@ -47,7 +83,7 @@ struct page *alloc_pages_exact(gfp_t gfp, unsigned long nr, unsigned int order)
 	unsigned int whole = order_for_pages(nr);
 	struct page *page = NULL;
 
-	if (!order && nr != 1UL << whole)
+	if (!order && (nr != 1UL << whole || nr >= EXACT_WHOLE))
 		page = alloc_side_by_side(gfp, nr);
 	if (page) {
 		if (gfp & GFP_ZERO)
@@ -99,9 +135,7 @@ bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_n
 		return false;
 	mutex_lock(&zone->lock);
 	if (new_nr > nr) {
-		/* The next pageblock may be another zone's. */
-		ok = pfn >> PAGEBLOCK_ORDER == (pfn + new_nr - 1) >> PAGEBLOCK_ORDER &&
-		     take_free_range(zone, pfn + nr, new_nr - nr);
+		ok = take_free_range(zone, pfn + nr, new_nr - nr);
 		ADD_ONCE(zone->nr_alloc_pages, ok ? new_nr - nr : 0);
 	} else if (new_nr < nr) {
 		free_page_range(zone, pfn + new_nr, nr - new_nr, true);

@@ -289,7 +289,10 @@ static void ranges(void)
 	must(!take_free_range(zone, pfn + 3, 1));
 	must(take_free_range(zone, pfn + 9, 4));
 	free_page_range(zone, pfn, 1024, true);
-	must(!take_free_range(zone, pfn + 510, 4), "a range in two pageblocks");
+	must(take_free_range(zone, pfn, 510));
+	must(take_free_range(zone, pfn + 510, 4), "a range in two pageblocks");
+	must(!take_free_range(zone, pfn + 514, 511) && zone->nr_free_pages == 510, "the next pageblock is not the zone's");
+	free_page_range(zone, pfn, 514, true);
 	mutex_unlock(&zone->lock);
 	check_zone(zone);
 	must(zone->free_area[MAX_ORDER - 1].nr_free == 1);
@@ -335,6 +338,25 @@ static void exact_lengths(void)
 	check_zone(zone);
 }
 
+/* What is long goes on from one pageblock into the next of its type, and begins where another ended. */
+static void exact_across(void)
+{
+	unsigned long pfn = one_large_block();
+
+	must(take_exact(300) == pfn && take_exact(300) == pfn + 300 && take_exact(300) == pfn + 600, "a pageblock is begun");
+	must(!take_exact(300));
+	give_range(pfn + 500, 100);
+	must(take_exact(100) == pfn + 500, "shorter ones, too");
+	give_range(pfn + 300, 300);
+	must(take_exact(320) == 0 && take_exact(300) == pfn + 300);
+	give_range(pfn + 300, 300);
+	mutex_lock(&zone->lock);
+	move_freepages_block(zone, pfn, MIGRATE_MOVABLE);
+	mutex_unlock(&zone->lock);
+	must(!take_exact(300), "the first pageblock is for others");
+	check_zone(zone);
+}
+
 int main(void)
 {
 	model_init();
@@ -342,6 +364,7 @@ int main(void)
 	run_case("blocks of random orders, freed in another order, make one block", coalescing);
 	run_case("free_page_range and take_free_range", ranges);
 	run_case("ranges of exact lengths", exact_lengths);
+	run_case("ranges of exact lengths in two pageblocks", exact_across);
 	run_case("random operations against the model", random_operations);
 	return done_testing();
 }

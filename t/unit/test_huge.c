@@ -28,7 +28,7 @@ static void sizes(void)
 	start();
 	for (unsigned int i = 0; i < ARRAY_SIZE(size); i++) {
 		unsigned long blocks = (size[i] + PAGEBLOCK_SIZE - 1) / PAGEBLOCK_SIZE;
-		char *p = huge_alloc(size[i], 0, &zeroed);
+		char *p = huge_alloc(size[i], PAGEBLOCK_SIZE, &zeroed);
 		struct block b = block_of(p);
 
 		must(p && is_aligned((uintptr_t)p, PAGEBLOCK_SIZE));
@@ -176,11 +176,64 @@ static void moving_advised(void)
 		verify(q, size, 3);
 		fill(q, size * 2, 3);
 		p = q;
-		heap_malloc(MiB + 1);
+		heap_memalign(PAGEBLOCK_SIZE, MiB + 1);
 		q = heap_realloc(p, size);
 		must(q);
 		p = q;
 	}
+	check_arena();
+}
+
+#define NR_PACKED 16UL
+#define PACKED_PAGES (PAGEBLOCK_PAGES / 2 + 1)
+
+/* What a pageblock has left is used by the next block, which may begin in one and end in another. */
+static void packed(void)
+{
+	size_t size = PACKED_PAGES * PAGE_SIZE;
+	void *p[NR_PACKED];
+	unsigned long i;
+
+	start();
+	for (i = 0; i < NR_PACKED; i++) {
+		must(p[i] = heap_malloc(size));
+		must(block_of(p[i]).kind == BLOCK_HUGE && heap_usable_size(p[i]) == size);
+		fill(p[i], size, i);
+	}
+	must(arena_stats.used <= NR_PACKED * PACKED_PAGES / PAGEBLOCK_PAGES + 2, "%lu pageblocks", arena_stats.used);
+	must(huge_stats.packed == NR_PACKED * PACKED_PAGES);
+	for (i = 0; i < NR_PACKED; i += 2)
+		heap_free(p[i]);
+	check_zone(&NODE_DATA(0)->node_zones[ZONE_NORMAL]);
+	for (i = 1; i < NR_PACKED; i += 2) {
+		verify(p[i], size, i);
+		heap_free(p[i]);
+	}
+	heap_trim(0);
+	must(!huge_stats.packed && !huge_stats.nr && !arena_stats.used, "%lu pageblocks", arena_stats.used);
+}
+
+/* In place as far as there is room, also in the next pageblock; what moves has whole pageblocks then. */
+static void packed_resizing(void)
+{
+	size_t size = PACKED_PAGES * PAGE_SIZE;
+	void *p, *next;
+
+	start();
+	p = heap_malloc(3 * size);
+	next = heap_malloc(size);
+	must(next == (char *)p + 3 * size, "side by side");
+	fill(p, 3 * size, 1);
+	fill(next, size, 2);
+	must(heap_realloc(p, size) == p && huge_stats.packed == 2 * PACKED_PAGES);
+	must(heap_realloc(p, 3 * size) == p && huge_stats.packed == 4 * PACKED_PAGES);
+	verify(p, size, 1);
+	fill(p, 3 * size, 1);
+	p = heap_realloc(p, 3 * size + PAGE_SIZE);
+	must(p && is_aligned((uintptr_t)p, PAGEBLOCK_SIZE) && huge_stats.packed == PACKED_PAGES, "a neighbour is in the way");
+	verify(p, 3 * size, 1);
+	verify(next, size, 2);
+	check_zone(&NODE_DATA(0)->node_zones[ZONE_NORMAL]);
 	check_arena();
 }
 
@@ -262,7 +315,7 @@ static void change_item(unsigned int i, bool all_must_work)
 static void move_once(void)
 {
 	bool zeroed;
-	uint64_t *p = huge_alloc(3 * MiB, 0, &zeroed), *moved;
+	uint64_t *p = huge_alloc(3 * MiB, PAGEBLOCK_SIZE, &zeroed), *moved;
 
 	if (!p)
 		return;
@@ -318,6 +371,8 @@ int main(void)
 	run_case("resizing in place", resizing);
 	run_case("moving", moving);
 	run_case("clearing no more than is dirty", clearing);
+	run_case("side by side in pageblocks of a zone", packed);
+	run_case("resizing what is packed", packed_resizing);
 	run_case("moving what is partly advised", moving_advised);
 	for (int forever = 0; forever < 2; forever++) {
 		fail_each(CAN_PLAN ? FAKE_MMAP : FAKE_MPROTECT, forever, fail_nth, CAN_PLAN ? "mmap" : "mprotect");

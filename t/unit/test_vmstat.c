@@ -262,8 +262,12 @@ static void page_events(void)
 	count_pages(30, 0, "made longer");
 	free_pages_exact(p, 50);
 	count_pages(0, 50, "freed");
+	p = alloc_pages_exact(GFP_USER, 250, 8);
+	count_pages(256, 6, "an exact length, cut from a block");
+	free_pages_exact(p, 250);
+	count_pages(0, 250, "freed");
 	p = alloc_pages_exact(GFP_USER, 500, 0);
-	count_pages(512, 12, "an exact length, cut from a block");
+	count_pages(500, 0, "a large one");
 	free_pages_exact(p, 500);
 	count_pages(0, 500, "freed");
 	p = alloc_contig_pages(700, GFP_KERNEL, 0, NULL);
