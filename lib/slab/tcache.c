@@ -31,7 +31,7 @@
 
 #define MAGAZINE_BYTES (128 * KiB)
 #define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
-#define MAGAZINE_MAX 256UL
+#define MAGAZINE_MAX 1024UL
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
 #define FIRST_CAP_BYTES 1024UL

@@ -146,7 +146,7 @@ static void random_operations(void)
 
 static void growth(void)
 {
-	enum { N = 1000, CLASS = 4 };
+	enum { N = 4000, CLASS = 4 };
 	static void *p[N];
 	unsigned int i, round, first;
 
