@@ -178,14 +178,15 @@ def theorems(path):
 
 def redis_commands(path):
     """Strings, lists, hashes, and sorted sets, which are written, grow and are deleted."""
-    lines = []
-    for i in range(300000):
+    parts = []
+    for i in range(250000):
         key = i * 7919 % 60013
-        lines.append(f"SET s:{key} {'v' * (i * 31 % 300)}{i}")
-        lines.append((f"HSET h:{key % 5003} f{i % 50} {i}-{'w' * (i % 70)}", f"RPUSH l:{key % 997} {i}",
-                      f"ZADD z:{key % 499} {i % 1000} m{i % 3001}", f"APPEND a:{key % 2003} {'y' * (i % 40)}",
-                      f"DEL s:{key * 13 % 60013}", f"LPOP l:{key % 991}")[i % 6])
-    return write(path, "\n".join(lines) + "\n")
+        one = (("HSET", f"h:{key % 5003}", f"f{i % 50}", f"{i}-{'w' * (i % 70)}"), ("RPUSH", f"l:{key % 997}", f"item {i}"),
+               ("ZADD", f"z:{key % 499}", f"{i % 1000}", f"m{i % 3001}"), ("APPEND", f"a:{key % 2003}", "y" * (i % 40 + 1)),
+               ("DEL", f"s:{key * 13 % 60013}"), ("LPOP", f"l:{key % 991}"))[i % 6]
+        for words in ("SET", f"s:{key}", "v" * (i * 31 % 300) + str(i)), one:
+            parts.append(f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words))
+    return write(path, "".join(parts))
 
 
 def redis(where):
