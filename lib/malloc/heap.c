@@ -414,7 +414,8 @@ static size_t resize_in_place(const struct block *b, size_t size)
 {
 	if (b->kind == BLOCK_HUGE)
 		return size > RUN_SIZE_MAX && huge_resize(b->page, size) ? align_up(size, PAGE_SIZE) : 0;
-	if (size <= b->size && size >= b->size / SHRINK_IN_PLACE)
+	/* The smallest classes are 16 apart: with that a block that moves is one of a smaller class. */
+	if (size <= b->size && b->size - size < b->size / SHRINK_IN_PLACE + 12)
 		return b->size;
 	if (b->kind == BLOCK_RUN && size > SLAB_SIZE_MAX && size <= RUN_SIZE_MAX) {
 		unsigned int class = size_to_class_computed(size);

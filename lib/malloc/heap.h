@@ -20,8 +20,8 @@
 
 /* No object is larger: the difference of two pointers into it must fit ptrdiff_t. */
 #define HEAP_SIZE_MAX ((size_t)PTRDIFF_MAX)
-/* Blocks that shrink keep their place while this share of them is still used. */
-#define SHRINK_IN_PLACE 2
+/* Blocks that shrink keep their place while less than a quarter of them is unused. */
+#define SHRINK_IN_PLACE 4
 
 /* caller, here and below: the address that the exported function returns to, for the probes. */
 void *heap_malloc_slow(size_t size, unsigned long class, unsigned long caller);
@@ -114,14 +114,15 @@ void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller);
 static always_inline void *heap_realloc(void *addr, size_t size)
 {
 	unsigned long pfn = addr_to_pfn(addr), class;
-	size_t half;
+	size_t room, spare;
 
 	if (unlikely(pfn >= data_race(vmemmap.nr_pages)))
 		return heap_realloc_track_caller(addr, size, RET_IP_COLD);
 	class = vmemmap.class[pfn];
-	half = class_size((unsigned int)class) / SHRINK_IN_PLACE;
-	/* From half to all of what it has; never of NO_CLASS, which has 0. */
-	if (unlikely(size - 1 - half >= half))
+	room = class_size((unsigned int)class);
+	spare = room / SHRINK_IN_PLACE;
+	/* From three quarters to all of what it has; never of NO_CLASS, which has 0. */
+	if (unlikely(size - 1 - (room - spare) >= spare))
 		return heap_realloc_track_caller(addr, size, RET_IP_COLD);
 	trace_kfree(RET_IP, addr);
 	trace_kmalloc(RET_IP, addr, size, size_classes.size[class], GFP_MALLOC);

@@ -33,6 +33,7 @@ static void from_to(size_t from, size_t to)
 	want(errno == ERRNO_MARK, "realloc from %zu to %zu changed errno to %d", from, to, errno);
 	want((uintptr_t)q % 16 == 0, "realloc from %zu to %zu = %p", from, to, (void *)q);
 	want(malloc_usable_size(q) >= to, "realloc from %zu to %zu: %zu usable", from, to, malloc_usable_size(q));
+	want(malloc_usable_size(q) <= to + to / 3 + 16, "realloc from %zu to %zu keeps %zu", from, to, malloc_usable_size(q));
 	want(pattern_damage(q, was, from, less(from, to)) < 0, "realloc from %zu to %zu lost contents at %td", from, to,
 	     pattern_damage(q, was, from, less(from, to)));
 	pattern_fill(q, malloc_usable_size(q));
