@@ -106,7 +106,7 @@ static void test_tunables(void)
 	want_set("verbose", "true", -EPERM);
 	want_set("stats_file", "/tmp/x", -EPERM);
 	want_set("thp_threshold", "1m", -EPERM);
-	want_value("thp_threshold", "33554432");
+	want_value("thp_threshold", "67108864");
 	want_value("stats_file", "");
 	verdict("configuration keys are read, and some are set");
 }

@@ -6,7 +6,7 @@
 #include "hugepages.h"
 
 #define ENABLED "/sys/kernel/mm/transparent_hugepage/enabled"
-#define GROWN (40 * MIB) /* more than thp_threshold */
+#define GROWN (72 * MIB) /* more than thp_threshold */
 
 /* False: the system has none, or lets us not choose. */
 static bool system_set(const char *mode)

@@ -56,7 +56,7 @@ while read -r line; do
 done <choices
 is "$(cat missing)" "" "$(wc -l <choices) keys with choices are there with all of these"
 grep -q '^ *dirty_max: size$' text && grep -q '^ *thp_threshold: size$' text && grep -A 1 '^ *thp_threshold: size$' text |
-	grep -q 'Default: 32m\.$'
+	grep -q 'Default: 64m\.$'
 ok $? "and sizes with the default that they have"
 
 done_testing

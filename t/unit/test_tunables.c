@@ -96,7 +96,7 @@ static void test_defaults(void)
 	ok(!tunables.abort_conf && !tunables.show_stats && !tunables.verbose, "switches are off by default");
 	is_int(tunables.thp, THP_AUTO, "hugepages are automatic");
 	is_int(tunables.foreign_free, FOREIGN_ABORT, "a foreign free aborts");
-	is_int(tunables.thp_threshold, 32UL << 20, "a size has its default");
+	is_int(tunables.thp_threshold, 64UL << 20, "a size has its default");
 	is_int(tunables.dirty_decay, 1000, "and so has a time");
 	is_str(tunables.stats_file, "", "a path is empty");
 }
@@ -340,7 +340,7 @@ static void test_help(void)
 	ok(strstr(text, "\nshow_stats: false|true|0|1|no|yes|off|on (default false)\n\tprint a summary"),
 	   "help of a bool");
 	ok(strstr(text, "\nthp: auto|always|never (default auto)\n\ttransparent hugepages"), "help of an enum");
-	ok(strstr(text, "\nthp_threshold: a size from 0 to 64t (default 32m)\n"), "help of a size");
+	ok(strstr(text, "\nthp_threshold: a size from 0 to 64t (default 64m)\n"), "help of a size");
 	ok(strstr(text, "\ndirty_decay: milliseconds from 0 to 86400000 (default 1000)\n"), "help of a time");
 	ok(strstr(text, "\ndebug_guardpage_minorder: a number from 0 to 10 (default 0)\n"), "help of a number");
 	ok(strstr(text, "\nfailslab: interval/probability/space/times, four numbers; probability at most 100, "
