@@ -10,9 +10,10 @@
  * A thread has met the limit when a shrinker of ours is asked on it, which is when the library had nothing left itself;
  * that counts from where its malloc began, or another thread last came to a new page, whichever was later: who lost
  * his CPU on the way into malloc has met nothing yet. Printed are the median, the 95th percentile and the largest: from
- * the first thread that has met it, and got nothing since, to the callback; from the one that the callback runs on;
- * what part of the latter that one was ready to run and had no CPU, as /proc/thread-self/schedstat says, and what is
- * left; and from the callback until that thread has its memory.
+ * when the first thread has met it and none comes to a new page any more, to the callback; from when the one has met it
+ * that the callback runs on; what part of the latter that one was ready to run and had no CPU, as
+ * /proc/thread-self/schedstat says, and what is left; from the first thread that has met it and waits since, while
+ * others may still come to pages; and from the callback until the one that it runs on has its memory.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -39,7 +40,7 @@ static bm_shrinker_t *(*shrinker_register)(const char *name, const struct bm_shr
 static struct eater {
 	pthread_t thread;
 	bm_owner_t *owner;
-	_Atomic(long) grew; /* ns: when it came to a new page */
+	_Atomic(long) grew; /* ns: when it last came to a new page */
 	_Atomic(long) met;  /* ns: when it met the limit; 0: it has not */
 	bool cancelled;
 	void **chain;
@@ -49,8 +50,8 @@ static int nr_threads = 8, nr_rounds = 21;
 static size_t block_size = 200;
 static pthread_barrier_t all_here;
 static atomic_int nr_told; /* victims, one each round */
-static long first_met[MAX_ROUNDS], told_after[MAX_ROUNDS], no_cpu[MAX_ROUNDS], the_rest[MAX_ROUNDS],
-	on_after[MAX_ROUNDS];
+static long met_by_all[MAX_ROUNDS], told_after[MAX_ROUNDS], no_cpu[MAX_ROUNDS], the_rest[MAX_ROUNDS],
+	first_met[MAX_ROUNDS], on_after[MAX_ROUNDS];
 /* Of the thread that asks. */
 static __thread struct eater *self;
 static __thread int schedstat = -1;
@@ -94,23 +95,28 @@ static long delayed_ns(void)
 	return strtol(p, NULL, 10);
 }
 
-static unsigned long meet_limit(void *arg, struct bm_shrink_control *sc)
+/* When a thread last came to a new page, if that was after then. */
+static long last_growth(long then)
 {
-	long since = began;
 	int i;
 
+	for (i = 0; i < nr_threads; i++) {
+		long grew = atomic_load(&eaters[i].grew);
+
+		then = grew > then ? grew : then;
+	}
+	return then;
+}
+
+static unsigned long meet_limit(void *arg, struct bm_shrink_control *sc)
+{
 	(void)arg;
 	(void)sc;
 	/* kswapd asks, too. */
 	if (!self || atomic_load(&self->met))
 		return BM_SHRINK_EMPTY;
-	for (i = 0; i < nr_threads; i++) {
-		long grew = atomic_load(&eaters[i].grew);
-
-		since = grew > since ? grew : since;
-	}
 	delayed_before = delayed_ns();
-	atomic_store(&self->met, since);
+	atomic_store(&self->met, last_growth(began));
 	return BM_SHRINK_EMPTY;
 }
 
@@ -141,6 +147,7 @@ static int cancel(bm_owner_t *owner, void *arg)
 		first = met && met < first ? met : first;
 	}
 	first_met[nr] = now - first;
+	met_by_all[nr] = now - last_growth(first);
 	told_at = now;
 	e->cancelled = true;
 	atomic_store(&nr_told, nr + 1);
@@ -207,7 +214,7 @@ static int compare(const void *a, const void *b)
 static void show(const char *what, long *ns)
 {
 	qsort(ns, (size_t)nr_rounds, sizeof(*ns), compare);
-	printf("%-44s median %8.3f ms, 95 %% %8.3f ms, largest %8.3f ms\n", what, (double)ns[nr_rounds / 2] / 1e6,
+	printf("%-45s median %8.3f ms, 95 %% %8.3f ms, largest %8.3f ms\n", what, (double)ns[nr_rounds / 2] / 1e6,
 	       (double)ns[nr_rounds * 95 / 100] / 1e6, (double)ns[nr_rounds - 1] / 1e6);
 }
 
@@ -257,10 +264,11 @@ int main(int argc, char **argv)
 	for (i = 0; i < nr_threads; i++)
 		pthread_join(eaters[i].thread, NULL);
 	printf("%d threads, blocks of %zu bytes, limit %s MiB, %d rounds\n", nr_threads, block_size, mib, nr_rounds);
-	show("from the limit to the victim's callback", first_met);
+	show("from the limit to the victim's callback", met_by_all);
 	show("the same for the thread that calls it", told_after);
 	show("  of that, ready to run and without a CPU", no_cpu);
 	show("  of that, everything else", the_rest);
+	show("the same for the first that has met the limit", first_met);
 	show("from there until the thread has its memory", on_after);
 	return 0;
 }

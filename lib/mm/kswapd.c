@@ -31,7 +31,7 @@
 #define NAP_MS 100U		/* woken within: that was too early to sleep */
 #define IDLE_MS 10000U		/* then it ends */
 
-enum { KSWAPD_NONE, KSWAPD_STARTING, KSWAPD_RUNNING };
+enum { KSWAPD_NONE, KSWAPD_STARTING, KSWAPD_RUNNING, KSWAPD_PAUSING };
 
 void (*kswapd_before_start)(void);
 void (*kswapd_idle_work)(void);
@@ -191,6 +191,17 @@ static bool kswapd_sleep(pg_data_t *pgdat, uint32_t seen, unsigned int ms)
 	return os_futex_wait_ms(&pgdat->kswapd_wakeups, seen, ms) || READ_ONCE(pgdat->kswapd_wakeups) != seen;
 }
 
+/* After a run that freed nothing nobody wakes it: those who wait for memory see to themselves, and each waking would
+ * take the CPU from one of them. */
+static void kswapd_pause(pg_data_t *pgdat)
+{
+	if (!READ_ONCE(pgdat->kswapd_failures))
+		return;
+	smp_store_release(&pgdat->kswapd, KSWAPD_PAUSING);
+	kswapd_sleep(pgdat, READ_ONCE(pgdat->kswapd_wakeups), RETRY_MS);
+	smp_store_release(&pgdat->kswapd, KSWAPD_RUNNING);
+}
+
 /* There is nothing to reclaim: what lies idle for longer than dirty_decay goes back to the system. False: it was not
  * needed for so long that it may end. */
 static bool kswapd_idle(pg_data_t *pgdat, uint32_t seen)
@@ -250,7 +261,7 @@ static void *kswapd(void *arg)
 		} else if (balance_pgdat(pgdat, order, zones)) {
 			zones = 0;
 		} else if (is_kswapd()) {
-			kswapd_sleep(pgdat, seen, READ_ONCE(pgdat->kswapd_failures) ? RETRY_MS : 0);
+			kswapd_pause(pgdat);
 		}
 	}
 	return NULL;

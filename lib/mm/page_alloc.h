@@ -103,6 +103,7 @@ static always_inline uint64_t pcp_word(const struct zone *zone, unsigned int ord
 void pcp_init(void);
 /* The CPUs share so many lists, each zone's. What lies in others goes home when they are drained. */
 void pcp_share_lists(unsigned int nr);
+unsigned int pcp_nr_lists(void);
 /* A quota of CPU time, where there is one, says how many: twice what the CPUs that it is worth would have, so that two
  * threads that run at once seldom meet. Pages would else lie idle in the lists of every CPU that they once ran on. */
 void pcp_follow_quota(void);

@@ -100,6 +100,11 @@ int zone_pageset_init(struct zone *zone)
 	return 0;
 }
 
+unsigned int pcp_nr_lists(void)
+{
+	return READ_ONCE(nr_lists);
+}
+
 void pcp_share_lists(unsigned int nr)
 {
 	unsigned int cpu, nr_cpus = os_cpus_known() ? topology.nr_cpus : MAX_CPUS;

@@ -164,10 +164,8 @@ static bool should_reclaim_retry(struct slowpath *s)
 		if (s->alloc_flags & ALLOC_CPUSET && cpusets_enabled() && !cpuset_zone_allowed(zone, s->gfp))
 			continue;
 		if (zone_watermark_ok_pages(zone, s->order, READ_ONCE(zone->watermark[WMARK_MIN]),
-					    s->ac->highest_zoneidx, s->alloc_flags, available)) {
-			os_yield();
+					    s->ac->highest_zoneidx, s->alloc_flags, available))
 			return true;
-		}
 	}
 	/* Nothing is withheld from one who is about to fail. */
 	return unreserve_highatomic_pageblock(s->ac, true);
@@ -265,6 +263,22 @@ static struct page *look_or_oom(struct slowpath *s)
 	return oc.page;
 }
 
+/* Its request for a slab or a run: alloc_may_oom follows, and to read the limits takes as long as all the rest. */
+static bool malloc_looks_again(const struct slowpath *s)
+{
+	return s->gfp & GFP_NOLOWMEM && s->gfp & GFP_RETRY_MAYFAIL && s->order <= PAGE_ALLOC_COSTLY_ORDER;
+}
+
+/* While another thread is at the OOM step nobody reclaims, but leaves it the CPU. True: it has waited, for a tick at
+ * most; seen: the news there were before. */
+static bool wait_for_oom_step(const struct slowpath *s, uint32_t seen)
+{
+	if (!READ_ONCE(oom_lock.state) || s->gfp & GFP_NORETRY || oom_step_closed() || tsk_is_oom_victim())
+		return false;
+	oom_wait_for_news(seen);
+	return true;
+}
+
 static struct page *alloc_pages_may_oom(struct slowpath *s)
 {
 	struct page *page = NULL;
@@ -278,6 +292,8 @@ static struct page *alloc_pages_may_oom(struct slowpath *s)
 		s->did_some_progress = !(s->alloc_flags & ALLOC_OOM);
 		return NULL;
 	}
+	if (malloc_looks_again(s))
+		return NULL;
 	current->oom_step = true;
 	if (mutex_trylock(&oom_lock)) {
 		page = look_or_oom(s);
@@ -377,6 +393,7 @@ static struct page *slowpath_prepare(struct slowpath *s, bool *fail)
 /* One round. *again: it is worth another one. */
 static struct page *slowpath_round(struct slowpath *s, bool *again)
 {
+	uint32_t news = oom_news();
 	unsigned int reserve;
 	struct page *page;
 
@@ -395,6 +412,9 @@ static struct page *slowpath_round(struct slowpath *s, bool *again)
 	page = try_freelist(s);
 	if (page || !(s->gfp & GFP_DIRECT_RECLAIM) || current->flags & PF_MEMALLOC)
 		return page;
+	*again = wait_for_oom_step(s, news);
+	if (*again)
+		return NULL;
 	page = alloc_pages_direct_reclaim(s);
 	if (page)
 		return page;

@@ -19,9 +19,9 @@
 
 #define SWAP_CLUSTER_MAX 32UL	  /* pages that end a round */
 #define RECLAIM_DISTANCE 30	  /* farther nodes are not worth reclaiming here for */
-#define RECLAIMERS_MAX 4U	  /* threads at once on a node: more are in each other's way */
-#define THROTTLE_MS 10		  /* the others wait so long, */
-#define THROTTLES_MAX 16	  /* and so often, before they go on as well: somebody may be stalled there */
+#define RECLAIMERS_MAX 4U	  /* threads at once on a node, one a CPU: more are in each other's way */
+#define THROTTLE_MS 2		  /* the others wait so long, */
+#define THROTTLES_MAX 2		  /* and so often, before they go on as well: somebody may be stalled there */
 
 unsigned long node_reclaim_mode;
 
@@ -82,7 +82,7 @@ static bool throttle_direct_reclaim(pg_data_t *pgdat)
 {
 	uint32_t seen = __atomic_load_n(&pgdat->unthrottled, __ATOMIC_SEQ_CST);
 
-	if (__atomic_add_fetch(&pgdat->reclaimers, 1, __ATOMIC_SEQ_CST) <= RECLAIMERS_MAX ||
+	if (__atomic_add_fetch(&pgdat->reclaimers, 1, __ATOMIC_SEQ_CST) <= min_ul(RECLAIMERS_MAX, pcp_nr_lists()) ||
 	    current->nr_throttled >= THROTTLES_MAX) {
 		current->nr_throttled = 0;
 		current->reclaimer_of = (uint8_t)(pgdat->node_id + 1);

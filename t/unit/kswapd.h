@@ -23,14 +23,24 @@
 #define HIGH 60
 
 /* The test says how fast time goes for who waits, and whether threads can be made. */
-static unsigned int hurry = 1;
+static unsigned int hurry = 1, waits; /* 0: it stands still */
 static bool no_threads;
 static int starts;
 bool __real_os_futex_wait_ms(uint32_t *word, uint32_t value, unsigned int ms);
 bool __wrap_os_futex_wait_ms(uint32_t *word, uint32_t value, unsigned int ms);
 bool __wrap_os_futex_wait_ms(uint32_t *word, uint32_t value, unsigned int ms)
 {
-	return __real_os_futex_wait_ms(word, value, ms / READ_ONCE(hurry) + 1);
+	atomic_add_return(&waits, 1);
+	return __real_os_futex_wait_ms(word, value, READ_ONCE(hurry) ? ms / READ_ONCE(hurry) + 1 : 100000);
+}
+/* Whom somebody has woken. */
+static unsigned int wakes;
+void __real_host_futex_wake(uint32_t *word, int nr);
+void __wrap_host_futex_wake(uint32_t *word, int nr);
+void __wrap_host_futex_wake(uint32_t *word, int nr)
+{
+	atomic_add_return(&wakes, 1);
+	__real_host_futex_wake(word, nr);
 }
 int __real_os_thread_start(void *(*fn)(void *), void *arg, size_t stack);
 int __wrap_os_thread_start(void *(*fn)(void *), void *arg, size_t stack);

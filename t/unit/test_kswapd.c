@@ -135,6 +135,28 @@ static void hopeless(void)
 	must(starts == 2);
 }
 
+static bool pauses(void)
+{
+	return READ_ONCE(waits) != 0;
+}
+
+/* After a run in vain it is left alone for a while: who wakes it would lose his CPU to it for nothing. */
+static void in_vain(void)
+{
+	int i;
+
+	start(NR_HELD);
+	hurry = 0;
+	WRITE_ONCE(nr_held, 0);
+	down_to(LOW - 1);
+	until(pauses);
+	must(READ_ONCE(vm_events[PAGEOUTRUN]) == 1 && READ_ONCE(pgdat->kswapd_failures) == 1);
+	wakes = 0;
+	for (i = 0; i < 10; i++)
+		must(alloc_pages(GFP_KERNEL, 0));
+	must(!wakes && starts == 1 && READ_ONCE(vm_events[PAGEOUTRUN]) == 1);
+}
+
 static bool unboosted(void)
 {
 	return !READ_ONCE(zone->watermark_boost);
@@ -238,6 +260,7 @@ int main(void)
 	run_case("huge blocks wake it too", elsewhere);
 	run_case("where no thread can be made", no_thread);
 	run_case("gives up where nothing is to be had", hopeless);
+	run_case("nor is it woken after a run in vain, for a while", in_vain);
 	run_case("takes a boost back", boost);
 	run_case("but not what came meanwhile", boosted_meanwhile);
 	run_case("in vain: one round", boost_in_vain);
