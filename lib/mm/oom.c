@@ -26,6 +26,9 @@
  * another thread is at it, memory may yet come free: that has the time of a victim. */
 #define STOPPED_MAX 16
 
+/* Who has less than this share of what one has that could not end is spared. */
+#define SMALL_SHARE 16
+
 struct mutex oom_lock = MUTEX_INIT(RANK_OOM);
 static struct {
 	uint32_t news; /* somebody was told to end, or has given up what was waited for, or nobody can be */
@@ -202,6 +205,7 @@ static bool oom_evaluate_task(struct oom_control *oc, struct owner *owner)
 	if (victim_in_flight(owner))
 		return false;
 	points = oom_badness(owner, oc->totalpages);
+	oc->passed_over = max_ul(oc->passed_over, owner->oom.passed_over);
 	if (points != LONG_MIN && points > oc->chosen_points) {
 		oc->chosen = owner;
 		oc->chosen_points = points;
@@ -215,11 +219,15 @@ static bool select_bad_process(struct oom_control *oc)
 
 	oc->chosen = NULL;
 	oc->chosen_points = LONG_MIN;
+	oc->passed_over = 0;
 	if (oc->memcg)
 		return oom_evaluate_task(oc, oc->memcg);
 	for (owner = owner_next(NULL); owner; owner = owner_next(owner))
 		if (!oom_evaluate_task(oc, owner))
 			return false;
+	/* Where the large ones cannot end, it is no use to end all the small ones in turn. */
+	if (oc->chosen && oom_pages(oc->chosen) < oc->passed_over / SMALL_SHARE)
+		oc->chosen = NULL;
 	return true;
 }
 

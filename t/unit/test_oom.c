@@ -255,7 +255,19 @@ static void scores(void)
 	parties[3].answer = 1;
 	tunables.oom_wait_ms = 0;
 	on_kill = go_on;
+	current_owner()->usage = 900;
 	must(oom() && parties[3].calls == 1 && calls() == 2 && signals == 1, "then this thread is left");
+}
+
+/* The large ones have said that they cannot end: to end a small one would not help. */
+static void small_one(void)
+{
+	start();
+	create(0, 3200, true)->answer = 1;
+	current_owner()->usage = 199;
+	must(!oom() && calls() == 1 && !signals);
+	create(1, 200, true);
+	must(oom() && parties[1].calls == 1 && calls() == 2 && !signals, "that is worth it");
 }
 
 static void nobody(void)
@@ -559,6 +571,7 @@ int main(void)
 	run_case_says("who waits is told of that", news, "aborting owner party-0");
 	run_case_says("who had its time is passed over", passed_over, "aborting owner party-1");
 	run_case_says("score_adj and min", scores, "owner party-3 cannot end now");
+	run_case_says("nor is a small one ended where the large ones cannot be", small_one, "the request fails");
 	run_case_says("nobody can be ended: the request fails", nobody, "no owner that could be aborted");
 	run_case_says("SIGABRT to the thread", to_thread, "(thread 4711)");
 	run_case_says("a thread that has just ended is no victim", thread_gone, "aborting owner party-0");
