@@ -38,7 +38,7 @@
 #define POLL_MS 100U
 #define POLL_FAR_MS 1000U
 
-bool limits_in_force;
+bool limits_in_force, limits_known;
 
 static struct {
 	struct mutex lock;
@@ -337,6 +337,8 @@ static void note_reading(void)
 	WRITE_ONCE(budget.step, (long)max_ul((unsigned long)(left > 0 ? left : 0) / POLL_SHARE, POLL_MIN));
 	WRITE_ONCE(budget.polled_ms, (uint32_t)os_clock_ms());
 	WRITE_ONCE(limits_in_force, binding != NR_LIMITS || is_limited(LIMIT_HIGH));
+	if (READ_ONCE(limits_in_force))
+		WRITE_ONCE(limits_known, true);
 	WRITE_ONCE(budget.seq, budget.seq + 1);
 }
 

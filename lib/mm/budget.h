@@ -23,6 +23,8 @@ enum limit_kind {
 
 /* Read without a lock; changes when the limits are read. */
 extern hidden_var bool limits_in_force;
+/* Some were, or are: they may come again. */
+extern hidden_var bool limits_known;
 
 /* At the end of the configuration, if any limit is known then: read the limits. */
 void budget_init(void);
@@ -32,7 +34,7 @@ void budget_refresh(void);
 void budget_poll_slow(void);
 static always_inline void budget_poll(void)
 {
-	if (unlikely(READ_ONCE(limits_in_force)))
+	if (unlikely(READ_ONCE(limits_known)))
 		budget_poll_slow();
 }
 /* Before a request fails or somebody is ended for it: what was read may be out of date. */

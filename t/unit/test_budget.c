@@ -369,6 +369,15 @@ static void learnt(void)
 	limit.rlim_cur = RLIM_INFINITY;
 	must(!setrlimit(RLIMIT_DATA, &limit));
 	must(grow_huge(100, &pb) && !limits_in_force, "it was raised");
+	limit.rlim_cur = FAR;
+	must(!setrlimit(RLIMIT_DATA, &limit));
+	os_sleep_ms(1100); /* so often is looked, while the heap changes */
+	grow_huge(1, &pb);
+	must(limits_in_force, "and is there again");
+	limit.rlim_cur = RLIM_INFINITY;
+	must(!setrlimit(RLIMIT_DATA, &limit));
+	budget_refresh();
+	must(!limits_in_force);
 	fake_os_no_memory();
 	must(!grow_huge(1000, &pb) && !limits_in_force, "without a limit the system's word stands");
 }
