@@ -36,7 +36,7 @@ enum { KSWAPD_NONE, KSWAPD_STARTING, KSWAPD_RUNNING, KSWAPD_PAUSING };
 void (*kswapd_before_start)(void);
 void (*kswapd_idle_work)(void);
 
-/* The process that its threads belong to, since there was the first; 0: there was none. */
+/* The process that its threads belong to, since there were marks; 0: there were none. */
 static int kswapd_pid;
 
 bool pgdat_balanced(pg_data_t *pgdat, unsigned int order, enum zone_type highest_zoneidx)
@@ -265,6 +265,12 @@ static void *kswapd(void *arg)
 		}
 	}
 	return NULL;
+}
+
+void kswapd_belongs_here(void)
+{
+	if (unlikely(!READ_ONCE(kswapd_pid)))
+		WRITE_ONCE(kswapd_pid, os_getpid());
 }
 
 /* Make the thread. What libc allocates for that must not end up here again. */

@@ -22,6 +22,9 @@ extern hidden_var void (*kswapd_idle_work)(void);
  */
 void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_type highest_zoneidx);
 
+/* There are marks: its threads will be those of this process, not of a child of vfork. */
+void kswapd_belongs_here(void);
+
 /* Something else than a zone took memory under a limit: is it time to wake kswapd? No lock may be held. */
 void kswapd_poll(void);
 

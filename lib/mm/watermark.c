@@ -9,6 +9,7 @@
 #include "base/lock.h"
 #include "mm/budget.h"
 #include "mm/internal.h"
+#include "mm/kswapd.h"
 
 unsigned long min_free_kbytes;
 static unsigned long user_min_free_kbytes = ~0UL; /* what was asked for; ~0: nothing */
@@ -139,6 +140,8 @@ void setup_per_zone_wmarks(void)
 	struct zone *zone;
 	int i;
 
+	if (pages_min)
+		kswapd_belongs_here();
 	mutex_lock(&wmark_lock);
 	for_each_zone (zone, i)
 		all_pages += READ_ONCE(zone->managed_pages);

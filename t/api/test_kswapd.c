@@ -175,6 +175,23 @@ static int at_full_speed(void)
 	return setuid(getuid()) || setgid(getgid()) ? 3 : 0;
 }
 
+/* A child of vfork, which is the first that needs one, makes none; its parent does. */
+static int vforked(void)
+{
+	int status;
+	pid_t pid;
+
+	two_threads();
+	if (!bm_shrinker_register("cache", &cache_ops, NULL, 2))
+		return 1;
+	pid = vfork();
+	if (!pid)
+		_exit(fill(false) == NR_OBJECTS ? 0 : 1);
+	if (waitpid(pid, &status, 0) != pid || status)
+		return 2;
+	return fill(false) != NR_OBJECTS || threads_named("kswapd0", NULL) != 1 || !cache.kswapd_calls;
+}
+
 /* Its child has no kswapd, until it has a second thread and needs one. */
 static int forked(void)
 {
@@ -210,5 +227,6 @@ int main(void)
 	is_int(child(in_time), 0, "kswapd asks it before the limit is reached and anybody stalls; poll() hears of it");
 	is_int(child(at_full_speed), 0, "at full speed both do; setuid() does not hang");
 	is_int(child(forked), 0, "a forked child makes its own");
+	is_int(child(vforked), 0, "one of vfork makes none, and its parent does");
 	return done_testing();
 }
