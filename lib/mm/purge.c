@@ -24,6 +24,7 @@
 /* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call. */
 #define ZONE_DIRTY_SHARE 2
 #define ZONE_PURGE_ORDER 5
+#define ZONE_PURGE_STEP (512 * KiB >> PAGE_SHIFT) /* that a free gives back, if blocks are not larger */
 
 unsigned long mm_released;
 
@@ -248,20 +249,33 @@ static bool zone_regret(struct zone *zone)
 	return vain;
 }
 
-/* More is dirty than the limit: down to well below it, so that the next free is not over it again. */
+/* More is dirty than the limit: down to well below it, so that the next free is not over it again. Near the end of memory
+ * at once; else in steps, so that no free takes long: the next ones go on with it. */
 static cold void zone_purge_excess(struct zone *zone, unsigned long limit)
 {
-	unsigned long dirty = READ_ONCE(zone->nr_dirty), least = limit * 3 / 4, left;
+	unsigned long dirty = READ_ONCE(zone->nr_dirty), goal = READ_ONCE(zone->purge_goal), step = 0, left;
 
-	if (!READ_ONCE(limits_in_force) && zone_regret(zone))
-		return;
-	zone_purge(zone, ZONE_PURGE_ORDER, least);
+	if (!READ_ONCE(limits_in_force)) {
+		if (!goal && zone_regret(zone))
+			return;
+		/* What is above the limit goes now: a free may bring more than a step. */
+		step = min_ul(dirty, limit);
+		step -= min_ul(step, ZONE_PURGE_STEP);
+	}
+	if (!goal || goal > limit)
+		goal = limit * 3 / 4;
+	zone_purge(zone, ZONE_PURGE_ORDER, max_ul(goal, step));
 	left = READ_ONCE(zone->nr_dirty);
 	WRITE_ONCE(zone->purged, READ_ONCE(zone->purged) + dirty - min_ul(dirty, left));
+	if (goal < step && left <= step) {
+		WRITE_ONCE(zone->purge_goal, goal);
+		return;
+	}
+	WRITE_ONCE(zone->purge_goal, 0);
 	WRITE_ONCE(zone->clean_left, clean_pages(zone));
 	WRITE_ONCE(zone->purge_stamp, (uint32_t)os_clock_ms());
 	/* What is left lies in small blocks: to look at them at every free would be in vain. */
-	WRITE_ONCE(zone->dirty_floor, max_ul(left, least) - least);
+	WRITE_ONCE(zone->dirty_floor, max_ul(left, goal) - goal);
 }
 
 void zone_forget_regret(struct zone *zone)
@@ -280,12 +294,13 @@ void zone_forget_regret(struct zone *zone)
  * the system. */
 void balance_zone(struct zone *zone)
 {
-	unsigned long limit;
+	unsigned long limit, most;
 
 	if (unlikely(data_race(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
 		zone_trim(zone, ZONE_KEEP_BLOCKS);
 	limit = zone_dirty_limit(zone);
-	if (unlikely(READ_ONCE(zone->nr_dirty) > limit + READ_ONCE(zone->dirty_floor)))
+	most = min_ul(limit + READ_ONCE(zone->dirty_floor), READ_ONCE(zone->purge_goal) - 1);
+	if (unlikely(READ_ONCE(zone->nr_dirty) > most))
 		zone_purge_excess(zone, limit);
 #ifdef BM_DEBUG
 	check_zone(zone);

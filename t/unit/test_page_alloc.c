@@ -200,6 +200,31 @@ static void regretting(void)
 	must(zone->nr_dirty <= most, "%lu pages are still dirty, at most %lu", zone->nr_dirty, most);
 }
 
+/* However much is freed, no single free gives back much; and what is free comes to the limit all the same. */
+static void in_steps(void)
+{
+	static struct page *page[1500];
+	unsigned long dirty, given, most = 0, limit;
+	unsigned int i;
+
+	zone = model_start();
+	tunables.dirty_max = 32 * MiB;
+	tunables.thp = THP_NEVER;
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		must(page[i] = alloc_pages(GFP_USER, 5));
+	for (i = 0; i < ARRAY_SIZE(page); i++) {
+		if (i % 16 == 0)
+			continue;
+		dirty = zone->nr_dirty;
+		free_pages(page[i], 5);
+		given = dirty + (1UL << 5) - min_ul(dirty + (1UL << 5), zone->nr_dirty);
+		most = max_ul(most, given);
+	}
+	must(most && most <= 4 * MiB >> PAGE_SHIFT, "%lu pages given back by one free", most);
+	limit = (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2 + zone->dirty_slack;
+	must(zone->nr_dirty <= limit + (MiB >> PAGE_SHIFT), "%lu pages dirty, %lu may be", zone->nr_dirty, limit);
+}
+
 /* Below its mark a zone does not serve from what it has: it grows. */
 static void watermarks(void)
 {
@@ -451,6 +476,7 @@ int main(void)
 	run_case("blocks of two zones side by side", zones_side_by_side);
 	run_case("whole free pageblocks go back to the arenas, and to the system", trimming);
 	run_case("purging of free blocks", purging);
+	run_case("giving back in steps", in_steps);
 	run_case("what is given back in vain is kept next time", regretting);
 	run_case("and nothing is in vain where use only falls", nothing_in_vain);
 	run_case("watermarks", watermarks);
