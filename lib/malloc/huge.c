@@ -11,6 +11,7 @@
 #include "mm/current.h"
 #include "mm/debug.h"
 #include "mm/exact.h"
+#include "mm/fault_inject.h"
 #include "mm/hugetlb.h"
 #include "mm/kswapd.h"
 #include "mm/mempolicy.h"
@@ -24,7 +25,7 @@
 #define THP_BLOCKS_MIN 4UL
 
 /* A larger one leaves little of its last pageblock. */
-#define PACKED_PAGES_MAX (2 * PAGEBLOCK_PAGES)
+#define PACKED_PAGES_MAX EXACT_PAGES_MAX
 
 struct huge_stats huge_stats;
 
@@ -86,12 +87,18 @@ static bool is_packed(const struct page *page)
 
 static void *alloc_packed(unsigned long pages, bool *zeroed)
 {
-	struct page *page = alloc_pages_exact(GFP_MALLOC, pages, 0);
+	struct page *page = unlikely(READ_ONCE(fail_page_alloc_enabled)) ? NULL : exact_list_alloc(pages);
 
-	if (!page)
-		return NULL;
-	*zeroed = !(page->flags & PG_DIRTY);
-	page->nr_pages = pages;
+	if (likely(page)) {
+		*zeroed = false;
+	} else {
+		exact_list_missed(pages);
+		page = alloc_pages_exact(GFP_MALLOC, pages, 0);
+		if (!page)
+			return NULL;
+		*zeroed = !(page->flags & PG_DIRTY);
+		page->nr_pages = pages;
+	}
 	set_page_type(page, PAGE_HUGE);
 	atomic_add_return(&huge_stats.nr, 1);
 	atomic_add_return(&huge_stats.packed, pages);
@@ -166,13 +173,16 @@ static void end_huge(struct page *page, unsigned long clean)
 
 void huge_free(struct page *page)
 {
+	unsigned long nr = page->nr_pages;
+
 	if (!is_packed(page)) {
 		end_huge(page, 0);
 		return;
 	}
 	forget_huge(page);
-	atomic_sub_return(&huge_stats.packed, page->nr_pages);
-	free_pages_exact(page, page->nr_pages);
+	atomic_sub_return(&huge_stats.packed, nr);
+	if (unlikely(!exact_list_free(page, nr)))
+		exact_list_free_slow(page, nr);
 }
 
 static bool resize_packed(struct page *page, unsigned long pages)

@@ -148,6 +148,11 @@ unsigned long arena_slack(void)
 	return min_ul(READ_ONCE(arena.slack), peak > used ? peak - used : 0);
 }
 
+unsigned long arena_regrets(void)
+{
+	return READ_ONCE(arena.slack);
+}
+
 void arena_count_used(unsigned long pb, unsigned long nr, enum pageblock_state state)
 {
 	ADD_ONCE(arena_stats.used, nr);

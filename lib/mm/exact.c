@@ -8,6 +8,7 @@
 
 #include "base/annotate.h"
 #include "base/tunables.h"
+#include "mm/arena.h"
 #include "mm/budget.h"
 #include "mm/buddy.h"
 #include "mm/debug.h"
@@ -17,9 +18,10 @@
 /* They hold this always, but no more than a share of what may be dirty, */
 #define EXACT_KEPT 256UL
 #define EXACT_DIRTY_SHARE 2
-/* and up to this share of it while few lengths come and go: what goes home for want of room is so many blocks of each
- * length, and half of what is missed is of these. With random lengths it would keep pageblocks from emptying. */
-#define EXACT_MOST (dirty_max_pages() / 4 * 3)
+/* and up to all of it, and what may be dirty beyond, while few lengths come and go: what goes home for want of room is
+ * so many blocks of each length, and half of what is missed is of these. With random lengths it would keep pageblocks
+ * from emptying. */
+#define EXACT_MOST (dirty_max_pages() + (arena_regrets() << PAGEBLOCK_ORDER))
 #define BLOCKS_PER_LENGTH 4
 
 struct exact_lists exact_lists;
@@ -59,7 +61,7 @@ static void count_gone(unsigned long nr)
 {
 	uint64_t *word = &exact_lists.gone[nr / 64], bit = 1UL << nr % 64;
 
-	if (exact_lists.gone_pages >= EXACT_MOST)
+	if (exact_lists.gone_pages >= dirty_max_pages())
 		return;
 	exact_lists.gone_lengths += !(*word & bit);
 	exact_lists.gone_blocks++;
@@ -70,10 +72,10 @@ static void count_gone(unsigned long nr)
 /* Taken. All of it off the lists, in one chain. */
 static uint32_t unlink_all(void)
 {
-	unsigned long nr = EXACT_PAGES_MAX, left = exact_lists.nr_pages;
+	unsigned long nr, left = exact_lists.nr_pages;
 	uint32_t all = NO_PFN, pfn, next;
 
-	for (; left; nr--) {
+	for (nr = 1; left; nr++) {
 		for (pfn = exact_lists.first[nr]; pfn != NO_PFN; pfn = next) {
 			next = pfn_to_page(pfn)->next;
 			pfn_to_page(pfn)->next = all;
@@ -129,7 +131,7 @@ static void adapt(void)
 {
 	unsigned long least = least_kept(), next = least + exact_lists.more;
 
-	if (exact_lists.gone_pages < EXACT_MOST || exact_lists.missed < EXACT_MOST)
+	if (exact_lists.gone_pages < dirty_max_pages() || exact_lists.missed < dirty_max_pages())
 		return;
 	if (exact_lists.gone_blocks >= exact_lists.gone_lengths * BLOCKS_PER_LENGTH &&
 	    exact_lists.wanted >= exact_lists.missed / 2)
@@ -142,7 +144,8 @@ static void adapt(void)
 	memset(exact_lists.gone, 0, sizeof(exact_lists.gone));
 }
 
-void exact_lists_ask(unsigned long nr)
+/* How much room is there now? */
+static void ask(unsigned long nr)
 {
 	struct zone *zone = exact_zone();
 	long room = exact_lists_take(), used;
@@ -153,13 +156,24 @@ void exact_lists_ask(unsigned long nr)
 	used = exact_lists.granted - room;
 	adapt();
 	exact_lists.granted = exact_lists_closed(zone) ? 0 : (long)(least_kept() + exact_lists.more);
-	/* Full: they begin anew. What stayed would keep its pageblocks from emptying. */
 	if (used + exact_room(nr) > exact_lists.granted) {
-		all = unlink_all();
-		used = exact_lists.granted = 0;
+		/* Full: they begin anew. What stayed would keep its pageblocks from emptying, where lengths are many. */
+		if (used > exact_lists.granted || (used && !exact_lists.more)) {
+			all = unlink_all();
+			used = exact_lists.granted = 0;
+		} else {
+			count_gone(nr);
+		}
 	}
 	exact_lists_give(exact_lists.granted - used);
 	free_chain(zone, all);
+}
+
+void exact_list_free_slow(struct page *page, unsigned long nr)
+{
+	ask(nr);
+	if (!exact_list_free(page, nr))
+		free_pages_exact(page, nr);
 }
 
 void exact_list_missed(unsigned long nr)
@@ -184,9 +198,9 @@ void exact_lists_yield(void)
 
 void exact_lists_age(void)
 {
-	unsigned long nr_alloc = READ_ONCE(exact_lists.nr_alloc);
+	unsigned long nr_alloc = READ_ONCE(exact_lists.nr_alloc), needed = nr_alloc - READ_ONCE(exact_lists.seen);
 
-	if (nr_alloc == READ_ONCE(exact_lists.seen) && drain_exact_lists(exact_zone(), false))
+	if ((!needed || needed < exact_lists_excess()) && drain_exact_lists(exact_zone(), false))
 		balance_zone(exact_zone());
 	WRITE_ONCE(exact_lists.seen, nr_alloc);
 }

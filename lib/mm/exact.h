@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Blocks of an exact number of pages that were freed a moment ago, in a list for each length, so that the next of the
- * same length is neither cut from larger ones nor joined with its neighbours again. To malloc's runs they are what the
- * per-CPU lists are to blocks of an order, though one for all CPUs: what empties and closes those empties and closes
+ * same length is neither cut from larger ones nor joined with its neighbours again. To malloc's runs and packed blocks they
+ * are what the per-CPU lists are to blocks of an order, though one for all CPUs: what empties and closes those empties and closes
  * these, and nr_pcp_pages counts them. Several nodes have none.
  */
 #ifndef MM_EXACT_H
@@ -12,7 +12,7 @@
 
 struct zone;
 
-#define EXACT_PAGES_MAX 256UL
+#define EXACT_PAGES_MAX 1024UL
 #define EXACT_TAKEN (-1L)
 /* What a block takes of the room: short ones count as longer, as each keeps a pageblock from emptying. */
 #define exact_room(nr) ((long)max_ul(nr, 64))
@@ -22,7 +22,7 @@ struct zone;
  * storing room, which is held for a few instructions and protects the rest. Others read what they like, torn.
  */
 struct exact_lists {
-	long room;    /* that they have left of granted. None: closed, or to be asked: exact_lists_ask */
+	long room;    /* that they have left of granted. None: closed, or to be asked: exact_list_free_slow */
 	long granted; /* 0: closed */
 	unsigned long nr_pages;
 	unsigned long nr_alloc;		     /* pages that came from here, ever */
@@ -93,8 +93,9 @@ static always_inline bool exact_list_free(struct page *page, unsigned long nr)
 	return true;
 }
 
-/* They had no room for a block of so many pages: how much have they now? If they are full all of it goes home. */
-void exact_lists_ask(unsigned long nr);
+/* exact_list_free has refused it: it is kept after all, as they have more room now, or freed. If they were full, all that
+ * they had is freed, too. */
+void exact_list_free_slow(struct page *page, unsigned long nr);
 /* They had no such block. */
 void exact_list_missed(unsigned long nr);
 /* Pages that they hold because they may hold more than always: dirty ones, to those who bound these. */
@@ -111,7 +112,8 @@ unsigned long exact_list_pages_allocated(const struct zone *zone);
 unsigned long drain_exact_lists(struct zone *zone, bool wait);
 /* What they hold beyond what they always may goes home, and with it all, rather than that new memory is used. */
 void exact_lists_yield(void);
-/* If nothing was needed since the last call all of it goes to the free lists. */
+/* If nothing was needed since the last call, or less than they hold beyond what they always may, all of it goes to the
+ * free lists. */
 void exact_lists_age(void);
 /* For pcp_lock_all. */
 void exact_lists_lock(void);

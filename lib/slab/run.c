@@ -69,13 +69,6 @@ static cold void free_charged_run(struct page *page)
 	free_pages_exact(page, page->nr_pages);
 }
 
-static cold void free_unkept_run(struct page *page)
-{
-	exact_lists_ask(page->nr_pages);
-	if (!exact_list_free(page, page->nr_pages))
-		free_pages_exact(page, page->nr_pages);
-}
-
 void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
 {
 	struct page *page;
@@ -112,7 +105,7 @@ void run_free(void *addr)
 	else if (likely(exact_list_free(page, page->nr_pages)))
 		trace_mm_page_free(addr, order);
 	else
-		free_unkept_run(page);
+		exact_list_free_slow(page, page->nr_pages);
 }
 
 bool run_resize(void *addr, unsigned int class)

@@ -147,6 +147,51 @@ static void grown(void)
 	must(exact_lists.granted <= (long)KEPT, "other lengths");
 }
 
+/* Full of one length, they keep what they have; that is more where more may be dirty because it was missed. */
+static void full(void)
+{
+	start();
+	bursts(LARGE, 20);
+	must(nr_exact_list_pages(zone) == 16 * KEPT, "%lu: what may be dirty", nr_exact_list_pages(zone));
+	drain_all_pages();
+	tunables.dirty_max = 8 * MiB;
+	mm_trim(0);
+	bursts(LARGE, 20);
+	must(arena_regrets() && nr_exact_list_pages(zone) == 20 * KEPT, "%lu", nr_exact_list_pages(zone));
+	/* One of them is in use, the others are not. */
+	exact_lists_age();
+	run_free(get(LARGE));
+	exact_lists_age();
+	must(!nr_exact_list_pages(zone), "not in use");
+	check(0);
+}
+
+/* Blocks that are longer than runs: not at once, for there is no room. */
+static void packed(void)
+{
+	size_t size = EXACT_PAGES_MAX * PAGE_SIZE;
+	unsigned long before;
+	bool zeroed;
+	void *p;
+	int i;
+
+	start();
+	for (i = 0; i < 40; i++) {
+		p = huge_alloc(size, 0, &zeroed);
+		*(volatile char *)p = 1;
+		huge_free(pfn_to_page(addr_to_pfn(p)));
+		must(i || !nr_exact_list_pages(zone));
+	}
+	must(nr_exact_list_pages(zone) == EXACT_PAGES_MAX);
+	before = exact_list_pages_allocated(zone);
+	must(huge_alloc(size, 0, &zeroed) == p && !zeroed && page_type(pfn_to_page(addr_to_pfn(p))) == PAGE_HUGE);
+	must(exact_list_pages_allocated(zone) - before == EXACT_PAGES_MAX && !nr_exact_list_pages(zone));
+	check(EXACT_PAGES_MAX);
+	huge_free(pfn_to_page(addr_to_pfn(p)));
+	must(drain_all_pages() && !nr_exact_list_pages(zone));
+	check(0);
+}
+
 /* What they hold beyond what they always may is used before new memory is. */
 static void before_huge(void)
 {
@@ -230,6 +275,8 @@ int main(void)
 	run_case("a freed run is had back", kept);
 	run_case("bounded, and let go when idle", bounded);
 	run_case("they hold more while few lengths come and go", grown);
+	run_case("full of one length", full);
+	run_case("blocks longer than runs", packed);
 	run_case("used before a huge block has new memory", before_huge);
 	run_case("closed with the per-CPU lists", closed);
 	run_case("used before the zone grows", before_growth);
