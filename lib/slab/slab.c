@@ -16,7 +16,9 @@
 #include "slab/inner.h"
 #include "slab/owner_cache.h"
 
-#define SLAB_MIN_OBJECTS 16
+#define SLAB_MIN_OBJECTS 16	 /* of up to 1 KiB, */
+#define SLAB_MIN_LARGE_OBJECTS 4 /* and of more */
+#define SLAB_WASTE 12		 /* that part of a slab may be left over */
 #define SLAB_MAX_ORDER 6
 #define SLAB_KEEP_EMPTY 1U /* wholly free slabs a class keeps */
 
@@ -33,12 +35,13 @@ static unsigned long object_index(const struct kmem_cache *cache, size_t at)
 	return at * cache->reciprocal >> RECIPROCAL_SHIFT;
 }
 
-/* Enough objects that a slab is worth its descriptor, few enough that it empties. */
+/* Enough objects that a slab is worth its descriptor, few enough that it empties. The kernel's calculate_order. */
 static unsigned int slab_order(size_t size)
 {
+	size_t least = size <= KiB ? SLAB_MIN_OBJECTS : SLAB_MIN_LARGE_OBJECTS, bytes = PAGE_SIZE;
 	unsigned int order = 0;
 
-	while ((PAGE_SIZE << order) / size < SLAB_MIN_OBJECTS && order < SLAB_MAX_ORDER)
+	for (; (bytes / size < least || bytes % size > bytes / SLAB_WASTE) && order < SLAB_MAX_ORDER; bytes *= 2)
 		order++;
 	return order;
 }
