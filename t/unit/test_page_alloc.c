@@ -381,16 +381,16 @@ static void change(struct item *it)
 	mark(it);
 }
 
-/* The random steps may move, and unmap, nothing at all. */
+/* The random steps may move, and unmap, nothing at all. So large that it is no part of a zone. */
 static void move_once(void)
 {
 	bool zeroed;
-	uint64_t *p = huge_alloc(3 * MiB, 0, &zeroed), *moved;
+	uint64_t *p = huge_alloc(5 * MiB, 0, &zeroed), *moved;
 
 	if (!p)
 		return;
 	*p = 42;
-	moved = huge_move(pfn_to_page(addr_to_pfn(p)), 5 * MiB);
+	moved = huge_move(pfn_to_page(addr_to_pfn(p)), 7 * MiB);
 	p = moved ? moved : p;
 	must(*p == 42);
 	huge_free(pfn_to_page(addr_to_pfn(p)));
