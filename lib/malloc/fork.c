@@ -87,6 +87,7 @@ void fork_child(void)
 	cma_reinit_after_fork();
 	watermark_reinit_after_fork();
 	budget_reinit_after_fork();
+	zones_grow_reinit_after_fork();
 	isolation_reinit_after_fork();
 	vmscan_reinit_after_fork();
 	slab_reinit_after_fork();

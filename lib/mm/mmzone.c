@@ -214,6 +214,11 @@ void zones_grow_unlock_all(void)
 	for_all(GROW_LOCKS, mutex_unlock);
 }
 
+void zones_grow_reinit_after_fork(void)
+{
+	for_all(GROW_LOCKS, mutex_reinit_after_fork);
+}
+
 /* Per-CPU lists inside: while it is locked a zone gets none, so that those that are let go are those that were held. */
 void zones_lock_all(void)
 {
@@ -232,5 +237,4 @@ void zones_reinit_after_fork(void)
 	pcp_unlock_all();
 	purge_reinit_after_fork();
 	for_all(ZONE_LOCKS, mutex_reinit_after_fork);
-	for_all(GROW_LOCKS, mutex_reinit_after_fork);
 }

@@ -182,6 +182,7 @@ const char *zone_name(const struct zone *zone);
 /* Fork handlers: every per-CPU list, every zone's lock. */
 void zones_grow_lock_all(void);
 void zones_grow_unlock_all(void);
+void zones_grow_reinit_after_fork(void);
 void zones_lock_all(void);
 void zones_unlock_all(void);
 void zones_reinit_after_fork(void);

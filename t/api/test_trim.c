@@ -51,7 +51,7 @@ static void test_gives_back(size_t size)
  * back before by its age. */
 static void test_bytes(size_t size)
 {
-	size_t bytes = api_slow() ? 24 * MIB : 96 * MIB;
+	size_t bytes = (api_slow() ? 24 * MIB : 96 * MIB) / size * size;
 	char text[32] = "";
 	long before, after, said;
 
