@@ -20,6 +20,7 @@
 #include "mm/page_alloc.h"
 #include "mm/settle.h"
 #include "mm/vmscan.h"
+#include "slab/tcache.h"
 
 /* Hugepages behind a block of fewer would make its unused tail resident for nothing. */
 #define THP_BLOCKS_MIN 4UL
@@ -183,6 +184,7 @@ void huge_free(struct page *page)
 	atomic_sub_return(&huge_stats.packed, nr);
 	if (unlikely(!exact_list_free(page, nr)))
 		exact_list_free_slow(page, nr);
+	tcache_age_if_due(); /* who has none but such blocks never comes to the arenas */
 }
 
 static bool resize_packed(struct page *page, unsigned long pages)

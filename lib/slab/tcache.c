@@ -40,8 +40,6 @@
 
 thread_local_var struct tcache tcache;
 
-static void age_if_due(void);
-
 static unsigned int first_cap(unsigned int class)
 {
 	return (unsigned int)max_ul(FIRST_CAP_BYTES / class_size(class), 1);
@@ -202,7 +200,7 @@ void tcache_init(void)
 
 	register_shrinker(&shrinker);
 	failslab_hook = tcache_close_all;
-	kswapd_idle_work = age_if_due;
+	kswapd_idle_work = tcache_age_if_due;
 }
 
 /* Close or open this thread's lists, as failslab wants it; true if they are open. */
@@ -270,7 +268,7 @@ static void age_all(void)
 }
 
 /* Magazines are nobody's: whichever thread first sees that it is time ages them. */
-static void age_if_due(void)
+void tcache_age_if_due(void)
 {
 	static uint32_t last;
 	uint32_t now = (uint32_t)os_clock_ms(), then = READ_ONCE(last);
@@ -283,7 +281,7 @@ noinline void tcache_look(struct tcache *tc)
 {
 	tc->ticks = 0;
 	flush_idle(tc);
-	age_if_due();
+	tcache_age_if_due();
 	mems_allowed_poll();
 }
 

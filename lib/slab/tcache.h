@@ -179,6 +179,8 @@ void tcache_flush_remote(struct tcache *tc);
 /* Each slow call of a thread is a tick; every so often it looks after what lies idle. */
 #define TICKS_PER_LOOK 512
 void tcache_look(struct tcache *tc);
+/* What lies idle for longer than dirty_decay goes back, if nobody has looked for a while. No lock held. */
+void tcache_age_if_due(void);
 static always_inline void tcache_tick(struct tcache *tc)
 {
 	if (unlikely(++tc->ticks >= TICKS_PER_LOOK))

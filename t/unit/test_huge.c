@@ -215,6 +215,23 @@ static void packed(void)
 }
 
 /* In place as far as there is room, also in the next pageblock; what moves has whole pageblocks then. */
+/* What else lies free grows old meanwhile. */
+static void packed_ages(void)
+{
+	void *p;
+
+	start();
+	must((p = heap_malloc(6 * MiB)));
+	memset(p, 1, 6 * MiB);
+	heap_free(p);
+	must(arena_stats.dirty);
+	tunables.dirty_decay = 1;
+	usleep(150000);
+	must((p = heap_malloc(PACKED_PAGES << PAGE_SHIFT)));
+	heap_free(p);
+	must(!arena_stats.dirty, "%lu pageblocks", arena_stats.dirty);
+}
+
 static void packed_resizing(void)
 {
 	size_t size = PACKED_PAGES * PAGE_SIZE;
@@ -373,6 +390,7 @@ int main(void)
 	run_case("moving", moving);
 	run_case("clearing no more than is dirty", clearing);
 	run_case("side by side in pageblocks of a zone", packed);
+	run_case("and giving back by age goes on", packed_ages);
 	run_case("resizing what is packed", packed_resizing);
 	run_case("moving what is partly advised", moving_advised);
 	for (int forever = 0; forever < 2; forever++) {
