@@ -218,18 +218,18 @@ static void packed(void)
 /* What else lies free grows old meanwhile. */
 static void packed_ages(void)
 {
-	void *p;
+	unsigned long given_back;
+	void *p, *old;
 
 	start();
-	must((p = heap_malloc(6 * MiB)));
-	memset(p, 1, 6 * MiB);
-	heap_free(p);
-	must(arena_stats.dirty);
+	must((p = heap_malloc(PACKED_PAGES << PAGE_SHIFT)) && (old = heap_malloc(6 * MiB)));
+	heap_free(old);
+	must(arena_stats.dirty == 3, "%lu pageblocks", arena_stats.dirty);
+	given_back = arena_stats.given_back;
 	tunables.dirty_decay = 1;
 	usleep(150000);
-	must((p = heap_malloc(PACKED_PAGES << PAGE_SHIFT)));
 	heap_free(p);
-	must(!arena_stats.dirty, "%lu pageblocks", arena_stats.dirty);
+	must(arena_stats.given_back == given_back + 3, "%lu pageblocks", arena_stats.given_back - given_back);
 }
 
 static void packed_resizing(void)
