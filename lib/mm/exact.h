@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Blocks of an exact number of pages that were freed a moment ago, in a list for each length, so that the next of the
- * same length is neither cut from larger ones nor joined with its neighbours again. To malloc's runs and packed blocks they
- * are what the per-CPU lists are to blocks of an order, though one for all CPUs: what empties and closes those empties and closes
- * these, and nr_pcp_pages counts them. Several nodes have none.
+ * same length is neither cut from larger ones nor joined with its neighbours again. To malloc's runs and packed blocks
+ * they are what the per-CPU lists are to blocks of an order, though one for all CPUs: what empties and closes those
+ * empties and closes these, and nr_pcp_pages counts them. Several nodes have none.
  */
 #ifndef MM_EXACT_H
 #define MM_EXACT_H

@@ -2,7 +2,7 @@
 /*
  * Zones grow: pageblocks that the arenas have, or that lie below 4 GiB, become theirs. The way back is in purge.c.
  *
- * No lock is held from one step to the next, but for the one of who makes all others wait for what he brings.
+ * Lock order: grow, zone, arena. The first alone may be held from one step to the next.
  */
 #include "mm/arena.h"
 #include "mm/budget.h"
