@@ -1,11 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The classes of the small sizes, and the sizes of all classes.
+ * The classes of the small sizes, the sizes of all classes, and what lists of them hold at first.
  */
 #include "slab/size_class.h"
 
-#define DOUBLING(unit) \
-	9 * (unit), 10 * (unit), 11 * (unit), 12 * (unit), 13 * (unit), 14 * (unit), 15 * (unit), 16 * (unit)
+#define DOUBLING(of, unit)                                                                                     \
+	of(9 * (unit)), of(10 * (unit)), of(11 * (unit)), of(12 * (unit)), of(13 * (unit)), of(14 * (unit)), \
+		of(15 * (unit)), of(16 * (unit))
+
+/* Of the sizes of all classes of slabs, and of runs. */
+#define SLAB_SIZES(of)                                                                                                \
+	of(16), of(32), of(48), of(64), of(80), of(96), of(112), of(128), DOUBLING(of, 16), DOUBLING(of, 32),         \
+		DOUBLING(of, 64), DOUBLING(of, 128), DOUBLING(of, 256), DOUBLING(of, 512), DOUBLING(of, KiB),         \
+		DOUBLING(of, 2 * KiB)
+#define RUN_SIZES(of)                                                                                                 \
+	DOUBLING(of, 4 * KiB), DOUBLING(of, 8 * KiB), DOUBLING(of, 16 * KiB), DOUBLING(of, 32 * KiB), DOUBLING(of, 64 * KiB)
+
+#define SIZE(size) (size)
+#define FIRST_CAP(size) ((size) <= FIRST_CAP_BYTES ? FIRST_CAP_BYTES / (size) : 1)
 
 /* Entries from first on, len of them for each of eight classes. */
 #define STEP(first, len, n, class) [(first) + (n) * (len) ... (first) + ((n) + 1) * (len) - 1] = (class) + (n)
@@ -21,10 +33,6 @@ const struct size_classes size_classes = {
 	.slab_table = {
 		EIGHT(8, 1, 33), EIGHT(16, 2, 41), EIGHT(32, 4, 49), EIGHT(64, 8, 57), EIGHT(128, 16, 65),
 	},
-	.size = {
-		0, 16, 32, 48, 64, 80, 96, 112, 128,
-		DOUBLING(16), DOUBLING(32), DOUBLING(64), DOUBLING(128), DOUBLING(256), DOUBLING(512), DOUBLING(KiB),
-		DOUBLING(2 * KiB), DOUBLING(4 * KiB), DOUBLING(8 * KiB), DOUBLING(16 * KiB), DOUBLING(32 * KiB),
-		DOUBLING(64 * KiB),
-	},
+	.size = { 0, SLAB_SIZES(SIZE), RUN_SIZES(SIZE) },
+	.first_cap = { 0, SLAB_SIZES(FIRST_CAP) },
 };

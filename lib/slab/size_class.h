@@ -14,13 +14,15 @@
 #define FIRST_RUN_CLASS 73U
 #define SLAB_SIZE_MAX (32 * KiB)
 #define RUN_SIZE_MAX (1 * MiB)
-#define TABLE_SIZE_MAX 1024UL /* up to it each size has its class in a table */
-#define SLAB_STEP 128UL	      /* above it, up to SLAB_SIZE_MAX, each multiple of this */
+#define TABLE_SIZE_MAX 1024UL  /* up to it each size has its class in a table */
+#define FIRST_CAP_BYTES 1024UL /* that a thread's new list has room for; one object if they are larger */
+#define SLAB_STEP 128UL	       /* above it, up to SLAB_SIZE_MAX, each multiple of this */
 
 struct size_classes {
-	uint8_t table[TABLE_SIZE_MAX + 1]; /* the class of a size */
+	uint8_t table[TABLE_SIZE_MAX + 1];	       /* the class of a size */
 	uint8_t slab_table[SLAB_SIZE_MAX / SLAB_STEP]; /* of (size - 1) / SLAB_STEP, above TABLE_SIZE_MAX */
-	uint32_t size[NR_CLASSES];	   /* bytes in an object */
+	uint32_t size[NR_CLASSES];		       /* bytes in an object */
+	uint16_t first_cap[FIRST_RUN_CLASS];	       /* objects that a thread's new list has room for */
 };
 extern const struct size_classes size_classes local_symbol;
 

@@ -438,7 +438,7 @@ void slab_reclaim(void)
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		/* No more than there was: others may fill them meanwhile. */
 		left = READ_ONCE(kmem_caches[class].nr_magazine_objects);
-		for (nid = 0; nid < nr_slab_nodes; nid++)
+		for (nid = 0; left && nid < nr_slab_nodes; nid++)
 			for (; left && (chain = magazine_get(&kmem_caches[class], nid, NULL, &nr));
 			     left -= min_ul(left, nr))
 				slab_free_bulk(&kmem_caches[class], chain);

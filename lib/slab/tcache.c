@@ -34,16 +34,10 @@
 #define MAGAZINE_MAX 1024UL
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
-#define FIRST_CAP_BYTES 1024UL
 #define AGE_MS 100
 #define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
 
 thread_local_var struct tcache tcache;
-
-static unsigned int first_cap(unsigned int class)
-{
-	return (unsigned int)max_ul(FIRST_CAP_BYTES / class_size(class), 1);
-}
 
 static unsigned int max_cap(unsigned int class)
 {
@@ -86,6 +80,11 @@ static void flush_class(struct tcache *tc, unsigned int class)
 	}
 }
 
+static always_inline bool has_objects(const struct tcache *tc, unsigned int class)
+{
+	return tc->head[class] || (class < FIRST_RUN_CLASS && tc->spare[class]);
+}
+
 void tcache_flush(void)
 {
 	bool borrowed = tcache_borrow_lists(&tcache);
@@ -93,7 +92,8 @@ void tcache_flush(void)
 
 	if (tcache.state == TCACHE_ACTIVE)
 		for (class = 1; class < NR_CLASSES; class++)
-			flush_class(&tcache, class);
+			if (has_objects(&tcache, class))
+				flush_class(&tcache, class);
 	if (borrowed)
 		tcache_return_lists(&tcache);
 	if (unlikely(slab_nodes))
@@ -113,11 +113,11 @@ static void open_lists(struct tcache *tc)
 	unsigned int class;
 
 	tc->ticks = 0;
-	__builtin_memset(tc->cap, 0, sizeof(tc->cap));
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
-		tc->cap[class] = (uint16_t)first_cap(class);
-	for (class = 1; class < NR_CLASSES; class++)
-		tc->room[class] = tc->cap[class];
+	tcache_close_lists(tc);
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+		tc->cap[class] = size_classes.first_cap[class];
+		tc->room[class] = size_classes.first_cap[class];
+	}
 }
 
 /* An empty list of runs holds no more than always from now on. */
@@ -140,7 +140,7 @@ static void flush_idle(struct tcache *tc)
 	for (class = 1; class < NR_CLASSES; class++) {
 		uint32_t now = (uint32_t)((uintptr_t)tc->head[class] >> 4) + (uint32_t)tc->room[class];
 
-		if (!tc->head[class] && (class >= FIRST_RUN_CLASS || !tc->spare[class]))
+		if (!has_objects(tc, class))
 			continue;
 		if (tc->seen[class] == now) {
 			flush_class(tc, class);
@@ -386,7 +386,7 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
 /* What is cached of a class whose slabs are mostly free pins them: let it go, and cache less. */
 static void shrink_list(struct tcache *tc, unsigned int class)
 {
-	if (tc->cap[class] > first_cap(class))
+	if (tc->cap[class] > size_classes.first_cap[class])
 		tc->cap[class] /= 2;
 	flush_class(tc, class);
 }
