@@ -35,6 +35,12 @@ static unsigned long blocks_for_pages(unsigned long pages)
 	return (pages + PAGEBLOCK_PAGES - 1) >> PAGEBLOCK_ORDER;
 }
 
+/* What its last pageblock has behind it: nobody can have that. */
+static unsigned long tail_pages(unsigned long pages)
+{
+	return -pages % PAGEBLOCK_PAGES;
+}
+
 static unsigned long page_block(const struct page *page)
 {
 	return page_to_pfn(page) >> PAGEBLOCK_ORDER;
@@ -64,6 +70,7 @@ static void *begin_huge(unsigned long pb, unsigned long pages, bool *zeroed)
 		free_blocks(pb, blocks_for_pages(pages), !*zeroed);
 		return NULL;
 	}
+	atomic_add_return(&arena_stats.huge_tails, tail_pages(pages));
 	set_page_type(page, PAGE_HUGE);
 	if (unlikely(page_debug))
 		debug_alloc_huge(page, 0, pages, zeroed);
@@ -167,6 +174,7 @@ static void end_huge(struct page *page, unsigned long clean)
 {
 	unsigned long nr = blocks_for_pages(page->nr_pages);
 
+	atomic_sub_return(&arena_stats.huge_tails, tail_pages(page->nr_pages));
 	forget_huge(page);
 	free_huge_blocks(page, clean, nr, true);
 	free_huge_blocks(page, 0, clean, false);
@@ -208,6 +216,7 @@ static bool resize_blocks(struct page *page, unsigned long pages)
 		return false;
 	if (new_nr < nr)
 		free_huge_blocks(page, new_nr, nr, true);
+	atomic_add_return(&arena_stats.huge_tails, tail_pages(pages) - tail_pages(page->nr_pages));
 	if (unlikely(page_debug) && pages > page->nr_pages)
 		debug_alloc_huge(page, page->nr_pages, pages, &zeroed);
 	return true;

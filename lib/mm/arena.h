@@ -10,7 +10,7 @@
 #include "base/compiler.h"
 #include "mm/page.h"
 
-/* All figures in pageblocks. */
+/* The figures are pageblocks. */
 struct arena_stats {
 	unsigned long mapped; /* has memory behind it */
 	unsigned long mapped_peak;
@@ -22,6 +22,7 @@ struct arena_stats {
 	unsigned long hugetlb;	  /* on hugetlb pages */
 	unsigned long grown;	  /* times memory was mapped */
 	unsigned long given_back; /* pageblocks given back to the system, ever */
+	unsigned long huge_tails; /* pages, not pageblocks: behind the ends of huge blocks */
 	unsigned long pieces;	  /* that the mapped ones lie in: each is a mapping, or several of different advice */
 };
 extern struct arena_stats arena_stats;

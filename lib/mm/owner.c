@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "base/lock.h"
+#include "mm/arena.h"
 #include "mm/oom.h"
 #include "mm/page_alloc.h"
 #include "mm/vmscan.h"
@@ -369,6 +370,7 @@ unsigned long owner_usage(const struct owner *o)
 
 	if (o != &process)
 		return READ_ONCE(o->usage);
+	used -= min_ul(used, READ_ONCE(arena_stats.huge_tails));
 	for (o = owner_next(o); o; o = owner_next(o))
 		used -= min_ul(used, READ_ONCE(o->usage));
 	return used;

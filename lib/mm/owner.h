@@ -127,7 +127,7 @@ void owner_split_block(struct page *page, unsigned int order);
 /* dst is in src's place. */
 void owner_move_block(struct page *dst, struct page *src);
 
-/* Pages; the process's are those in use that nobody is charged for. */
+/* Pages; the process's are those in use that nobody is charged for, but for the tails of huge blocks. */
 unsigned long owner_usage(const struct owner *o);
 /* All of them, the process first; NULL at the end. Without a lock: an owner that is seen may be another a moment later. */
 struct owner *owner_next(const struct owner *at);

@@ -9,6 +9,7 @@
 #include "malloc/block.h"
 #include "malloc/heap.h"
 #include "malloc/huge.h"
+#include "mm/owner.h"
 #include "slab/run.h"
 #include "blocks.h"
 #include "failing.h"
@@ -102,6 +103,28 @@ static void resizing(void)
 	huge_free(page_of(next));
 	check_arena();
 	must(!arena_stats.huge);
+}
+
+/* Behind the ends of blocks there is memory that nobody can use: it does not make the process the largest owner. */
+static void tails(void)
+{
+	const struct owner *process = owner_next(NULL), *own;
+	unsigned long before;
+	bool zeroed;
+	void *p;
+
+	start();
+	owner_accounting_enable();
+	own = own_owner();
+	before = owner_usage(process);
+	p = huge_alloc(5 * MiB, PAGEBLOCK_SIZE, &zeroed);
+	must(owner_usage(own) == 5 * MiB / PAGE_SIZE && owner_usage(process) == before);
+	must(huge_resize(page_of(p), 4 * MiB + PAGE_SIZE) && owner_usage(process) == before);
+	must(huge_resize(page_of(p), 4 * MiB) && owner_usage(process) == before);
+	p = huge_move(page_of(p), 6 * MiB + 1);
+	must(p && owner_usage(own) == 6 * MiB / PAGE_SIZE + 1 && owner_usage(process) == before);
+	huge_free(page_of(p));
+	must(!owner_usage(own) && owner_usage(process) == before && !arena_stats.huge_tails);
 }
 
 static void moving(void)
@@ -387,6 +410,7 @@ int main(void)
 	run_case("sizes", sizes);
 	run_case("alignment", alignment);
 	run_case("resizing in place", resizing);
+	run_case("tails", tails);
 	run_case("moving", moving);
 	run_case("clearing no more than is dirty", clearing);
 	run_case("side by side in pageblocks of a zone", packed);
