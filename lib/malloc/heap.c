@@ -33,12 +33,12 @@ static always_inline bool fault_injected(size_t size)
 	return unlikely(READ_ONCE(failslab_enabled)) && should_failslab(size, current_gfp_context(GFP_MALLOC));
 }
 
-static cold void *alloc_class_reclaim(unsigned int class, size_t size)
+static cold void *alloc_class_reclaim(unsigned int class)
 {
 	struct heap_effort effort = { 0 };
 	void *p = NULL;
 
-	while (!p && heap_reclaim(size, class, &effort))
+	while (!p && heap_reclaim(class_size(class), class, &effort))
 		p = tcache_alloc_slow(class);
 	return p;
 }
@@ -50,7 +50,7 @@ static always_inline void *alloc_class_slow(unsigned int class, size_t size, gfp
 	void *p = tcache_alloc_slow(class);
 
 	if (unlikely(!p))
-		p = alloc_class_reclaim(class, size);
+		p = alloc_class_reclaim(class);
 	if (likely(p))
 		trace_kmalloc(caller, p, size, size_classes.size[class], gfp);
 	return p;
@@ -74,7 +74,6 @@ static void *alloc_huge(size_t size, size_t align, bool *zeroed, gfp_t gfp, unsi
 	if (size > HEAP_SIZE_MAX)
 		return NULL;
 	p = huge_alloc(size, align, zeroed);
-	/* An alignment takes as much as a size. */
 	while (unlikely(!p) && heap_reclaim(max_ul(size, align), 0, &effort))
 		p = huge_alloc(size, align, zeroed);
 	if (likely(p))
@@ -105,7 +104,7 @@ static void *alloc_for(struct owner *o, size_t size, size_t align, bool *zeroed,
 		return NULL;
 	p = owned_alloc(o, size, align, zeroed, &bytes);
 	/* What others have does not help an owner at its limit. */
-	while (unlikely(!p) && !owner_was_at_limit() && heap_reclaim(size, 0, &effort))
+	while (unlikely(!p) && !owner_was_at_limit() && heap_reclaim(max_ul(size, align), 0, &effort))
 		p = owned_alloc(o, size, align, zeroed, &bytes);
 	if (likely(p))
 		trace_kmalloc(caller, p, size, bytes, gfp);

@@ -283,6 +283,27 @@ static void many_ask(void)
 	check(parties[0].calls == 1);
 }
 
+/* Half of the memory is free, in single pages: what needs more than that gets NULL, and does not try for ever. */
+static void in_pieces(void)
+{
+	static void *pages[LIMIT_MIB * 256];
+	bm_owner_t *before;
+	size_t nr = 0, i;
+
+	set("oom", "enomem");
+	create(0, 0, 0, 0, false);
+	while (nr < API_ARRAY_SIZE(pages) && (pages[nr] = bm_alloc_pages(BM_GFP_KERNEL | BM_GFP_NOWARN, 0)))
+		nr++;
+	for (i = 0; i < nr; i += 2)
+		bm_free_pages(pages[i], 0);
+	/* There is a rest of larger ones. */
+	while (memalign(131072, 100) || memalign(32768, 100))
+		;
+	before = bm_owner_enter(parties[0].owner);
+	check(!memalign(131072, 100) && !memalign(32768, 100) && malloc(100));
+	bm_owner_enter(before);
+}
+
 int main(void)
 {
 	if (api_sanitized() || api_under_valgrind())
@@ -298,6 +319,7 @@ int main(void)
 	case_aborts("one whose lock is never let go", lock_is_kept, "aborting owner");
 	case_exits("one that stalls on another thread is waited for", stalls, 0);
 	case_exits("NOFAIL has its memory when the victim has ended", nofail, 1);
+	case_exits("free memory in pieces, of no use to who asks", in_pieces, 0);
 	case_exits("many threads at once: one report, one victim", many_ask, 1);
 	return done_testing();
 }
