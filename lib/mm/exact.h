@@ -22,17 +22,18 @@ struct zone;
  * storing room, which is held for a few instructions and protects the rest. Others read what they like, torn.
  */
 struct exact_lists {
+	uint32_t first[EXACT_PAGES_MAX + 1]; /* by length; what every process uses lies behind it (lib/layout.ld) */
 	long room;    /* that they have left of granted. None: closed, or to be asked: exact_list_free_slow */
 	long granted; /* 0: closed */
 	unsigned long nr_pages;
-	unsigned long nr_alloc;		     /* pages that came from here, ever */
-	unsigned long seen;		     /* the same when last looked at */
-	unsigned long more;		     /* pages that they may hold beyond what they always may */
-	/* Lately: what went home from here, of how many lengths; pages that were asked for in vain, and of these lengths. */
+	unsigned long nr_alloc; /* pages that came from here, ever */
+	unsigned long seen;	/* the same when last looked at */
+	unsigned long more;	/* pages that they may hold beyond what they always may */
+	/* Lately: what went home from here, of how many lengths; pages that were asked for in vain, and of these
+	 * lengths. */
 	unsigned long gone_pages, gone_blocks, gone_lengths, missed, wanted;
-	long held;			     /* room + 1, while fork holds them; else 0 */
-	uint32_t first[EXACT_PAGES_MAX + 1]; /* by length */
 	uint64_t gone[EXACT_PAGES_MAX / 64 + 1]; /* a bit for each length that did */
+	long held;				 /* room + 1, while fork holds them; else 0 */
 };
 extern struct exact_lists exact_lists local_symbol;
 
@@ -93,8 +94,8 @@ static always_inline bool exact_list_free(struct page *page, unsigned long nr)
 	return true;
 }
 
-/* exact_list_free has refused it: it is kept after all, as they have more room now, or freed. If they were full, all that
- * they had is freed, too. */
+/* exact_list_free has refused it: it is kept after all, as they have more room now, or freed. If they were full, all
+ * that they had is freed, too. */
 void exact_list_free_slow(struct page *page, unsigned long nr);
 /* They had no such block. */
 void exact_list_missed(unsigned long nr);

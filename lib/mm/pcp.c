@@ -22,7 +22,7 @@
 
 unsigned int gfp_fast_limit;
 unsigned int gfp_api_limit;
-struct per_cpu_pages *cpu_pageset_table[MAX_CPUS];
+later_data struct per_cpu_pages *cpu_pageset_table[MAX_CPUS];
 
 static const uint8_t pcp_capacity[NR_PCP_ORDERS] = { PCP_SLOTS_0, PCP_SLOTS_1, PCP_SLOTS_2, PCP_SLOTS_3, PCP_SLOTS_9 };
 const uint8_t pcp_first_slot[NR_PCP_ORDERS] = {

@@ -52,8 +52,8 @@ static struct {
 	struct descriptor_area class, map, blocks;
 	size_t class_stride;
 	uint64_t class_nodes; /* those that have a class map of their own */
-	struct descriptor_area node_class[MAX_NUMNODES];
 } sparse;
+static later_data struct descriptor_area node_class[MAX_NUMNODES];
 
 struct vmemmap vmemmap = { .low_pfn = ~0UL };
 
@@ -169,7 +169,7 @@ static int extend_node_classes(uint64_t nodes, unsigned long pages)
 	int err = 0;
 
 	for (; nodes && !err; nodes &= nodes - 1)
-		err = area_extend(&sparse.node_class[first_bit(nodes)], pages);
+		err = area_extend(&node_class[first_bit(nodes)], pages);
 	return err;
 }
 
@@ -181,7 +181,7 @@ cold int sparse_map_node_classes(uint64_t nodes)
 	for (left = nodes; left; left &= left - 1) {
 		unsigned int nid = first_bit(left);
 
-		sparse.node_class[nid].base = sparse.class.base + (nid + 1) * sparse.class_stride;
+		node_class[nid].base = sparse.class.base + (nid + 1) * sparse.class_stride;
 	}
 	err = extend_node_classes(nodes, vmemmap.nr_pages);
 	if (err)

@@ -465,13 +465,11 @@ long os_read_file(const char *path, char *buf, size_t len)
 	long fd = open_to_read(path);
 	long ret;
 
-	buf[0] = '\0';
 	if (os_is_error(fd))
 		return fd;
 	ret = read_all((int)fd, buf, len - 1);
 	os_close((int)fd);
-	if (ret >= 0)
-		buf[ret] = '\0';
+	buf[ret > 0 ? ret : 0] = '\0';
 	return ret;
 }
 

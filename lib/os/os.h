@@ -83,7 +83,7 @@ uint64_t os_random(void);      /* from AT_RANDOM, another value on each call */
 /* Soft limits in bytes, ~0UL for none. */
 unsigned long os_rlimit_as(void);
 unsigned long os_rlimit_data(void);
-/* Up to len - 1 bytes of a small file, NUL-terminated; the length or -errno. */
+/* Up to len - 1 bytes of a small file, NUL-terminated; the length or -errno. The buffer is not touched if there is none. */
 long os_read_file(const char *path, char *buf, size_t len);
 /* A file of any length, a chunk at a time, until take returns false. False if it could not be read so far. */
 bool os_read_chunks(const char *path, bool (*take)(void *arg, const char *chunk, size_t len), void *arg);
