@@ -18,7 +18,9 @@
 #include "mm/budget.h"
 #include "mm/exact.h"
 #include "mm/hugetlb.h"
+#include "mm/page_alloc.h"
 #include "mm/range.h"
+#include "mm/regret.h"
 #include "mm/sparse.h"
 #include "mm/thp.h"
 #include "os/os.h"
@@ -30,8 +32,8 @@
 
 static struct {
 	struct mutex lock;
-	unsigned long slack; /* pageblocks that may be dirty beyond the limit; read without the lock, too */
-	uint32_t regretted;  /* when slack last changed, in ms */
+	struct regret regret; /* pageblocks that may be dirty beyond the limit; read without the lock, too */
+	uint32_t regretted;   /* when they last became more or less, in ms */
 } arena = { .lock = MUTEX_INIT(RANK_ARENA) };
 
 struct arena_stats arena_stats;
@@ -136,8 +138,14 @@ static void regret(unsigned long pb, unsigned long nr)
 	}
 	if (!soon)
 		return;
-	WRITE_ONCE(arena.slack, min_ul(arena.slack + soon, arena_stats.used_peak));
+	regret_more(&arena.regret, soon, arena_stats.used_peak);
 	arena.regretted = now;
+}
+
+/* Of the pageblocks of zones only what they have in use counts. */
+static unsigned long used_blocks(void)
+{
+	return mm_used_bytes() >> PAGEBLOCK_SHIFT;
 }
 
 /* But never so much that the process would hold more than it once used. */
@@ -145,12 +153,19 @@ unsigned long arena_slack(void)
 {
 	unsigned long peak = READ_ONCE(arena_stats.used_peak), used = READ_ONCE(arena_stats.used);
 
-	return min_ul(READ_ONCE(arena.slack), peak > used ? peak - used : 0);
+	if (!arena_regrets())
+		return 0;
+	return min_ul(regret_slack(&arena.regret, used_blocks()), peak > used ? peak - used : 0);
 }
 
 unsigned long arena_regrets(void)
 {
-	return READ_ONCE(arena.slack);
+	return READ_ONCE(arena.regret.slack);
+}
+
+void arena_note_given(void)
+{
+	regret_note_use(&arena.regret, used_blocks(), true);
 }
 
 void arena_count_used(unsigned long pb, unsigned long nr, enum pageblock_state state)
@@ -165,8 +180,8 @@ void arena_count_used(unsigned long pb, unsigned long nr, enum pageblock_state s
 
 static void forget_regret(uint32_t now)
 {
-	if (arena.slack && now - arena.regretted > 2 * READ_ONCE(tunables.dirty_decay)) {
-		WRITE_ONCE(arena.slack, arena.slack / 2);
+	if (arena.regret.slack && now - arena.regretted > 2 * READ_ONCE(tunables.dirty_decay)) {
+		WRITE_ONCE(arena.regret.slack, arena.regret.slack / 2);
 		arena.regretted = now;
 	}
 }
@@ -334,6 +349,7 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 	}
 	range_insert_pieces(pb, nr);
 	forget_regret(now);
+	regret_note_use(&arena.regret, used_blocks(), false);
 	limit = arena_dirty_limit();
 	oldest = range_oldest();
 	over = arena_stats.dirty > limit || (oldest && decay && now - block_at(oldest)->stamp > decay);

@@ -88,8 +88,10 @@ void arena_balance(void);
 /* Dirty pageblocks that may stay; and how many of those only because more were missed soon after they had gone. */
 unsigned long arena_dirty_limit(void);
 unsigned long arena_slack(void);
-/* The latter, were there nothing in use. */
+/* The latter, whatever is in use. */
 unsigned long arena_regrets(void);
+/* Some were given back. The arena lock is held. */
+void arena_note_given(void);
 
 void arena_init(void);
 /* The lock of all of it: for fork, and for the parts of the arenas that are in files of their own. */

@@ -84,6 +84,8 @@ unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
 		atomic_add_return(&mm_released, ok ? resident : 0);
 	}
 	ADD_ONCE(arena_stats.given_back, done);
+	if (done)
+		arena_note_given();
 	arena_unlock_all();
 	return done;
 }

@@ -7,6 +7,7 @@
 
 #include "base/lock.h"
 #include "mm/page.h"
+#include "mm/regret.h"
 #include "os/topology.h"
 
 enum zone_type {
@@ -99,7 +100,7 @@ struct zone {
 	int compact_order_failed;
 	bool compact_blockskip_flush;
 	/* Giving back (purge.c), what was given back in vain; no lock, and races are harmless. */
-	unsigned long dirty_slack; /* pages that may be dirty beyond the limit */
+	struct regret regret;	   /* pages that may be dirty beyond the limit */
 	unsigned long purged;	   /* pages that went and are not known to have been wanted again */
 	unsigned long clean_left;  /* free pages that were clean when the last ones went */
 	uint32_t purge_stamp;	   /* when that was, in ms */

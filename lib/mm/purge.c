@@ -23,7 +23,8 @@
 
 /* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call. */
 #define ZONE_DIRTY_SHARE 2
-#define ZONE_PURGE_ORDER 5
+#define ZONE_PURGE_ORDER 3
+#define ZONE_SLACK_MAX 3 /* times dirty_max may stay beyond that because it was missed */
 #define ZONE_PURGE_STEP (512 * KiB >> PAGE_SHIFT) /* that a free gives back, if blocks are not larger */
 
 unsigned long mm_released;
@@ -208,19 +209,24 @@ void purge_reinit_after_fork(void)
 			put_back(zone, zone->purging, pfn_to_page(zone->purging)->order, true);
 }
 
+static unsigned long used_pages(const struct zone *zone)
+{
+	return READ_ONCE(zone->managed_pages) - READ_ONCE(zone->nr_free_pages);
+}
+
 /* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, a share of what is in use, and what
  * was given back in vain. */
 static unsigned long zone_dirty_limit(const struct zone *zone)
 {
-	unsigned long limit = (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) +
-			      (READ_ONCE(zone->managed_pages) - READ_ONCE(zone->nr_free_pages)) / ZONE_DIRTY_SHARE;
+	unsigned long used = used_pages(zone),
+		      limit = (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) + used / ZONE_DIRTY_SHARE;
 
 	if (unlikely(READ_ONCE(limits_in_force))) {
 		/* Others in the cgroup may want what lies free here, though this zone's own use does not change. */
 		budget_poll_slow();
 		limit = budget_keep_resident(limit << PAGE_SHIFT, READ_ONCE(zone->nr_dirty) << PAGE_SHIFT) >> PAGE_SHIFT;
 	} else {
-		limit += READ_ONCE(zone->dirty_slack);
+		limit += regret_slack(&zone->regret, used);
 	}
 	return limit - min_ul(limit, exact_lists_excess());
 }
@@ -232,21 +238,21 @@ static unsigned long clean_pages(const struct zone *zone)
 	return nr_free - min_ul(nr_free, READ_ONCE(zone->nr_dirty));
 }
 
-/* What went and was soon wanted again was given back in vain: so much more may be dirty from now on, but at most as
- * much again as is kept anyway. True: there was some. */
+/* What went and was soon wanted again was given back in vain: so much more may be dirty from now on, within bounds. True:
+ * that is more than it was. */
 static bool zone_regret(struct zone *zone)
 {
-	unsigned long left = READ_ONCE(zone->clean_left), purged = READ_ONCE(zone->purged),
-		      slack = READ_ONCE(zone->dirty_slack),
+	unsigned long left = READ_ONCE(zone->clean_left), purged = READ_ONCE(zone->purged), used = used_pages(zone),
+		      before = regret_slack(&zone->regret, used),
 		      vain = min_ul(left - min_ul(left, clean_pages(zone)), purged);
 
 	if ((uint32_t)os_clock_ms() - READ_ONCE(zone->purge_stamp) >= READ_ONCE(tunables.dirty_decay))
 		vain = purged = 0;
-	vain = min_ul(slack + vain, max_ul(slack, READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT)) - slack;
 	WRITE_ONCE(zone->purged, purged - vain);
 	WRITE_ONCE(zone->clean_left, left - min_ul(left, vain));
-	WRITE_ONCE(zone->dirty_slack, slack + vain);
-	return vain;
+	if (vain)
+		regret_more(&zone->regret, vain, READ_ONCE(tunables.dirty_max) / PAGE_SIZE * ZONE_SLACK_MAX);
+	return regret_slack(&zone->regret, used) > before;
 }
 
 /* More is dirty than the limit: down to well below it, so that the next free is not over it again. Near the end of memory
@@ -273,6 +279,7 @@ static cold void zone_purge_excess(struct zone *zone, unsigned long limit)
 	}
 	WRITE_ONCE(zone->purge_goal, 0);
 	WRITE_ONCE(zone->clean_left, clean_pages(zone));
+	regret_note_use(&zone->regret, used_pages(zone), true);
 	WRITE_ONCE(zone->purge_stamp, (uint32_t)os_clock_ms());
 	/* What is left lies in small blocks: to look at them at every free would be in vain. */
 	WRITE_ONCE(zone->dirty_floor, max_ul(left, goal) - goal);
@@ -282,11 +289,11 @@ void zone_forget_regret(struct zone *zone)
 {
 	uint32_t now = (uint32_t)os_clock_ms();
 
-	if (!READ_ONCE(zone->dirty_slack) || now - READ_ONCE(zone->purge_stamp) <= 2 * READ_ONCE(tunables.dirty_decay))
+	if (!READ_ONCE(zone->regret.slack) || now - READ_ONCE(zone->purge_stamp) <= 2 * READ_ONCE(tunables.dirty_decay))
 		return;
 	WRITE_ONCE(zone->purge_stamp, now);
 	WRITE_ONCE(zone->purged, 0);
-	WRITE_ONCE(zone->dirty_slack, READ_ONCE(zone->dirty_slack) / 2);
+	WRITE_ONCE(zone->regret.slack, READ_ONCE(zone->regret.slack) / 2);
 	balance_zone(zone);
 }
 
@@ -299,6 +306,7 @@ void balance_zone(struct zone *zone)
 	if (unlikely(data_race(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
 		zone_trim(zone, ZONE_KEEP_BLOCKS);
 	limit = zone_dirty_limit(zone);
+	regret_note_use(&zone->regret, used_pages(zone), false);
 	most = min_ul(limit + READ_ONCE(zone->dirty_floor), READ_ONCE(zone->purge_goal) - 1);
 	if (unlikely(READ_ONCE(zone->nr_dirty) > most))
 		zone_purge_excess(zone, limit);

@@ -212,6 +212,7 @@ static void step_over_returned(void)
 	bool clean;
 
 	model_start();
+	tunables.dirty_max = GiB;
 	pb = arena_alloc(8, 1, PB_HUGE, 0, &clean);
 	arena_free(pb, 8, true);
 	must(arena_purge(0, ~0U, true) >= 8);
@@ -313,6 +314,31 @@ static void purge_by_count_and_age(void)
 	check_arena();
 }
 
+/* What was missed after it had gone stays the next time, but not when less is in use than then. */
+static void regrets(void)
+{
+	unsigned long kept[32], pb[16], i, round, calls = 0;
+	bool clean;
+
+	model_start();
+	tunables.dirty_max = 4 * PAGEBLOCK_SIZE;
+	tunables.dirty_decay = 3600000;
+	for (i = 0; i < 32; i++)
+		must(kept[i] = arena_alloc(1, 1, PB_HUGE, 0, &clean));
+	for (round = 0; round < 6; round++) {
+		calls = fake_os_calls(FAKE_MADVISE);
+		for (i = 0; i < 16; i++)
+			must(pb[i] = arena_alloc(1, 1, PB_HUGE, 0, &clean));
+		for (i = 0; i < 16; i++)
+			arena_free(pb[i], 1, true);
+	}
+	must(fake_os_calls(FAKE_MADVISE) == calls && arena_stats.dirty == 16, "%lu dirty", arena_stats.dirty);
+	for (i = 0; i < 32; i++)
+		arena_free(kept[i], 1, true);
+	must(arena_regrets() >= 8 && arena_stats.dirty == 4, "%lu dirty", arena_stats.dirty);
+	check_arena();
+}
+
 /* With the decay off what is old stays, also when the limit is passed. */
 static void purge_without_age(void)
 {
@@ -348,6 +374,7 @@ int main(void)
 	run_case("growth takes what the system gives", less_than_wanted);
 	run_case("dirty ranges make room", make_room);
 	run_case("giving back by number and by age", purge_by_count_and_age);
+	run_case("what was missed stays, while as much is in use", regrets);
 	run_case("without a decay the limit alone counts", purge_without_age);
 	run_case("random operations against the model", random_operations);
 	return done_testing();

@@ -44,6 +44,7 @@ static void start(void)
 	fake_sys_remove();
 	fake_sys_nodes(1, 0);
 	zone = model_start();
+	tunables.dirty_max = 16 * MiB;
 	budget_init();
 	must(!limits_in_force);
 }

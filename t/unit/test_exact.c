@@ -20,6 +20,7 @@ static struct zone *zone;
 static void start(void)
 {
 	zone = model_start();
+	tunables.dirty_max = 16 * MiB;
 }
 
 static void *get(unsigned int class)

@@ -168,10 +168,10 @@ static void nothing_in_vain(void)
 	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
 		if (i % 16)
 			free_pages(page[i], 5);
-	must(zone->dirty_slack <= (tunables.dirty_max >> PAGE_SHIFT) / 8, "%lu pages", zone->dirty_slack);
+	must(zone->regret.slack <= (tunables.dirty_max >> PAGE_SHIFT) / 8, "%lu pages", zone->regret.slack);
 }
 
-/* What is given back in vain is kept, up to as much again as is kept anyway; and when that ends, it goes. */
+/* What is given back in vain is kept, up to three times as much again as is kept anyway; and when that ends, it goes. */
 static void regretting(void)
 {
 	unsigned long calls, usual, kept, most;
@@ -189,15 +189,57 @@ static void regretting(void)
 	     fake_os_calls(FAKE_MADVISE) - calls);
 	must(kept > usual, "%lu pages dirty, %lu at first", kept, usual);
 	kept = swing(SWING, 10);
-	most = 2 * (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2;
+	most = 4 * (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2;
 	must(kept <= most, "%lu pages dirty, at most %lu", kept, most);
 	tunables.dirty_decay = 1;
 	for (i = 0; i < 20; i++) {
 		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 		zone_forget_regret(zone);
 	}
-	most -= tunables.dirty_max >> PAGE_SHIFT;
+	most -= 3 * (tunables.dirty_max >> PAGE_SHIFT);
 	must(zone->nr_dirty <= most, "%lu pages are still dirty, at most %lu", zone->nr_dirty, most);
+}
+
+/* What lies scattered in blocks of 32 KiB goes as well. */
+static void small_ones(void)
+{
+	static struct page *page[1500];
+	unsigned int i;
+
+	zone = model_start();
+	tunables.dirty_max = 4 * MiB;
+	tunables.thp = THP_NEVER;
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		must(page[i] = alloc_pages(GFP_USER, 3));
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		if (i % 4)
+			free_pages(page[i], 3);
+	drain_all_pages();
+	balance_zone(zone);
+	must(zone->nr_dirty <= (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2,
+	     "%lu pages dirty", zone->nr_dirty);
+}
+
+/* But when less is in use than while it was missed, the work is done: it goes with the rest. */
+static void no_regret_when_done(void)
+{
+	static struct page *page[160];
+	unsigned int i;
+
+	zone = model_start();
+	tunables.dirty_max = 12 * MiB;
+	tunables.thp = THP_NEVER;
+	tunables.dirty_decay = 3600000;
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		must(page[i] = alloc_pages(GFP_USER, 5));
+	swing(SWING, 10);
+	must(zone->regret.slack >= tunables.dirty_max >> PAGE_SHIFT, "%lu pages", zone->regret.slack);
+	must(zone->nr_dirty > tunables.dirty_max >> PAGE_SHIFT);
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		if (i % 16)
+			free_pages(page[i], 5);
+	must(zone->nr_dirty <= (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2,
+	     "%lu pages dirty", zone->nr_dirty);
 }
 
 /* However much is freed, no single free gives back much; and what is free comes to the limit all the same. */
@@ -221,7 +263,7 @@ static void in_steps(void)
 		most = max_ul(most, given);
 	}
 	must(most && most <= 4 * MiB >> PAGE_SHIFT, "%lu pages given back by one free", most);
-	limit = (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2 + zone->dirty_slack;
+	limit = (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2 + zone->regret.slack;
 	must(zone->nr_dirty <= limit + (MiB >> PAGE_SHIFT), "%lu pages dirty, %lu may be", zone->nr_dirty, limit);
 }
 
@@ -479,6 +521,8 @@ int main(void)
 	run_case("giving back in steps", in_steps);
 	run_case("what is given back in vain is kept next time", regretting);
 	run_case("and nothing is in vain where use only falls", nothing_in_vain);
+	run_case("small blocks go, too", small_ones);
+	run_case("nor kept when less is in use than while it was missed", no_regret_when_done);
 	run_case("watermarks", watermarks);
 	run_case("reclaim before failure", reclaim_drains);
 	for (int forever = 0; forever < 2; forever++) {
