@@ -130,6 +130,13 @@ static void *alloc_inside(unsigned int class, size_t size, unsigned long caller)
 	return p;
 }
 
+/* The alignment for calloc and realloc: of whole pageblocks it is known which are zero, and they move without a copy,
+ * for what has grown once will grow again. */
+static always_inline size_t whole_blocks(size_t size)
+{
+	return size > RUN_SIZE_MAX ? PAGEBLOCK_SIZE : 0;
+}
+
 static cold void *alloc_watched(size_t size, size_t align, bool zero, unsigned long caller)
 {
 	gfp_t gfp = GFP_MALLOC | (zero ? GFP_ZERO : 0);
@@ -138,6 +145,8 @@ static cold void *alloc_watched(size_t size, size_t align, bool zero, unsigned l
 
 	if (annotate_listening)
 		return alloc_memcheck(size, align, zero, caller);
+	if (zero)
+		align = whole_blocks(size);
 	p = alloc_for(owner_of_request(caller), size, align, &zeroed, gfp, caller);
 	if (unlikely(!p))
 		return heap_no_memory();
@@ -343,8 +352,7 @@ void *heap_calloc_slow(size_t bytes, unsigned long caller)
 		else
 			p = alloc_class(class, bytes, GFP_MALLOC | GFP_ZERO, caller);
 	} else {
-		/* Of whole pageblocks it is known which are zero. */
-		p = alloc_huge(bytes, PAGEBLOCK_SIZE, &zeroed, GFP_MALLOC | GFP_ZERO, caller);
+		p = alloc_huge(bytes, whole_blocks(bytes), &zeroed, GFP_MALLOC | GFP_ZERO, caller);
 		if (p && !zeroed)
 			huge_clear(p, bytes);
 		zeroed = true;
@@ -439,8 +447,7 @@ static void *alloc_any(size_t size, unsigned long caller)
 	if (likely(size <= RUN_SIZE_MAX))
 		p = alloc_class(size_to_class(size), size, GFP_MALLOC, caller);
 	else
-		/* What has grown once will grow again, and whole pageblocks move without a copy. */
-		p = alloc_huge(size, PAGEBLOCK_SIZE, &zeroed, GFP_MALLOC, caller);
+		p = alloc_huge(size, whole_blocks(size), &zeroed, GFP_MALLOC, caller);
 	return likely(p) ? p : heap_no_memory();
 }
 
@@ -454,7 +461,7 @@ static cold void *alloc_like(const struct block *b, size_t size, unsigned long c
 	/* Also while others are asked to help: they may not destroy it. */
 	if (o)
 		current->charged = o;
-	p = alloc_for(o, size, 0, &zeroed, GFP_MALLOC, caller);
+	p = alloc_for(o, size, whole_blocks(size), &zeroed, GFP_MALLOC, caller);
 	current->charged = saved;
 	return likely(p) ? p : heap_no_memory();
 }

@@ -27,6 +27,8 @@
 
 /* A larger one leaves little of its last pageblock. */
 #define PACKED_PAGES_MAX EXACT_PAGES_MAX
+/* Whole pageblocks are the other choice, so nothing is reclaimed for one that is packed, nor the reserve touched. */
+#define GFP_PACKED ((GFP_MALLOC | GFP_NOMEMALLOC) & ~GFP_RECLAIM)
 
 struct huge_stats huge_stats;
 
@@ -53,6 +55,31 @@ static void free_blocks(unsigned long pb, unsigned long nr, bool dirty)
 	arena_free(pb, nr, dirty);
 }
 
+/* Charge it, and see what that leaves of a limit; false: its owner cannot pay. */
+static cold bool pay_huge(struct page *page, unsigned long pages)
+{
+	if (owner_try_charge(page, pages, GFP_MALLOC))
+		return false;
+	if (READ_ONCE(limits_in_force)) {
+		kswapd_poll();
+		mem_cgroup_handle_over_high(current_gfp_context(GFP_MALLOC));
+	}
+	return true;
+}
+
+/* Under a limit pages are charged, too. */
+static always_inline bool is_paid(struct page *page, unsigned long pages)
+{
+	return likely(!data_race(owner_accounting)) || pay_huge(page, pages);
+}
+
+static always_inline void *new_huge(struct page *page)
+{
+	set_page_type(page, PAGE_HUGE);
+	atomic_add_return(&huge_stats.nr, 1);
+	return page_to_window_addr(page);
+}
+
 /* pb: its pageblocks, 0 for none. */
 static void *begin_huge(unsigned long pb, unsigned long pages, bool *zeroed)
 {
@@ -66,26 +93,20 @@ static void *begin_huge(unsigned long pb, unsigned long pages, bool *zeroed)
 	page = pfn_to_page(pb << PAGEBLOCK_ORDER);
 	page->nr_pages = pages;
 	page->order = 0;
-	if (charge_pages(page, pages, GFP_MALLOC)) {
+	if (!is_paid(page, pages)) {
 		free_blocks(pb, blocks_for_pages(pages), !*zeroed);
 		return NULL;
 	}
 	atomic_add_return(&arena_stats.huge_tails, tail_pages(pages));
-	set_page_type(page, PAGE_HUGE);
 	if (unlikely(page_debug))
 		debug_alloc_huge(page, 0, pages, zeroed);
-	atomic_add_return(&huge_stats.nr, 1);
-	if (unlikely(READ_ONCE(limits_in_force))) {
-		kswapd_poll();
-		mem_cgroup_handle_over_high(current_gfp_context(GFP_MALLOC));
-	}
-	return page_to_window_addr(page);
+	return new_huge(page);
 }
 
 static bool may_pack(unsigned long pages)
 {
 	return pages <= PACKED_PAGES_MAX && topology.nr_nodes == 1 && READ_ONCE(tunables.hugetlb) == HUGETLB_OFF &&
-	       !page_debug && !data_race(owner_accounting) && !READ_ONCE(limits_in_force);
+	       !page_debug;
 }
 
 static bool is_packed(const struct page *page)
@@ -93,33 +114,39 @@ static bool is_packed(const struct page *page)
 	return READ_ONCE(pfn_to_block(page_to_pfn(page))->state) == PB_ZONE;
 }
 
-static void *alloc_packed(unsigned long pages, bool *zeroed)
+static struct page *alloc_packed(unsigned long pages, bool *zeroed)
 {
 	struct page *page = unlikely(READ_ONCE(fail_page_alloc_enabled)) ? NULL : exact_list_alloc(pages);
 
-	if (likely(page)) {
-		*zeroed = false;
-	} else {
-		exact_list_missed(pages);
-		page = alloc_pages_exact(GFP_MALLOC, pages, 0);
-		if (!page)
-			return NULL;
-		*zeroed = !(page->flags & PG_DIRTY);
-		page->nr_pages = pages;
+	*zeroed = false;
+	if (likely(page))
+		return page;
+	exact_list_missed(pages);
+	page = alloc_pages_exact(GFP_PACKED, pages, 0);
+	if (!page)
+		return NULL;
+	*zeroed = !(page->flags & PG_DIRTY);
+	page->nr_pages = pages;
+	return page;
+}
+
+static void *begin_packed(struct page *page, unsigned long pages)
+{
+	if (!is_paid(page, pages)) {
+		free_pages_exact(page, pages);
+		return NULL;
 	}
-	set_page_type(page, PAGE_HUGE);
-	atomic_add_return(&huge_stats.nr, 1);
 	atomic_add_return(&huge_stats.packed, pages);
-	return page_to_window_addr(page);
+	return new_huge(page);
 }
 
 void *huge_alloc(size_t size, size_t align, bool *zeroed)
 {
 	unsigned long pages = size_to_pages(size), nr = blocks_for_pages(pages), pb;
-	void *p = !align && may_pack(pages) ? alloc_packed(pages, zeroed) : NULL;
+	struct page *packed = !align && may_pack(pages) ? alloc_packed(pages, zeroed) : NULL;
 
-	if (p)
-		return p;
+	if (packed)
+		return begin_packed(packed, pages);
 	align = max_ul(align >> PAGEBLOCK_SHIFT, 1);
 	if (unlikely(READ_ONCE(arena_stats.dirty) < nr))
 		exact_lists_yield();

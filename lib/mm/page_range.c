@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/trace.h"
-#include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/debug.h"
 #include "mm/exact.h"
@@ -35,7 +34,7 @@ static struct page *take_grown(struct zone *zone, unsigned long nr, enum migrate
 {
 	struct page *page = NULL;
 
-	if (nr < EXACT_WHOLE || unlikely(READ_ONCE(limits_in_force)))
+	if (nr < EXACT_WHOLE)
 		return NULL;
 	if (READ_ONCE(exact_lists.nr_pages) && drain_exact_lists(zone, false))
 		page = take_exact(zone, nr, mt);

@@ -181,6 +181,26 @@ static void reallocated(void)
 	verdict("realloc keeps a block's owner");
 }
 
+/* Only malloc's lie side by side in pageblocks. What was cleared or has grown begins with one, as outside of any owner. */
+static void packed(void)
+{
+	bm_owner_t *owner = make("packed");
+	char *p[8];
+	int i;
+
+	bm_owner_enter(owner);
+	for (i = 0; i < 8; i++)
+		want((p[i] = malloc(MIB + 100 * KIB)), "malloc");
+	want(bm_owner_usage(owner) == 8 * (MIB + 100 * KIB), "usage %zu", bm_owner_usage(owner));
+	want((uintptr_t)calloc(1, 3 * MIB) % (2 * MIB) == 0, "calloc");
+	for (i = 1; i < 4; i++)
+		want((uintptr_t)realloc(p[i], 2 * MIB + 100 * KIB) % (2 * MIB) == 0, "realloc");
+	bm_owner_enter(NULL);
+	want(bm_owner_usage(owner) == 8 * (MIB + 100 * KIB) + 6 * MIB, "usage %zu", bm_owner_usage(owner));
+	want(bm_owner_destroy(owner) == 0, "destroy");
+	verdict("large blocks");
+}
+
 /* Random operations on three owners and the thread itself: what each has is known by their blocks. */
 #define NR_BLOCKS 600
 static void random_operations(void)
@@ -382,6 +402,7 @@ int main(void)
 	destroyed();
 	aligned();
 	reallocated();
+	packed();
 	random_operations();
 	pages();
 	reports();

@@ -9,7 +9,10 @@
 #include "malloc/block.h"
 #include "malloc/heap.h"
 #include "malloc/huge.h"
+#include "mm/budget.h"
+#include "mm/current.h"
 #include "mm/owner.h"
+#include "mm/vmstat.h"
 #include "slab/run.h"
 #include "blocks.h"
 #include "failing.h"
@@ -237,7 +240,6 @@ static void packed(void)
 	must(!huge_stats.packed && !huge_stats.nr && !arena_stats.used, "%lu pageblocks", arena_stats.used);
 }
 
-/* In place as far as there is room, also in the next pageblock; what moves has whole pageblocks then. */
 /* What else lies free grows old meanwhile. */
 static void packed_ages(void)
 {
@@ -255,6 +257,30 @@ static void packed_ages(void)
 	must(arena_stats.given_back == given_back + 3, "%lu pageblocks", arena_stats.given_back - given_back);
 }
 
+/* Up to a limit, too: nothing is reclaimed so that a block can be packed, and what is kept for emergencies stays. */
+static void packed_limited(void)
+{
+	unsigned long nr, most = (256 * MiB >> PAGE_SHIFT) / PACKED_PAGES;
+	unsigned int saved;
+	bool zeroed;
+
+	start();
+	tunables.limit = 256 * MiB;
+	budget_limit_changed();
+	for (nr = 0; huge_alloc(PACKED_PAGES << PAGE_SHIFT, 0, &zeroed); nr++)
+		;
+	must(nr <= most && nr > most - 8, "%lu of %lu blocks", nr, most);
+	must(owner_usage(current_owner()) == nr * PACKED_PAGES);
+	must(!vm_events[ALLOCSTALL], "reclaim");
+	must(budget_reserve() > PACKED_PAGES << PAGE_SHIFT);
+	saved = memalloc_flags_save(PF_MEMALLOC);
+	must(!huge_alloc(PACKED_PAGES << PAGE_SHIFT, 0, &zeroed), "out of the reserve");
+	memalloc_flags_restore(saved);
+	check_zone(&NODE_DATA(0)->node_zones[ZONE_NORMAL]);
+	check_arena();
+}
+
+/* In place as far as there is room, also in the next pageblock; what moves has whole pageblocks then. */
 static void packed_resizing(void)
 {
 	size_t size = PACKED_PAGES * PAGE_SIZE;
@@ -415,6 +441,7 @@ int main(void)
 	run_case("clearing no more than is dirty", clearing);
 	run_case("side by side in pageblocks of a zone", packed);
 	run_case("and giving back by age goes on", packed_ages);
+	run_case("up to a limit", packed_limited);
 	run_case("resizing what is packed", packed_resizing);
 	run_case("moving what is partly advised", moving_advised);
 	for (int forever = 0; forever < 2; forever++) {

@@ -79,6 +79,24 @@ static void huge(void)
 	must(!own_usage());
 }
 
+static void packed(void)
+{
+	struct page *page;
+	bool zeroed;
+	void *p;
+
+	start();
+	p = huge_alloc(3 * MiB, 0, &zeroed);
+	page = pfn_to_page(addr_to_pfn(p));
+	must(own_usage() == 3 * MiB >> PAGE_SHIFT && huge_stats.packed == own_usage());
+	must(huge_resize(page, 2 * MiB) && own_usage() == 2 * MiB >> PAGE_SHIFT && huge_stats.packed == own_usage());
+	must(huge_resize(page, 3 * MiB) && own_usage() == 3 * MiB >> PAGE_SHIFT && huge_stats.packed == own_usage());
+	must(!huge_resize(page, 40 * MiB) && own_usage() == 3 * MiB >> PAGE_SHIFT);
+	huge_free(page);
+	must(!own_usage() && !page->owner && !huge_stats.packed);
+	must(huge_alloc(3 * MiB, 0, &zeroed) == p && own_usage() == 3 * MiB >> PAGE_SHIFT, "out of a list");
+}
+
 static void blocks(void)
 {
 	struct page *page;
@@ -305,6 +323,7 @@ int main(void)
 	run_case("slabs are charged when they are made", slabs);
 	run_case("runs, also when they are resized", runs);
 	run_case("huge blocks, also when they are resized and moved", huge);
+	run_case("those that are packed, too", packed);
 	run_case("blocks of the page API: split, compound, with references", blocks);
 	run_case("who frees need not be who is charged", freed_by_another);
 	run_case("a slab is charged to who gets blocks of it last", slabs_change_hands);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "malloc/huge.h"
 #include "mm/fault_inject.h"
 #include "mm/migrate.h"
 #include "owner.h"
@@ -104,6 +105,27 @@ static void limit_and_empty_slabs(void)
 	obj = owner_cache_alloc(o, 1);
 	must(owner_cache_free(o, slab_of(obj, &index, &offset), obj) && owner_usage(o) == 1);
 	must(!owner_charge(o, 4, GFP_NOWAIT) && owner_usage(o) == 4, "what it does not need goes first");
+}
+
+/* What its limit refuses is free again, and its end finds the rest. */
+static void packed(void)
+{
+	unsigned long used;
+	struct owner *o, *saved, *same;
+	bool zeroed;
+
+	start();
+	o = named("packed", 600);
+	saved = owner_assume(o);
+	must(huge_alloc(2 * MiB, 0, &zeroed) && owner_usage(o) == 512 && huge_stats.packed == 512);
+	used = mm_used_bytes();
+	must(!huge_alloc(601 << PAGE_SHIFT, 0, &zeroed) && owner_was_at_limit());
+	must(owner_usage(o) == 512 && huge_stats.packed == 512 && mm_used_bytes() == used);
+	owner_assume(saved);
+	must(!owner_destroy_begin(owner_handle(o), &same) && same == o);
+	huge_free(owner_pop_block(o));
+	must(!owner_pop_block(o) && !owner_usage(o) && !huge_stats.packed);
+	owner_destroy_end(o);
 }
 
 static int isolated(void *addr, void *arg)
@@ -295,6 +317,7 @@ int main(void)
 	run_case("an empty one is kept for who is inside, until memory is short", kept_slabs);
 	run_case("a limit", at_its_limit);
 	run_case("at its limit an owner's empty slabs go first", limit_and_empty_slabs);
+	run_case("blocks that are packed", packed);
 	run_case("a block that moves takes its charge along", moved_block);
 	run_case("destroying waits for blocks that are being moved", destroyed_while_moved);
 	run_case("a thread's lists lie aside while it is inside", lists_aside);
