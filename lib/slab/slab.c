@@ -26,13 +26,18 @@ struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
 struct kmem_cache_node *slab_nodes;
 int nr_slab_nodes = 1;
 
-/* Offsets in a slab are below 2^18, sizes up to 2^15: with so many bits division by multiplying is exact. */
-#define RECIPROCAL_SHIFT 35
-BUILD_BUG_ON((PAGE_SIZE << SLAB_MAX_ORDER) * SLAB_SIZE_MAX > 1UL << RECIPROCAL_SHIFT);
+/* A reciprocal is 2^64 / size, rounded up: for offsets in a slab, below 2^18, the upper half of the product is the
+ * quotient, and the lower half, of a multiple of the size alone, less than the reciprocal. */
+BUILD_BUG_ON((PAGE_SIZE << SLAB_MAX_ORDER) > UINT64_MAX / SLAB_SIZE_MAX);
 
 static unsigned long object_index(const struct kmem_cache *cache, size_t at)
 {
-	return at * cache->reciprocal >> RECIPROCAL_SHIFT;
+	return (unsigned long)((unsigned __int128)at * cache->reciprocal >> 64);
+}
+
+static bool is_object_start(const struct kmem_cache *cache, size_t at)
+{
+	return at * cache->reciprocal < cache->reciprocal;
 }
 
 /* Enough objects that a slab is worth its descriptor, few enough that it empties. The kernel's calculate_order. */
@@ -95,7 +100,7 @@ void slab_init(void)
 		mutex_init(&cache->lock, RANK_CACHE);
 		cache->class = (uint8_t) class;
 		cache->size = (uint32_t)class_size(class);
-		cache->reciprocal = (uint32_t)(((1UL << RECIPROCAL_SHIFT) + cache->size - 1) / cache->size);
+		cache->reciprocal = UINT64_MAX / cache->size + 1;
 		cache->order = (uint8_t)slab_order(cache->size);
 	}
 	if (unlikely(topology.nr_nodes > 1))
@@ -342,13 +347,17 @@ static struct page *free_objects(struct kmem_cache *cache, struct object **chain
 	unsigned long index = 0;
 	size_t offset = 0, at, end;
 	struct page *slab = slab_of(*chain, &index, &offset);
-	struct object *obj = *chain, *next;
+	struct object *first = *chain, *last, *obj = first;
 	const char *base;
 	unsigned int nr = 0;
 
-	if (unlikely(!slab || offset || index >= slab->carved)) {
+	if (unlikely(!slab || offset || index >= slab->carved || !slab->refcount)) {
+		bool twice = slab && !offset && !slab->refcount;
+
 		*chain = annotate_listening ? NULL : obj->next;
 		mutex_unlock(&cache->lock);
+		if (twice)
+			bm_fatal("free(%p): double free of a block of %zu bytes", (void *)obj, (size_t)cache->size);
 		report_bad_free(obj, offset, cache->size);
 		mutex_lock(&cache->lock);
 		return NULL;
@@ -356,13 +365,13 @@ static struct page *free_objects(struct kmem_cache *cache, struct object **chain
 	base = page_to_window_addr(slab);
 	end = slab->carved * (size_t)cache->size;
 	do {
-		next = annotate_listening ? NULL : obj->next; /* memcheck: one at a time */
-		object_link(obj, slab->freelist);
-		slab->freelist = obj;
+		last = obj;
+		obj = annotate_listening ? NULL : obj->next; /* memcheck: one at a time */
 		nr++;
-		obj = next;
 		at = (size_t)((const char *)obj - base);
-	} while (at < end && object_index(cache, at) * cache->size == at);
+	} while (at < end && is_object_start(cache, at) && nr < slab->refcount);
+	object_link(last, slab->freelist);
+	slab->freelist = first;
 	*chain = obj;
 	return slab_gets_back(cache, slab, nr) ? slab : NULL;
 }

@@ -31,7 +31,7 @@ struct kmem_cache {
 	uint8_t order;		     /* preferred, of a slab */
 	struct kmem_cache_node node; /* where there is but one */
 	uint32_t nr_empty;   /* of the partial ones: wholly free */
-	uint32_t reciprocal; /* of size, to divide by it */
+	uint64_t reciprocal; /* of size, to divide by it */
 	unsigned long nr_slabs;
 	unsigned long nr_pages;
 	unsigned long nr_active; /* objects that are not in slabs: the program's, threads' and magazines' */

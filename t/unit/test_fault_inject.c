@@ -300,7 +300,7 @@ static void case_realloc(void)
 	must(!heap_realloc(run, 60000) && !heap_realloc(run, 3000000));
 	must(!heap_realloc(huge, 10000000) && !heap_realloc(NULL, 10));
 	must(small[63] == 42 && run[39999] == 42 && huge[2999999] == 42, "the blocks are as they were");
-	must(heap_realloc(small, 10) && heap_realloc(run, 39000) && heap_realloc(huge, 2000000),
+	must((small = heap_realloc(small, 10)) && (run = heap_realloc(run, 39000)) && heap_realloc(huge, 2000000),
 	     "to ask for less never fails");
 	heap_free(small);
 	heap_free(run);

@@ -237,6 +237,17 @@ static void byte_by_byte(void)
 	}
 }
 
+/* A slab gets no more objects back than are out: a chain that leads back into itself comes to an end. */
+static void freed_twice(void)
+{
+	struct object *chain = NULL;
+
+	start(4);
+	must(slab_alloc_bulk(cache, 1, &chain) == 1 && slab_alloc_bulk(cache, 1, &chain->next) == 1);
+	chain->next->next = chain;
+	slab_free_bulk(cache, chain);
+}
+
 /* However many are in demand, there is a limit; and all come home. */
 static void many_magazines(void)
 {
@@ -354,5 +365,6 @@ int main(void)
 	run_case("magazines that nobody wants come home", age);
 	run_case("magazines that are filled as fast as they are emptied", refilled);
 	run_case("out of memory", no_memory);
+	run_case_aborts("a block freed twice, others in between, is reported", freed_twice, "double free of a block of 64 bytes");
 	return done_testing();
 }
