@@ -49,9 +49,9 @@ unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_
 unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid, bool *clean);
 /* The same for what arena_move() brings pages to: none of those that are free are spent on it if that can be helped. */
 unsigned long arena_alloc_to_move(unsigned long nr, int nid, bool *clean);
-/* arena_gather.c. The same, where no one free range is dirty throughout, out of dirty pages that lie elsewhere, and
- * under a limit of what it leaves; the arena lock is held, and the caller counts what is used. 0: that is not enough,
- * or not needed, or the system does not move them. */
+/* arena_gather.c. The same, out of the best free range if that is dirty throughout, else of dirty pages that lie
+ * elsewhere, and under a limit of what it leaves; the arena lock is held, and the caller counts what is used. 0: that is
+ * not enough, or the system does not move them. */
 unsigned long arena_gather(const struct arena_request *rq);
 /* The same for this place: from start on in the free range at pb. False: nothing was taken. */
 bool arena_gather_at(unsigned long pb, unsigned long start, const struct arena_request *rq);

@@ -192,5 +192,7 @@ unsigned long arena_gather(const struct arena_request *rq)
 	if (!pb)
 		return 0;
 	start = range_fit(pb, rq->nr, rq->align);
+	if (!nr_clean(start, rq->nr))
+		return arena_take(pb, start, rq) ? 0 : start;
 	return arena_gather_at(pb, start, rq) ? start : 0;
 }
