@@ -26,8 +26,10 @@ void fork_handlers_register(void)
 {
 	static bool registered;
 
-	if (!xchg(&registered, true))
-		pthread_atfork(fork_prepare, fork_parent, fork_child);
+	if (xchg(&registered, true))
+		return;
+	pthread_atfork(fork_prepare, fork_parent, fork_child);
+	owner_first_thread();
 }
 
 void fork_prepare(void)

@@ -131,6 +131,14 @@ struct owner *own_owner(void)
 	return o;
 }
 
+void owner_first_thread(void)
+{
+	struct owner *o;
+
+	for (o = owner_next(&process); o; o = owner_next(o))
+		WRITE_ONCE(o->tid, owner_is_own(o) ? os_gettid() : os_getpid());
+}
+
 struct owner *current_owner(void)
 {
 	return unlikely(current->charged) ? current->charged : own_owner();
@@ -145,11 +153,11 @@ void owner_exit(struct owner *o)
 
 void owner_exit_thread(void)
 {
-	struct owner *o = current->owner;
+	struct owner *o = current->owner, *inside = current->inside;
 
-	if (current->inside)
-		owner_leave(current->inside);
 	current->inside = current->charged = NULL;
+	if (inside)
+		owner_leave(inside);
 	/* What later destructors allocate is the process's. */
 	current->owner = &process;
 	if (o && o != &process)
@@ -230,6 +238,9 @@ int owner_charge(struct owner *o, unsigned long nr_pages, gfp_t gfp)
 {
 	if (unlikely(o == &process))
 		return 0;
+	/* Who was to be signalled has left. */
+	if (unlikely(!READ_ONCE(o->tid)) && current->inside == o)
+		WRITE_ONCE(o->tid, own_owner()->tid);
 	if (likely(charge_once(o, nr_pages, o->limit ? o->limit : ~0UL)))
 		return 0;
 	return charge_slow(o, nr_pages, gfp);

@@ -36,7 +36,7 @@ struct owner {
 	uint32_t next_free;  /* id of the next unused one; table lock */
 	uint32_t generation; /* named: part of its handle; its own lock, as that of the next three */
 	uint32_t inside;     /* named: threads that are in it */
-	int tid;	     /* thread: its own; named: of the one that entered last, 0 if none is inside */
+	int tid;	     /* thread: its own; named: of one inside, who entered last or got pages; 0: not known */
 	uint32_t blocks;     /* named: runs, huge blocks and those of the page API */
 	unsigned long usage; /* pages; changed atomically */
 	unsigned long limit; /* pages; 0: none. This and what follows: named ones, written before there is a handle */
@@ -71,6 +71,9 @@ static always_inline bool owner_is_own(const struct owner *o)
 {
 	return current->owner == o;
 }
+
+/* A second thread begins: the first one is this process's, wherever its owner was made. */
+void owner_first_thread(void);
 
 /* Until restored, charge named, or the thread itself if that is NULL, whatever it is inside of. */
 static always_inline struct owner *owner_assume(struct owner *named)

@@ -144,7 +144,7 @@ bool owner_leave(struct owner *o)
 	owner_lock(o);
 	ADD_ONCE(o->inside, -1U);
 	last = !o->inside;
-	if (last)
+	if (last || (current->inside != o && current->owner && READ_ONCE(o->tid) == current->owner->tid))
 		WRITE_ONCE(o->tid, 0);
 	owner_unlock(o);
 	return last;

@@ -130,6 +130,71 @@ static void no_callback_inside(void)
 	pause();
 }
 
+/* Nor to one that was inside. */
+static void *be_inside(void *arg)
+{
+	bm_owner_enter(parties[0].owner);
+	bm_owner_enter(NULL);
+	atomic_store(&inside_eaten, 1);
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void no_callback_left(void)
+{
+	pthread_t thread;
+
+	signal(SIGABRT, on_abort_who);
+	create(0, 0, 0, 0, false);
+	bm_owner_enter(parties[0].owner);
+	check(!pthread_create(&thread, NULL, be_inside, NULL));
+	while (!atomic_load(&inside_eaten))
+		usleep(1000);
+	eat(&parties[0].chain, 100, 500);
+	pause();
+}
+
+/* In the child of a process that had one thread, which has an owner already, as the child soon has more. */
+static void *eat_more(void *arg)
+{
+	while (!atomic_load(&inside_eaten))
+		usleep(1000);
+	eat(&all, 15, 500);
+	pause();
+	return arg;
+}
+
+static void forked_first(void)
+{
+	pthread_t thread;
+
+	signal(SIGABRT, on_abort_who);
+	create(0, 0, 0, 0, false);
+	bm_owner_enter(parties[0].owner);
+	check(!pthread_create(&thread, NULL, eat_more, NULL));
+	check(eat(&parties[0].chain, 18, 500));
+	atomic_store(&inside_eaten, 1);
+	for (;;)
+		pause();
+}
+
+static void no_callback_forked(void)
+{
+	int status;
+	pid_t child;
+
+	check(eat(&all, 1, 500));
+	child = fork();
+	if (child == 0) {
+		forked_first();
+		_exit(1);
+	}
+	check(waitpid(child, &status, 0) == child);
+	if (WIFSIGNALED(status))
+		raise(WTERMSIG(status));
+}
+
 /*
  * An owner's own limit.
  */
@@ -207,6 +272,8 @@ int main(void)
 	case_exits("who does not end is waited for, but not for ever", waits, 2);
 	case_aborts("no callback: SIGABRT", no_callback, "aborting owner party-0");
 	case_aborts("no callback: SIGABRT to the thread inside", no_callback_inside, "the one inside");
+	case_aborts("and not to one that has left", no_callback_left, "the one inside");
+	case_aborts("in a child, whose threads came later, too", no_callback_forked, "the one inside");
 	case_exits("an owner over its own limit is its own OOM", own_limit, 1);
 	case_aborts("without a callback: SIGABRT", own_limit_no_callback, "CONSTRAINT_MEMCG");
 	case_exits("with oom:enomem: NULL", own_limit_enomem, 0);
