@@ -215,19 +215,20 @@ static unsigned long used_pages(const struct zone *zone)
 }
 
 /* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, a share of what is in use, and what
- * was given back in vain. */
-static unsigned long zone_dirty_limit(const struct zone *zone)
+ * was given back in vain. *scarce: less, as that is too much for a limit. */
+static unsigned long zone_dirty_limit(const struct zone *zone, bool *scarce)
 {
-	unsigned long used = used_pages(zone),
-		      limit = (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) + used / ZONE_DIRTY_SHARE;
+	unsigned long used = used_pages(zone), limit, wanted;
 
+	wanted = (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) + used / ZONE_DIRTY_SHARE +
+		 regret_slack(&zone->regret, used);
+	limit = wanted;
 	if (unlikely(READ_ONCE(limits_in_force))) {
 		/* Others in the cgroup may want what lies free here, though this zone's own use does not change. */
 		budget_poll_slow();
 		limit = budget_keep_resident(limit << PAGE_SHIFT, READ_ONCE(zone->nr_dirty) << PAGE_SHIFT) >> PAGE_SHIFT;
-	} else {
-		limit += regret_slack(&zone->regret, used);
 	}
+	*scarce = limit < wanted;
 	return limit - min_ul(limit, exact_lists_excess());
 }
 
@@ -257,11 +258,11 @@ static bool zone_regret(struct zone *zone)
 
 /* More is dirty than the limit: down to well below it, so that the next free is not over it again. Near the end of memory
  * at once; else in steps, so that no free takes long: the next ones go on with it. */
-static cold void zone_purge_excess(struct zone *zone, unsigned long limit)
+static cold void zone_purge_excess(struct zone *zone, unsigned long limit, bool scarce)
 {
 	unsigned long dirty = READ_ONCE(zone->nr_dirty), goal = READ_ONCE(zone->purge_goal), step = 0, left;
 
-	if (!READ_ONCE(limits_in_force)) {
+	if (!scarce) {
 		if (!goal && zone_regret(zone))
 			return;
 		/* What is above the limit goes now: a free may bring more than a step. */
@@ -302,14 +303,15 @@ void zone_forget_regret(struct zone *zone)
 void balance_zone(struct zone *zone)
 {
 	unsigned long limit, most;
+	bool scarce;
 
 	if (unlikely(data_race(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
 		zone_trim(zone, ZONE_KEEP_BLOCKS);
-	limit = zone_dirty_limit(zone);
+	limit = zone_dirty_limit(zone, &scarce);
 	regret_note_use(&zone->regret, used_pages(zone), false);
 	most = min_ul(limit + READ_ONCE(zone->dirty_floor), READ_ONCE(zone->purge_goal) - 1);
 	if (unlikely(READ_ONCE(zone->nr_dirty) > most))
-		zone_purge_excess(zone, limit);
+		zone_purge_excess(zone, limit, scarce);
 #ifdef BM_DEBUG
 	check_zone(zone);
 #endif

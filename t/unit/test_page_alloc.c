@@ -9,6 +9,7 @@
 #include "base/tunables.h"
 #include "malloc/block.h"
 #include "malloc/huge.h"
+#include "mm/budget.h"
 #include "mm/internal.h"
 #include "slab/run.h"
 #include "slab/slab.h"
@@ -172,12 +173,14 @@ static void nothing_in_vain(void)
 }
 
 /* What is given back in vain is kept, up to three times as much again as is kept anyway; and when that ends, it goes. */
-static void regretting(void)
+static void regret_and_forget(unsigned long limit)
 {
 	unsigned long calls, usual, kept, most;
 	int i;
 
 	zone = model_start();
+	tunables.limit = limit;
+	budget_limit_changed();
 	tunables.dirty_max = 12 * MiB;
 	tunables.thp = THP_NEVER;
 	tunables.dirty_decay = 3600000;
@@ -198,6 +201,17 @@ static void regretting(void)
 	}
 	most -= 3 * (tunables.dirty_max >> PAGE_SHIFT);
 	must(zone->nr_dirty <= most, "%lu pages are still dirty, at most %lu", zone->nr_dirty, most);
+}
+
+static void regretting(void)
+{
+	regret_and_forget(0);
+}
+
+/* A limit of the heap's own counts whole pageblocks, whatever is free in them. */
+static void regretting_limited(void)
+{
+	regret_and_forget(1024 * MiB);
 }
 
 /* What lies scattered in blocks of 32 KiB goes as well. */
@@ -520,6 +534,7 @@ int main(void)
 	run_case("purging of free blocks", purging);
 	run_case("giving back in steps", in_steps);
 	run_case("what is given back in vain is kept next time", regretting);
+	run_case("also under a limit that does not count it", regretting_limited);
 	run_case("and nothing is in vain where use only falls", nothing_in_vain);
 	run_case("small blocks go, too", small_ones);
 	run_case("nor kept when less is in use than while it was missed", no_regret_when_done);
