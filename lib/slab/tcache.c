@@ -80,9 +80,10 @@ static void flush_class(struct tcache *tc, unsigned int class)
 	}
 }
 
-static always_inline bool has_objects(const struct tcache *tc, unsigned int class)
+/* Nothing to bring home, and room for all that there may be: tcache_close_all has not been here. */
+static always_inline bool list_is_empty(const struct tcache *tc, unsigned int class)
 {
-	return tc->head[class] || (class < FIRST_RUN_CLASS && tc->spare[class]);
+	return !tc->head[class] && tc->room[class] >= 0 && (class >= FIRST_RUN_CLASS || !tc->spare[class]);
 }
 
 void tcache_flush(void)
@@ -92,7 +93,7 @@ void tcache_flush(void)
 
 	if (tcache.state == TCACHE_ACTIVE)
 		for (class = 1; class < NR_CLASSES; class++)
-			if (has_objects(&tcache, class))
+			if (!list_is_empty(&tcache, class))
 				flush_class(&tcache, class);
 	if (borrowed)
 		tcache_return_lists(&tcache);
@@ -140,7 +141,7 @@ static void flush_idle(struct tcache *tc)
 	for (class = 1; class < NR_CLASSES; class++) {
 		uint32_t now = (uint32_t)((uintptr_t)tc->head[class] >> 4) + (uint32_t)tc->room[class];
 
-		if (!has_objects(tc, class))
+		if (list_is_empty(tc, class))
 			continue;
 		if (tc->seen[class] == now) {
 			flush_class(tc, class);

@@ -177,6 +177,26 @@ static void growth(void)
 	must(!tcache.head[CLASS] && !tcache.spare[CLASS] && tcache.room[CLASS] == tcache.cap[CLASS]);
 }
 
+static void *close_others(void *arg)
+{
+	tcache_close_all();
+	return arg;
+}
+
+/* Lists that another thread closed count as if they held very much, until their own thread has a look at them. */
+static void closed(void)
+{
+	pthread_t thread;
+
+	start();
+	give(take(5), 5);
+	tcache_flush();
+	must(!pthread_create(&thread, NULL, close_others, NULL) && !pthread_join(thread, NULL));
+	must(tcache.room[5] < 0 && cached() > 0);
+	tcache_flush();
+	must(cached() == 0, "%lu cached", cached());
+}
+
 /* A list that nobody touches goes home while the thread is busy with others. */
 static void idle(void)
 {
@@ -431,6 +451,7 @@ int main(void)
 {
 	model_init();
 	run_case("lists grow on demand, and have a spare", growth);
+	run_case("a flush opens lists that hold nothing and were closed", closed);
 	run_case("idle lists go home", idle);
 	run_case("lists of runs hold more while few lengths come and go", runs);
 	run_case("random operations: lists and counts", random_operations);
