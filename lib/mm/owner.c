@@ -131,12 +131,14 @@ struct owner *own_owner(void)
 	return o;
 }
 
+/* Others may have begun meanwhile: a number of the parent's is one that no thread here has. */
 void owner_first_thread(void)
 {
 	struct owner *o;
 
 	for (o = owner_next(&process); o; o = owner_next(o))
-		WRITE_ONCE(o->tid, owner_is_own(o) ? os_gettid() : os_getpid());
+		if (READ_ONCE(o->tid) && os_tgkill(READ_ONCE(o->tid), 0))
+			WRITE_ONCE(o->tid, os_getpid());
 }
 
 struct owner *current_owner(void)

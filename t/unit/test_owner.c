@@ -155,6 +155,37 @@ static void *allocate_and_end(void *arg)
 	return NULL;
 }
 
+static void *begin_third(void *arg)
+{
+	must(current_owner()->tid == os_gettid());
+	owner_first_thread();
+	must(current_owner()->tid == os_gettid());
+	return arg;
+}
+
+/* A third thread may be seen to begin before the second: only the first can have its parent's number. */
+static void *begin_second(void *arg)
+{
+	struct owner *own = current_owner();
+	pthread_t t;
+
+	must(!pthread_create(&t, NULL, begin_third, NULL) && !pthread_join(t, NULL));
+	must(own->tid == os_gettid(), "%d", own->tid);
+	return arg;
+}
+
+static void threads_begin(void)
+{
+	struct owner *first;
+	pthread_t t;
+
+	start();
+	first = current_owner();
+	WRITE_ONCE(first->tid, 1 << 30);
+	must(!pthread_create(&t, NULL, begin_second, NULL) && !pthread_join(t, NULL));
+	must(first->tid == os_getpid(), "%d", first->tid);
+}
+
 static void thread_that_ends(void)
 {
 	const struct owner *o;
@@ -328,6 +359,7 @@ int main(void)
 	run_case("who frees need not be who is charged", freed_by_another);
 	run_case("a slab is charged to who gets blocks of it last", slabs_change_hands);
 	run_case("also where they come by a magazine", magazines_change_hands);
+	run_case("threads begin in any order", threads_begin);
 	run_case("a thread that ends keeps its place until its last page is free", thread_that_ends);
 	run_case("in a fork's child the others have ended", after_fork);
 	run_case("the process has what nobody else has", process_has_the_rest);
