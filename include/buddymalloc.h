@@ -248,9 +248,9 @@ BM_API int bm_ctl_set(const char *name, const char *value);
  * Write a report to the descriptor fd, in the format of the file of the same name below /proc: "buddyinfo",
  * "pagetypeinfo", "zoneinfo", "vmstat", "slabinfo"; below debugfs: "extfrag_index", "unusable_index", "page_owner"; or
  * "summary" (bytes in use, held and peak, arenas, hugepages, slabs), "owners" (what each owner has, its limit, who is
- * inside), "hugepages" (what lies on them, of each node), "shrinkers" (of each: calls of scan, objects freed
- * and put off), "pressure" (as /proc/pressure/memory). 0, or -EINVAL for an unknown report. Async-signal-safe: waits for no lock, so figures of one report may
- * be from slightly different moments.
+ * inside), "hugepages" (what lies on them, of each node), "shrinkers" (of each: calls of scan, objects freed and put
+ * off), "pressure" (as /proc/pressure/memory). 0, or -EINVAL for an unknown report. Async-signal-safe: waits for no lock,
+ * so figures of one report may be from slightly different moments.
  */
 BM_API int bm_stats_print(int fd, const char *what);
 

@@ -44,6 +44,45 @@ static void callback_forks(void)
 	check(eat_as(0, 40, 500) && parties[0].calls);
 }
 
+/* On another thread: the child is not to wait for what ended with the fork. */
+static atomic_int callback_seen;
+
+static void wait_in_callback(struct party *p)
+{
+	atomic_store(&callback_seen, 1);
+	while (atomic_load(&callback_seen) == 1)
+		usleep(1000);
+	drop_chain(p);
+}
+
+static void *fork_meanwhile(void *arg)
+{
+	int status = -1;
+	pid_t child;
+
+	while (!atomic_load(&callback_seen))
+		usleep(1000);
+	child = fork();
+	if (child == 0) {
+		alarm(30);
+		check(!bm_owner_destroy(parties[0].owner));
+		_exit(7);
+	}
+	check(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	atomic_store(&callback_seen, 2);
+	return arg;
+}
+
+static void forked_meanwhile(void)
+{
+	pthread_t thread;
+
+	create(0, 0, 0, 0, true);
+	parties[0].on_abort = wait_in_callback;
+	check(!pthread_create(&thread, NULL, fork_meanwhile, NULL));
+	check(eat_as(0, 40, 500) && !pthread_join(thread, NULL));
+}
+
 static void destroy_in_callback(struct party *p)
 {
 	check(!bm_owner_destroy(p->owner));
@@ -310,6 +349,7 @@ int main(void)
 		skip_all("the children's memory is the sanitizer's, or valgrind's, too");
 	case_exits("a callback that allocates", callback_allocates, 1);
 	case_exits("a callback that forks", callback_forks, 1);
+	case_exits("a fork while another thread is in one", forked_meanwhile, 1);
 	case_exits("a callback that destroys its owner", callback_destroys, 1);
 	case_exits("the child of a victim starts afresh", forked_child, 2);
 	case_exits("failures on purpose end nobody", injected, 0);

@@ -321,7 +321,7 @@ static void thread_ends(void)
 	create(0, 2000, true);
 	must(oom() && signals == 1);
 	__atomic_or_fetch(&o->state, OWNER_EXITED, __ATOMIC_RELAXED);
-	o->usage = 1000;
+	o->usage = 1600; /* more than half of it */
 	must(oom() && signals == 1 && parties[0].calls == 1 && !(o->state & OWNER_VICTIM));
 }
 
