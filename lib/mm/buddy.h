@@ -55,7 +55,7 @@ void del_page_from_free_list(struct zone *zone, struct page *page);
 void move_to_free_list(struct zone *zone, struct page *page, enum migratetype from, enum migratetype to);
 /* Exactly nr pages, of no more than one page alignment, where they leave least of what is free side by side, as far
  * as the heads of the lists show. NULL: there is none; for fewer than EXACT_WHOLE, but in whole pageblocks. */
-#define EXACT_WHOLE (PAGEBLOCK_PAGES / 2)
+#define EXACT_WHOLE (PAGEBLOCK_PAGES / 8)
 struct page *rmqueue_exact(struct zone *zone, unsigned long nr, enum migratetype mt);
 /* Take exactly the pages [pfn, pfn + nr), which lie in the window: all or nothing. */
 bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr);

@@ -101,6 +101,19 @@ static void exact_side_by_side(void)
 	must(!alloc_pages_exact(QUIET, 7, 0));
 }
 
+/* Two of them leave a third of a pageblock, which no other has room in. */
+static void exact_over_ends(void)
+{
+	unsigned long nr = 176, i;
+
+	start();
+	for (i = 0; i < 8 * PAGEBLOCK_PAGES / nr; i++)
+		must(alloc_pages_exact(GFP_USER, nr, 0));
+	must(zone->managed_pages == 8 * PAGEBLOCK_PAGES, "%lu blocks have %lu pageblocks", i,
+	     zone->managed_pages / PAGEBLOCK_PAGES);
+	check_zone(zone);
+}
+
 /* A program that tests how it deals with failure meets it here, too. */
 static void exact_fails(void)
 {
@@ -241,6 +254,7 @@ int main(void)
 	run_case("the tail of an exact length is free", exact_tail);
 	run_case("exact lengths that read as zero", exact_zero);
 	run_case("exact lengths from blocks side by side", exact_side_by_side);
+	run_case("exact lengths over the ends of pageblocks", exact_over_ends);
 	run_case("exact lengths fail when they are told to", exact_fails);
 	run_case("exact lengths are not movable in the scope of a pin", exact_pinned);
 	run_case("a block that is split is single pages", split);
