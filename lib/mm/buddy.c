@@ -91,8 +91,10 @@ static always_inline void add_to_free_list(struct zone *zone, unsigned long pfn,
 	page->flags = dirty ? PG_DIRTY : 0;
 	ADD_ONCE(zone->free_area[order].nr_free, 1);
 	ADD_ONCE(zone->nr_free_pages, 1UL << order);
-	if (dirty)
+	if (dirty) {
+		ADD_ONCE(zone->free_area[order].nr_dirty, 1);
 		ADD_ONCE(zone->nr_dirty, 1UL << order);
+	}
 	pfn_to_block(pfn)->nr_free += 1U << order;
 	free_list_add(&zone->free_area[order].free_list[mt], page, is_sparse(zone, pfn_to_block(pfn)));
 	count_free_blocks(zone, mt, order, 1);
@@ -110,8 +112,10 @@ static always_inline void del_free_block(struct zone *zone, struct page *page)
 	set_page_type(page, PAGE_NONE);
 	ADD_ONCE(area->nr_free, -1);
 	ADD_ONCE(zone->nr_free_pages, -(1UL << order));
-	if (page->flags & PG_DIRTY)
+	if (page->flags & PG_DIRTY) {
+		ADD_ONCE(area->nr_dirty, -1);
 		ADD_ONCE(zone->nr_dirty, -(1UL << order));
+	}
 	pfn_to_block(page_to_pfn(page))->nr_free -= 1U << order;
 	count_free_blocks(zone, mt, order, -1);
 	if (unlikely(mt >= MIGRATE_CMA))

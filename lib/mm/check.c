@@ -95,13 +95,14 @@ void check_zone(struct zone *zone)
 
 	mutex_lock(&zone->lock);
 	for (order = 0; order < MAX_ORDER; order++) {
-		unsigned long nr = 0;
+		const struct free_area *area = &zone->free_area[order];
+		unsigned long nr = 0, dirty = t.dirty;
 
 		for (mt = 0; mt < MIGRATE_TYPES; mt++)
 			nr += check_list(zone, order, mt, &t);
-		if (nr != zone->free_area[order].nr_free)
-			bm_fatal("check_zone: %lu blocks of order %u, counted %lu", nr, order,
-				 zone->free_area[order].nr_free);
+		if (nr != area->nr_free || (t.dirty - dirty) >> order != area->nr_dirty)
+			bm_fatal("check_zone: %lu blocks of order %u, %lu dirty, counted %lu %lu", nr, order,
+				 (t.dirty - dirty) >> order, area->nr_free, area->nr_dirty);
 		t.pages += nr << order;
 	}
 	if (t.pages != zone->nr_free_pages || t.dirty != zone->nr_dirty || t.blocks != zone->nr_free_blocks)

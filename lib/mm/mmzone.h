@@ -30,6 +30,7 @@ static always_inline bool node_isset(int nid, nodemask_t mask)
 struct free_area {
 	uint32_t free_list[MIGRATE_TYPES]; /* page frame number of the first block */
 	unsigned long nr_free;		   /* blocks */
+	unsigned long nr_dirty;		   /* of them: what looks for these stops behind the last one */
 };
 
 /*
@@ -104,6 +105,8 @@ struct zone {
 	unsigned long purged;	   /* pages that went and are not known to have been wanted again */
 	unsigned long clean_left;  /* free pages that were clean when the last ones went */
 	uint32_t purge_stamp;	   /* when that was, in ms */
+	uint32_t decay_stamp;	    /* when this period of dirty_decay began, */
+	unsigned long dirty_low[2]; /* the fewest dirty pages at any look of the last one and of this */
 	/* Events, for vmstat. What per-CPU lists serve they count themselves. numa: atomic; see zone_numa_stat(). */
 	struct mutex grow_lock;	   /* held by who brings it pageblocks: the others wait for these */
 	unsigned long nr_grown, nr_given_back, nr_fallback, nr_stolen;

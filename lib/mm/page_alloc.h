@@ -191,6 +191,11 @@ void zone_trim(struct zone *zone, unsigned long keep);
 /* Give free blocks of at least the order back to the system, the largest first and a few at a time, until at most keep
  * pages of the zone are dirty; bytes given back. None in a NOIO scope. */
 unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned long keep);
+/* What was free and dirty for so many ms, and wanted by nobody, goes back, small blocks too: a little each time. For one
+ * who comes by now and then, as drain_idle_pages. */
+void zones_decay(uint32_t decay);
+/* Pages of slabs' free objects, as far as they were counted: set by who has slabs. They take from what may be dirty. */
+extern unsigned long mm_unused_pages;
 /* Bytes that went back to the system, ever, whether or not all of them were resident; atomic. */
 extern unsigned long mm_released;
 /* What giving the range back counts: where PF_COUNT_RESIDENT is set, only what is resident. */

@@ -27,7 +27,10 @@
 #define ZONE_SLACK_MAX 3 /* times dirty_max may stay beyond that because it was missed */
 #define ZONE_PURGE_STEP (512 * KiB >> PAGE_SHIFT) /* that a free gives back, if blocks are not larger */
 
+#define ZONE_DECAY_STEP (2 * MiB >> PAGE_SHIFT) /* goes at a time of what was idle */
+
 unsigned long mm_released;
+unsigned long mm_unused_pages;
 
 /* Does the zone keep its high mark without so many pages? What is above it alone may go. */
 static bool can_offline(const struct zone *zone, unsigned int order)
@@ -121,12 +124,13 @@ struct purge_batch {
 static void take_dirty_blocks(struct zone *zone, struct purge_batch *batch, unsigned long wanted)
 {
 	unsigned long most = min_ul(wanted, PURGE_BATCH_PAGES);
+	const struct free_area *area = &zone->free_area[batch->order];
 	uint32_t pfn, next;
 	unsigned int mt;
 
 	batch->nr = 0;
 	for (mt = 0; mt < MIGRATE_ISOLATE; mt++) /* what is isolated is somebody's already */
-		for (pfn = zone->free_area[batch->order].free_list[mt]; pfn != NO_PFN; pfn = next) {
+		for (pfn = area->free_list[mt]; pfn != NO_PFN && area->nr_dirty; pfn = next) {
 			struct page *page = pfn_to_page(pfn);
 
 			if (batch->nr == PURGE_BATCH || (unsigned long)batch->nr << batch->order >= most)
@@ -214,13 +218,13 @@ static unsigned long used_pages(const struct zone *zone)
 	return READ_ONCE(zone->managed_pages) - READ_ONCE(zone->nr_free_pages);
 }
 
-/* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, a share of what is in use, and what
- * was given back in vain. *scarce: less, as that is too much for a limit. */
+/* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, a share of what is in use and not free
+ * inside of slabs, and what was given back in vain. *scarce: less, as that is too much for a limit. */
 static unsigned long zone_dirty_limit(const struct zone *zone, bool *scarce)
 {
-	unsigned long used = used_pages(zone), limit, wanted;
+	unsigned long used = used_pages(zone), filled = used - min_ul(used, READ_ONCE(mm_unused_pages)), limit, wanted;
 
-	wanted = (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) + used / ZONE_DIRTY_SHARE +
+	wanted = (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) + filled / ZONE_DIRTY_SHARE +
 		 regret_slack(&zone->regret, used);
 	limit = wanted;
 	if (unlikely(READ_ONCE(limits_in_force))) {
@@ -296,6 +300,35 @@ void zone_forget_regret(struct zone *zone)
 	WRITE_ONCE(zone->purged, 0);
 	WRITE_ONCE(zone->regret.slack, READ_ONCE(zone->regret.slack) / 2);
 	balance_zone(zone);
+}
+
+/* One look at a zone. The fewest pages that were dirty at any look of this period and the last were needed by nobody. */
+static void zone_decay(struct zone *zone, uint32_t decay, uint32_t now)
+{
+	unsigned long dirty = READ_ONCE(zone->nr_dirty), *low = zone->dirty_low, idle;
+
+	WRITE_ONCE(low[1], min_ul(READ_ONCE(low[1]), dirty));
+	idle = min_ul(READ_ONCE(low[0]), READ_ONCE(low[1]));
+	if (idle) {
+		zone_purge(zone, 0, dirty - min_ul(idle, ZONE_DECAY_STEP));
+		dirty = min_ul(dirty, READ_ONCE(zone->nr_dirty));
+		WRITE_ONCE(low[1], min_ul(READ_ONCE(low[1]), dirty));
+	}
+	if (now - READ_ONCE(zone->decay_stamp) < decay)
+		return;
+	WRITE_ONCE(zone->decay_stamp, now);
+	WRITE_ONCE(low[0], READ_ONCE(low[1]));
+	WRITE_ONCE(low[1], dirty);
+}
+
+void zones_decay(uint32_t decay)
+{
+	uint32_t now = (uint32_t)os_clock_ms();
+	struct zone *zone;
+	int i;
+
+	for_each_populated_zone (zone, i)
+		zone_decay(zone, decay, now);
 }
 
 /* After a free: pageblocks that are wholly free beyond need go to the arenas, dirty pages beyond the limit back to

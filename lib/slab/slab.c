@@ -17,7 +17,7 @@
 #include "slab/owner_cache.h"
 
 #define SLAB_MIN_OBJECTS 16	 /* of up to 1 KiB, */
-#define SLAB_MIN_LARGE_OBJECTS 4 /* and of more */
+#define SLAB_MIN_LARGE_OBJECTS 2 /* and of more */
 #define SLAB_WASTE 12		 /* that part of a slab may be left over */
 #define SLAB_MAX_ORDER 6
 #define SLAB_KEEP_EMPTY 1U /* wholly free slabs a class keeps */
@@ -75,6 +75,20 @@ static unsigned long slab_pages(void)
 	for (class = 1; class < FIRST_RUN_CLASS; class++)
 		nr += READ_ONCE(kmem_caches[class].nr_pages);
 	return nr + READ_ONCE(owner_slabs.pages);
+}
+
+unsigned long slab_unused_pages(void)
+{
+	unsigned long nr = 0;
+	unsigned int class;
+
+	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+		const struct kmem_cache *cache = &kmem_caches[class];
+		unsigned long pages = READ_ONCE(cache->nr_pages);
+
+		nr += pages - min_ul(pages, READ_ONCE(cache->nr_active) * cache->size >> PAGE_SHIFT);
+	}
+	return nr;
 }
 
 static unsigned long scan_slabs(int nid, unsigned long nr_pages)

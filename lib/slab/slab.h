@@ -79,6 +79,9 @@ static always_inline bool cache_is_sparse(const struct kmem_cache *cache)
 	return held > SPARSE_BYTES_MIN && READ_ONCE(cache->nr_active) * cache->size < held / 4;
 }
 
+/* Pages' worth of objects that lie free in slabs, and of what slabs have left over; torn. */
+unsigned long slab_unused_pages(void);
+
 /* Has it a free object in a slab, at this moment? */
 bool slab_has_free(struct kmem_cache *cache);
 

@@ -262,8 +262,10 @@ static void age_all(void)
 
 	magazines_age();
 	exact_lists_age();
+	WRITE_ONCE(mm_unused_pages, slab_unused_pages());
 	if (decay) {
 		drain_idle_pages(decay);
+		zones_decay(decay);
 		arena_purge(~0UL, decay, false);
 	}
 }

@@ -281,6 +281,54 @@ static void in_steps(void)
 	must(zone->nr_dirty <= limit + (MiB >> PAGE_SHIFT), "%lu pages dirty, %lu may be", zone->nr_dirty, limit);
 }
 
+/* Single pages go, too, that nobody wanted for long; those that are wanted now and then stay. */
+static void decaying(void)
+{
+	struct page *page[32];
+	unsigned long swings;
+	unsigned int i;
+
+	zone = model_start();
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		must(page[i] = alloc_pages(GFP_USER, 0));
+	for (i = 0; i < ARRAY_SIZE(page); i += 2)
+		free_pages(page[i], 0);
+	drain_all_pages();
+	must(zone->nr_dirty >= 16);
+	zones_decay(3600000);
+	zones_decay(3600000);
+	must(zone->nr_dirty >= 16, "not yet");
+	for (swings = 0; swings < 4; swings++) {
+		page[0] = alloc_pages(GFP_USER, 6);
+		zones_decay(0);
+		free_pages(page[0], 6);
+		zones_decay(0);
+	}
+	must(zone->nr_dirty == 64, "%lu pages, of which 64 are wanted", zone->nr_dirty);
+	for (i = 0; i < 4; i++)
+		zones_decay(0);
+	must(!zone->nr_dirty, "%lu pages", zone->nr_dirty);
+	check_zone(zone);
+}
+
+/* What slabs have free takes from what may be dirty. */
+static void unused_counts(void)
+{
+	static struct page *page[512];
+	unsigned int i;
+
+	zone = model_start();
+	tunables.dirty_max = 0;
+	tunables.thp = THP_NEVER;
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		must(page[i] = alloc_pages(GFP_USER, 5));
+	mm_unused_pages = ARRAY_SIZE(page) << 5;
+	for (i = 0; i < ARRAY_SIZE(page); i += 4)
+		free_pages(page[i], 5);
+	mm_unused_pages = 0;
+	must(zone->nr_dirty <= 64, "%lu pages dirty", zone->nr_dirty);
+}
+
 /* Below its mark a zone does not serve from what it has: it grows. */
 static void watermarks(void)
 {
@@ -533,6 +581,8 @@ int main(void)
 	run_case("whole free pageblocks go back to the arenas, and to the system", trimming);
 	run_case("purging of free blocks", purging);
 	run_case("giving back in steps", in_steps);
+	run_case("what nobody wants goes", decaying);
+	run_case("what slabs have free counts", unused_counts);
 	run_case("what is given back in vain is kept next time", regretting);
 	run_case("also under a limit that does not count it", regretting_limited);
 	run_case("and nothing is in vain where use only falls", nothing_in_vain);

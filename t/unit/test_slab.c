@@ -298,6 +298,30 @@ static void age(void)
 }
 
 /* No memory: nothing is taken, and nothing lost. */
+/* Of objects above 1 KiB few share a slab: one that stays keeps few pages, and what is free in these is counted. */
+static void survivors(void)
+{
+	struct object *obj[64];
+	unsigned int i;
+
+	start(size_to_class(2 * KiB));
+	for (i = 0; i < ARRAY_SIZE(obj); i++)
+		must(slab_alloc_bulk(cache, 1, &obj[i]) == 1);
+	must(cache->nr_pages == ARRAY_SIZE(obj) / 2 && !slab_unused_pages());
+	for (i = 0; i < ARRAY_SIZE(obj); i++)
+		if (i % 8) {
+			obj[i]->next = NULL;
+			slab_free_bulk(cache, obj[i]);
+		}
+	must(cache->nr_pages == ARRAY_SIZE(obj) / 8 + 1, "%lu pages", cache->nr_pages);
+	must(slab_unused_pages() == cache->nr_pages - ARRAY_SIZE(obj) / 16, "%lu pages", slab_unused_pages());
+	for (i = 0; i < ARRAY_SIZE(obj); i += 8) {
+		obj[i]->next = NULL;
+		slab_free_bulk(cache, obj[i]);
+	}
+	check_nothing_left();
+}
+
 static void no_memory(void)
 {
 	struct object *chain, *all = NULL;
@@ -364,6 +388,7 @@ int main(void)
 	run_case("magazines are bounded, and come home", many_magazines);
 	run_case("magazines that nobody wants come home", age);
 	run_case("magazines that are filled as fast as they are emptied", refilled);
+	run_case("what one of many large objects keeps", survivors);
 	run_case("out of memory", no_memory);
 	run_case_aborts("a block freed twice, others in between, is reported", freed_twice, "double free of a block of 64 bytes");
 	return done_testing();
