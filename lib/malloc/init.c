@@ -36,6 +36,13 @@ extern const char *bm_conf __attribute__((weak));
 static struct mutex init_lock = MUTEX_INIT(RANK_INIT);
 bool heap_ready;
 
+/* What only a process of several threads needs. */
+static void prepare_for_threads(void)
+{
+	fork_handlers_register();
+	kswapd_belongs_here();
+}
+
 cold bool heap_init_slow(void)
 {
 	bool ok;
@@ -50,7 +57,7 @@ cold bool heap_init_slow(void)
 	if (ok && !heap_ready) {
 		slab_init();
 		tcache_init();
-		tcache_on_second_thread(fork_handlers_register);
+		tcache_on_second_thread(prepare_for_threads);
 		kswapd_before_start = fork_handlers_register;
 		hugetlb_before_first = fork_handlers_register;
 		smp_store_release(&heap_ready, true);

@@ -18,6 +18,7 @@
 #include "mm/budget.h"
 #include "mm/exact.h"
 #include "mm/hugetlb.h"
+#include "mm/kswapd.h"
 #include "mm/page_alloc.h"
 #include "mm/range.h"
 #include "mm/regret.h"
@@ -356,7 +357,7 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 	mutex_unlock(&arena.lock);
 	if (unlikely(READ_ONCE(limits_in_force)))
 		arena_balance();
-	if (over)
+	if (over && !kswapd_gives_back(READ_ONCE(arena_stats.dirty), limit))
 		arena_purge(limit, decay ? decay : ~0U, false);
 	if (unlikely(gigantic))
 		hugetlb_trim(1);

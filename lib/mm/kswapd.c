@@ -2,8 +2,9 @@
 /*
  * kswapd, one for each node that has memory.
  *
- * The thread is made when a zone first falls below its low mark, and ends when it was not needed for a while, or was
- * forked away. It is nobody's child: no signal of the program's is delivered to it, it has no lists of free blocks, and
+ * The thread is made when a zone first falls below its low mark; or, in a program of several threads, when much memory
+ * lies free, to give that back in place of those who free, and while nobody does anything. It ends when it was not
+ * needed for a while, or was forked away. It is nobody's child: no signal of the program's is delivered to it, it has no lists of free blocks, and
  * what it allocates comes from the reserve. It calls the application's shrinkers with no lock held, as everybody does.
  *
  * pgdat->kswapd says whether there is one; who wakes it changes kswapd_wakeups first and looks at that then, and it
@@ -11,15 +12,15 @@
  */
 #include "mm/kswapd.h"
 
+#include "base/annotate.h"
 #include "base/host.h"
 #include "base/message.h"
-#include "base/tunables.h"
 #include "mm/arena.h"
 #include "mm/budget.h"
 #include "mm/compaction.h"
 #include "mm/current.h"
 #include "mm/internal.h"
-#include "mm/pressure.h"
+#include "mm/page_alloc.h"
 #include "mm/shrinker.h"
 #include "mm/vmscan.h"
 #include "mm/vmstat.h"
@@ -30,13 +31,20 @@
 #define RETRY_MS 10U		/* after a run that freed nothing */
 #define NAP_MS 100U		/* woken within: that was too early to sleep */
 #define IDLE_MS 10000U		/* then it ends */
+#define WORTH_BYTES (4 * MiB)	/* dirty: more than its stack and its making cost */
+#define LOOKS 4U		/* at what is dirty, in dirty_decay */
+#define LEFT_PAGES 256UL	/* dirty in a zone: not worth waking for */
 
 enum { KSWAPD_NONE, KSWAPD_STARTING, KSWAPD_RUNNING, KSWAPD_PAUSING };
 
 void (*kswapd_before_start)(void);
 void (*kswapd_idle_work)(void);
 
-/* The process that its threads belong to, since there were marks; 0: there were none. */
+bool kswapd_wanted;
+/* Somebody left it to kswapd to come to what may be dirty. */
+static bool over_limit;
+
+/* The process that its threads belong to, since there were marks, or several threads; 0: there were none. */
 static int kswapd_pid;
 
 bool pgdat_balanced(pg_data_t *pgdat, unsigned int order, enum zone_type highest_zoneidx)
@@ -202,11 +210,25 @@ static void kswapd_pause(pg_data_t *pgdat)
 	smp_store_release(&pgdat->kswapd, KSWAPD_RUNNING);
 }
 
+static bool lies_dirty(void)
+{
+	struct zone *zone;
+	int i;
+
+	if (!READ_ONCE(tunables.dirty_decay))
+		return false;
+	for_each_populated_zone (zone, i)
+		if (READ_ONCE(zone->nr_dirty) > LEFT_PAGES)
+			return true;
+	return READ_ONCE(arena_stats.dirty);
+}
+
 /* There is nothing to reclaim: what lies idle for longer than dirty_decay goes back to the system. False: it was not
  * needed for so long that it may end. */
 static bool kswapd_idle(pg_data_t *pgdat, uint32_t seen)
 {
-	unsigned long decay = READ_ONCE(tunables.dirty_decay);
+	unsigned long never = READ_ONCE(tunables.dirty_decay) ? 0 : IDLE_MS,
+		      decay = max_ul(min_ul(READ_ONCE(tunables.dirty_decay) + never, IDLE_MS), NAP_MS);
 	unsigned int slept = NAP_MS;
 
 	if (kswapd_sleep(pgdat, seen, NAP_MS)) {
@@ -214,15 +236,16 @@ static bool kswapd_idle(pg_data_t *pgdat, uint32_t seen)
 		return true;
 	}
 	for (;;) {
-		bool dirty = decay && READ_ONCE(arena_stats.dirty);
-		unsigned int ms = dirty ? (unsigned int)max_ul(min_ul(decay, IDLE_MS), NAP_MS) : IDLE_MS - NAP_MS;
+		bool dirty = lies_dirty();
+		/* Who frees less than would be given back does not wake it. */
+		unsigned int ms = (unsigned int)(dirty ? decay / LOOKS : decay);
 
 		if (kswapd_sleep(pgdat, seen, ms))
 			return true;
-		slept += ms;
+		slept = dirty ? 0 : slept + ms;
 		if (dirty && kswapd_idle_work)
 			kswapd_idle_work();
-		if (slept >= IDLE_MS && !(decay && READ_ONCE(arena_stats.dirty)))
+		if (slept >= IDLE_MS)
 			return false;
 	}
 }
@@ -251,8 +274,10 @@ static void *kswapd(void *arg)
 		unsigned int order = xchg(&pgdat->kswapd_order, 0U);
 
 		zones |= xchg(&pgdat->kswapd_zones, 0U);
-		if (READ_ONCE(tunables.kswapd) == KSWAPD_OFF && kswapd_end(pgdat, seen))
+		if (!kswapd_welcome() && kswapd_end(pgdat, seen))
 			break;
+		if (xchg(&over_limit, false))
+			mm_balance();
 		if (READ_ONCE(pgdat->kswapd_failures) >= MAX_RECLAIM_RETRIES ||
 		    (balanced_for(pgdat, order, zones) && !pgdat_watermark_boost(pgdat))) {
 			zones = 0;
@@ -321,6 +346,67 @@ void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_t
 		kswapd_run(pgdat);
 }
 
+static pg_data_t *first_node(void)
+{
+	int nid = 0;
+
+	while (!NODE_DATA(nid))
+		nid++;
+	return NODE_DATA(nid);
+}
+
+static void wake(pg_data_t *pgdat)
+{
+	__atomic_add_fetch(&pgdat->kswapd_wakeups, 1, __ATOMIC_SEQ_CST);
+	host_futex_wake(&pgdat->kswapd_wakeups, 1);
+}
+
+/* Beyond twice the limit it is too slow, or the child of a fork that nobody told us of has none. */
+cold bool kswapd_gives_back_slow(unsigned long dirty, unsigned long limit)
+{
+	pg_data_t *pgdat = first_node();
+
+	if (is_kswapd() || READ_ONCE(limits_in_force))
+		return false;
+	if (READ_ONCE(pgdat->kswapd) != KSWAPD_RUNNING) {
+		WRITE_ONCE(kswapd_wanted, true);
+		return false;
+	}
+	if (dirty > 2 * limit)
+		return false;
+	if (!READ_ONCE(over_limit) && !xchg(&over_limit, true))
+		wake(pgdat);
+	return true;
+}
+
+cold void kswapd_note_dirty(size_t bytes)
+{
+	if (bytes >= WORTH_BYTES && kswapd_welcome() && READ_ONCE(first_node()->kswapd) == KSWAPD_NONE)
+		WRITE_ONCE(kswapd_wanted, true);
+}
+
+cold void kswapd_start_wanted(void)
+{
+	pg_data_t *pgdat = first_node();
+	uint32_t retry = READ_ONCE(pgdat->kswapd_retry);
+
+	WRITE_ONCE(kswapd_wanted, false);
+	/* Whose pid is not known may be a child of vfork. */
+	if (!READ_ONCE(kswapd_pid) || !kswapd_welcome() || annotate_listening || READ_ONCE(limits_in_force) || current->flags & PF_MEMALLOC ||
+	    mutex_held_for_fork() || (retry && (int32_t)((uint32_t)os_clock_ms() - retry) < 0))
+		return;
+	kswapd_run(pgdat);
+}
+
+cold void kswapd_threads_ended(void)
+{
+	int nid;
+
+	for_each_online_node (nid)
+		if (READ_ONCE(NODE_DATA(nid)->kswapd) == KSWAPD_RUNNING)
+			wake(NODE_DATA(nid));
+}
+
 void kswapd_poll(void)
 {
 	int nid;
@@ -342,6 +428,7 @@ void kswapd_reinit_after_fork(void)
 	if (kswapd_pid)
 		kswapd_pid = os_getpid();
 	current->flags &= ~PF_KSWAPD;
+	kswapd_wanted = over_limit = false;
 	for_each_online_node (nid) {
 		NODE_DATA(nid)->kswapd = KSWAPD_NONE;
 		NODE_DATA(nid)->kswapd_failures = 0;

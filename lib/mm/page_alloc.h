@@ -205,6 +205,8 @@ void purge_reinit_after_fork(void);
 /* Bytes that giving back could free, and bytes that are in use; torn. */
 size_t mm_dirty_bytes(void);
 size_t mm_used_bytes(void);
+/* kswapd's: all zones and the arenas come to what may be dirty. */
+void mm_balance(void);
 /* Pageblocks between the arenas and the zones, in the hands of threads that have no CPU, maybe; torn. */
 unsigned long mm_blocks_on_the_way(void);
 /* All that can be given back, as malloc_trim(3) wants: keep at most keep bytes dirty. Bytes given back. */

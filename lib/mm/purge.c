@@ -12,6 +12,7 @@
 #include "mm/exact.h"
 #include "mm/hugetlb.h"
 #include "mm/internal.h"
+#include "mm/kswapd.h"
 #include "mm/lowmem.h"
 #include "mm/page_alloc.h"
 #include "mm/settle.h"
@@ -260,8 +261,8 @@ static bool zone_regret(struct zone *zone)
 	return regret_slack(&zone->regret, used) > before;
 }
 
-/* More is dirty than the limit: down to well below it, so that the next free is not over it again. Near the end of memory
- * at once; else in steps, so that no free takes long: the next ones go on with it. */
+/* More is dirty than the limit: down to well below it, so that the next free is not over it again. Near the end of memory,
+ * and by kswapd, at once; else in steps, so that no free takes long: the next ones go on with it. */
 static cold void zone_purge_excess(struct zone *zone, unsigned long limit, bool scarce)
 {
 	unsigned long dirty = READ_ONCE(zone->nr_dirty), goal = READ_ONCE(zone->purge_goal), step = 0, left;
@@ -269,6 +270,10 @@ static cold void zone_purge_excess(struct zone *zone, unsigned long limit, bool 
 	if (!scarce) {
 		if (!goal && zone_regret(zone))
 			return;
+		if (kswapd_gives_back(dirty, limit))
+			return;
+	}
+	if (!scarce && !(current->flags & PF_KSWAPD)) {
 		/* What is above the limit goes now: a free may bring more than a step. */
 		step = min_ul(dirty, limit);
 		step -= min_ul(step, ZONE_PURGE_STEP);
@@ -310,7 +315,7 @@ static void zone_decay(struct zone *zone, uint32_t decay, uint32_t now)
 	WRITE_ONCE(low[1], min_ul(READ_ONCE(low[1]), dirty));
 	idle = min_ul(READ_ONCE(low[0]), READ_ONCE(low[1]));
 	if (idle) {
-		zone_purge(zone, 0, dirty - min_ul(idle, ZONE_DECAY_STEP));
+		zone_purge(zone, 0, dirty - (current->flags & PF_KSWAPD ? idle : min_ul(idle, ZONE_DECAY_STEP)));
 		dirty = min_ul(dirty, READ_ONCE(zone->nr_dirty));
 		WRITE_ONCE(low[1], min_ul(READ_ONCE(low[1]), dirty));
 	}
@@ -348,6 +353,17 @@ void balance_zone(struct zone *zone)
 #ifdef BM_DEBUG
 	check_zone(zone);
 #endif
+}
+
+void mm_balance(void)
+{
+	uint32_t decay = (uint32_t)READ_ONCE(tunables.dirty_decay);
+	struct zone *zone;
+	int i;
+
+	for_each_populated_zone (zone, i)
+		balance_zone(zone);
+	arena_purge(arena_dirty_limit(), decay ? decay : ~0U, false);
 }
 
 size_t mm_dirty_bytes(void)

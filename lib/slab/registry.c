@@ -8,6 +8,7 @@
 #include "base/annotate.h"
 #include "base/tunables.h"
 #include "mm/budget.h"
+#include "mm/kswapd.h"
 #include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/pressure.h"
@@ -119,8 +120,10 @@ void tcache_exit(void)
 	/* What later destructors allocate and free passes by. */
 	tcache.state = TCACHE_OFF;
 	tcache_close_lists(&tcache);
-	if (unregister_thread(&tcache) <= 1)
+	if (unregister_thread(&tcache) <= 1) {
 		quiesce();
+		kswapd_threads_ended();
+	}
 }
 
 struct tcache_aside *tcache_left_aside(void)

@@ -263,6 +263,8 @@ static void age_all(void)
 	magazines_age();
 	exact_lists_age();
 	WRITE_ONCE(mm_unused_pages, slab_unused_pages());
+	if (unlikely(kswapd_welcome()))
+		kswapd_note_dirty(mm_dirty_bytes());
 	if (decay) {
 		drain_idle_pages(decay);
 		zones_decay(decay);
@@ -327,6 +329,8 @@ cold void *tcache_alloc_slow(unsigned int class)
 
 	if (!tcache_ready(tc))
 		return tc->state == TCACHE_ASIDE ? tcache_alloc_aside(tc, class) : alloc_uncached(class);
+	if (unlikely(READ_ONCE(kswapd_wanted)))
+		kswapd_start_wanted();
 	if (unlikely(slab_nodes))
 		nid = tcache_alloc_node(tc, class);
 	if (class >= FIRST_RUN_CLASS)

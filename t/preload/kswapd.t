@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# kswapd in a program of several threads that knows nothing of it: it is there under a limit, and not without; children
-# made while it works are served as ever, and have none.
+# kswapd in a program of several threads that knows nothing of it: it is there under a limit, and where much lies idle;
+# children made while it works are served as ever, and have none.
 
 . "${top_srcdir:-.}/t/preload/preload.sh"
 
@@ -37,5 +37,13 @@ is "$status $(echo "$said" | sort | uniq -c | tr -s ' ')" "0  40 sh" \
 	"vfork, posix_spawn, system, popen: the children do what they should, and have one thread" || diag <err
 with kswapd:auto ./limited 262144 ./kswapd spawn
 is "$status $(echo "$said" | sort | uniq -c | tr -s ' ')" "0  40 sh" "ulimit -v: the same" || diag <err
+
+# Without a limit it gives back what lies idle, where the program has threads, and ends with the last but one.
+compile idle idle.c
+is "$(preloaded ./idle 30)" "given back
+alone" "what was freed in a rush hour goes back while nobody does anything"
+said=$(BUDDYMALLOC_CONF=kswapd:off preloaded ./idle 3)
+is "${said#*more}" "
+alone" "kswapd:off: nobody gives it back" || diag "$said"
 
 done_testing

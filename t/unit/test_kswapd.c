@@ -252,6 +252,128 @@ static void idle(void)
 	must(starts == 2);
 }
 
+/* A block of 128 KiB of each two: what lies between them cannot become whole pageblocks. */
+static unsigned long free_every_other(void)
+{
+	static struct page *page[512];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		must(page[i] = alloc_pages(GFP_KERNEL, 5));
+	for (i = 0; i < ARRAY_SIZE(page); i += 2)
+		free_pages(page[i], 5);
+	return READ_ONCE(zone->nr_dirty);
+}
+
+static void look(void)
+{
+	zones_decay((uint32_t)tunables.dirty_decay);
+}
+
+/* No marks, and several threads. */
+static void start_dirty(void)
+{
+	zone = model_start();
+	pgdat = NODE_DATA(0);
+	kswapd_before_start = fork_handlers_register;
+	tunables.thp = THP_NEVER;
+	tunables.dirty_max = 256 * MiB;
+	tunables.kswapd = KSWAPD_AUTO;
+	nr_heap_threads = 2;
+	kswapd_belongs_here();
+	kswapd_idle_work = look;
+	alarm(120);
+}
+
+static bool clean(void)
+{
+	return READ_ONCE(zone->nr_dirty) <= 256;
+}
+
+/* No marks: it is made where several threads are and much is dirty, gives that back when it is old, and goes. */
+static void decay(void)
+{
+	unsigned long dirty;
+
+	start_dirty();
+	hurry = 20;
+	dirty = free_every_other();
+	must(dirty >= 256 << 5);
+	nr_heap_threads = 1;
+	kswapd_note_dirty(64 * MiB);
+	must(!kswapd_wanted && !kswapd_gives_back(dirty, dirty - 1) && !kswapd_wanted, "one thread");
+	nr_heap_threads = 2;
+	kswapd_note_dirty(MiB);
+	must(!kswapd_wanted, "little");
+	tunables.kswapd = KSWAPD_OFF;
+	kswapd_note_dirty(64 * MiB);
+	must(!kswapd_wanted, "off");
+	tunables.kswapd = KSWAPD_AUTO;
+	kswapd_note_dirty(64 * MiB);
+	must(kswapd_wanted && !starts);
+	kswapd_start_wanted();
+	must(starts == 1 && running() && !kswapd_wanted);
+	until(clean);
+	until(gone);
+	check_zone(zone);
+}
+
+static unsigned long dirty_before;
+static bool less_dirty(void)
+{
+	return READ_ONCE(zone->nr_dirty) <= dirty_before * 3 / 4;
+}
+
+/* Who frees leaves giving back to it. */
+static void in_place_of_frees(void)
+{
+	start_dirty();
+	hurry = 0;
+	dirty_before = free_every_other();
+	kswapd_note_dirty(64 * MiB);
+	kswapd_start_wanted();
+	must(running());
+	WRITE_ONCE(tunables.dirty_max, (dirty_before << PAGE_SHIFT) / 4);
+	balance_zone(zone);
+	until(less_dirty);
+	check_zone(zone);
+	/* Where it cannot keep up it is not waited for. */
+	must(!kswapd_gives_back(1000, 499) && kswapd_gives_back(1000, 501));
+	/* And with the last thread but one it ends. */
+	WRITE_ONCE(nr_heap_threads, 1);
+	kswapd_threads_ended();
+	until(gone);
+}
+
+/* It cannot be made: frees give back as they did. */
+static void decay_without_thread(void)
+{
+	unsigned long dirty;
+
+	start_dirty();
+	no_threads = true;
+	stopped = 1000000;
+	dirty = free_every_other();
+	kswapd_note_dirty(64 * MiB);
+	kswapd_start_wanted();
+	must(starts == 1 && !running());
+	must(!kswapd_gives_back(dirty, dirty - 1) && kswapd_wanted);
+	kswapd_start_wanted();
+	must(starts == 1, "not at once again");
+	WRITE_ONCE(tunables.dirty_max, MiB);
+	balance_zone(zone);
+	must(READ_ONCE(zone->nr_dirty) < dirty);
+	WRITE_ONCE(stopped, 1002000);
+	no_threads = false;
+	kswapd_note_dirty(64 * MiB);
+	kswapd_start_wanted();
+	must(starts == 2 && running());
+	WRITE_ONCE(stopped, 0);
+	WRITE_ONCE(tunables.kswapd, KSWAPD_OFF);
+	kswapd_threads_ended();
+	until(gone);
+}
+
 int main(void)
 {
 	run_case("works from the low mark to the high one, and nobody stalls", works);
@@ -266,5 +388,8 @@ int main(void)
 	run_case("in vain: one round", boost_in_vain);
 	run_case("balanced, for which requests", zones);
 	run_case("idle: gives back in time, then ends", idle);
+	run_case("no marks: the same, where there are threads", decay);
+	run_case("who frees leaves giving back to it", in_place_of_frees);
+	run_case("no marks, and no thread can be made", decay_without_thread);
 	return done_testing();
 }

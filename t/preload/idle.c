@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * idle: a program with a thread that waits, whose first one fills 64 MiB with blocks and frees all of it, every second
+ * one first, and then does little. Prints "given back" when all but 5 MiB is, or how much is resident beyond what was at
+ * first, after so many seconds as its argument says; then "alone" when it has one thread again once the other has ended.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../lib/threads.h"
+
+#define BYTES (64UL << 20)
+#define SIZE 20000
+#define KEPT_KB 5120
+
+static pthread_barrier_t barrier;
+
+static void *wait_for_end(void *arg)
+{
+	void *volatile block = malloc(100);
+
+	free(block);
+	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&barrier);
+	return arg;
+}
+
+static long resident_kb(void)
+{
+	char line[256];
+	long kb = -1;
+	FILE *file = fopen("/proc/self/smaps_rollup", "r");
+
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "Rss: %ld", &kb);
+	if (file)
+		fclose(file);
+	return kb;
+}
+
+static void rush_hour(void)
+{
+	static char *block[BYTES / SIZE];
+	size_t n = BYTES / SIZE, i;
+
+	for (i = 0; i < n; i++)
+		if (!(block[i] = malloc(SIZE)) || !memset(block[i], 1, SIZE))
+			exit(1);
+	for (i = 0; i < n; i += 2)
+		free(block[i]);
+	for (i = 1; i < n; i += 2)
+		free(block[i]);
+}
+
+int main(int argc, char **argv)
+{
+	int i, tenths = argc > 1 ? atoi(argv[1]) * 10 : 100;
+	pthread_t thread;
+	long before, more;
+
+	pthread_barrier_init(&barrier, NULL, 2);
+	if (pthread_create(&thread, NULL, wait_for_end, NULL))
+		return 1;
+	pthread_barrier_wait(&barrier);
+	before = resident_kb();
+	for (i = 0; i < 4; i++)
+		rush_hour();
+	while ((more = resident_kb() - before) > KEPT_KB && tenths-- > 0)
+		usleep(100000);
+	if (more <= KEPT_KB)
+		puts("given back");
+	else
+		printf("%ld kB more\n", more);
+	pthread_barrier_wait(&barrier);
+	pthread_join(thread, NULL);
+	for (i = 0; i < 2000 && threads_named("", NULL) > 1; i++)
+		usleep(10000);
+	puts(threads_named("", NULL) == 1 ? "alone" : "not alone");
+	return 0;
+}
