@@ -224,7 +224,7 @@ void huge_free(struct page *page)
 
 static bool resize_packed(struct page *page, unsigned long pages)
 {
-	if (!resize_pages_exact(page, page->nr_pages, pages))
+	if (pages > PACKED_PAGES_MAX || !resize_pages_exact(page, page->nr_pages, pages))
 		return false;
 	atomic_add_return(&huge_stats.packed, pages - page->nr_pages);
 	return true;

@@ -304,6 +304,32 @@ static void packed_resizing(void)
 	check_arena();
 }
 
+/* Not beyond what its lists are for, though there is room. */
+static void packed_growing(void)
+{
+	struct zone *zone = &NODE_DATA(0)->node_zones[ZONE_NORMAL];
+	size_t size = PACKED_PAGES * PAGE_SIZE;
+	void *p, *next[4];
+	int i;
+
+	start();
+	p = heap_malloc(size);
+	for (i = 0; i < 4; i++)
+		must(next[i] = heap_malloc(size));
+	for (i = 0; i < 4; i++)
+		heap_free(next[i]);
+	drain_exact_lists(zone, false);
+	must(huge_resize(page_of(p), EXACT_PAGES_MAX << PAGE_SHIFT) && huge_stats.packed == EXACT_PAGES_MAX);
+	mutex_lock(&zone->lock);
+	must(take_free_range(zone, page_to_pfn(page_of(p)) + EXACT_PAGES_MAX, 1), "there is room");
+	free_page_range(zone, page_to_pfn(page_of(p)) + EXACT_PAGES_MAX, 1, false);
+	mutex_unlock(&zone->lock);
+	must(!huge_resize(page_of(p), (EXACT_PAGES_MAX + 1) << PAGE_SHIFT));
+	heap_free(p);
+	must(!huge_stats.packed && !huge_stats.nr);
+	check_zone(zone);
+}
+
 #define NR_ITEMS 60
 
 static struct {
@@ -443,6 +469,7 @@ int main(void)
 	run_case("and giving back by age goes on", packed_ages);
 	run_case("up to a limit", packed_limited);
 	run_case("resizing what is packed", packed_resizing);
+	run_case("but not beyond 4 MiB", packed_growing);
 	run_case("moving what is partly advised", moving_advised);
 	for (int forever = 0; forever < 2; forever++) {
 		fail_each(CAN_PLAN ? FAKE_MMAP : FAKE_MPROTECT, forever, fail_nth, CAN_PLAN ? "mmap" : "mprotect");
