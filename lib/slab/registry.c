@@ -7,6 +7,7 @@
 
 #include "base/annotate.h"
 #include "base/tunables.h"
+#include "mm/arena.h"
 #include "mm/budget.h"
 #include "mm/kswapd.h"
 #include "mm/owner.h"
@@ -89,7 +90,8 @@ static unsigned long unregister_thread(struct tcache *tc)
 
 /*
  * The last thread but one ends: what threads exchanged, and what they used, is not needed any more, unless others are
- * about to start. So it is not done for little; and where ends follow each other, as much stays as the first one left.
+ * about to start. So it is not done for little; and where ends follow each other, as much stays as was in use until the
+ * first.
  */
 static void quiesce(void)
 {
@@ -103,7 +105,7 @@ static void quiesce(void)
 	if (READ_ONCE(last) && now - READ_ONCE(last) < READ_ONCE(tunables.dirty_decay) && !READ_ONCE(limits_in_force))
 		keep = min_ul(READ_ONCE(left), READ_ONCE(tunables.dirty_max));
 	else
-		WRITE_ONCE(left, dirty);
+		WRITE_ONCE(left, (READ_ONCE(arena_stats.used_peak) << PAGEBLOCK_SHIFT) - mm_used_bytes());
 	WRITE_ONCE(last, now + !now); /* 0: there was none */
 	if (dirty >= keep + QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE)
 		mm_trim(keep);

@@ -398,7 +398,7 @@ static const char *printed(const char *key)
 static void test_set(void)
 {
 	tunables = defaults;
-	is_str(printed("dirty_max"), "8388608", "a size prints in bytes");
+	is_str(printed("dirty_max"), "12582912", "a size prints in bytes");
 	is_str(printed("dirty_decay"), "1000", "a time in ms");
 	is_str(printed("thp"), "auto", "a choice by its name");
 	is_str(printed("verbose"), "false", "a switch too");
