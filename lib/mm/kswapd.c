@@ -4,8 +4,9 @@
  *
  * The thread is made when a zone first falls below its low mark; or, in a program of several threads, when much memory
  * lies free, to give that back in place of those who free, and while nobody does anything. It ends when it was not
- * needed for a while, or was forked away. It is nobody's child: no signal of the program's is delivered to it, it has no lists of free blocks, and
- * what it allocates comes from the reserve. It calls the application's shrinkers with no lock held, as everybody does.
+ * needed for a while, or was forked away. It is nobody's child: no signal of the program's is delivered to it, it has no
+ * lists of free blocks, and what it allocates comes from the reserve. It calls the application's shrinkers with no lock
+ * held, as everybody does.
  *
  * pgdat->kswapd says whether there is one; who wakes it changes kswapd_wakeups first and looks at that then, and it
  * looks at kswapd_wakeups again after it has said that it is gone: so no waking is lost.
@@ -392,8 +393,8 @@ cold void kswapd_start_wanted(void)
 
 	WRITE_ONCE(kswapd_wanted, false);
 	/* Whose pid is not known may be a child of vfork. */
-	if (!READ_ONCE(kswapd_pid) || !kswapd_welcome() || annotate_listening || READ_ONCE(limits_in_force) || current->flags & PF_MEMALLOC ||
-	    mutex_held_for_fork() || (retry && (int32_t)((uint32_t)os_clock_ms() - retry) < 0))
+	if (!READ_ONCE(kswapd_pid) || !kswapd_welcome() || annotate_listening || READ_ONCE(limits_in_force) ||
+	    current->flags & PF_MEMALLOC || mutex_held_for_fork() || (retry && (int32_t)((uint32_t)os_clock_ms() - retry) < 0))
 		return;
 	kswapd_run(pgdat);
 }
