@@ -24,7 +24,7 @@
 
 /* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call. */
 #define ZONE_DIRTY_SHARE 2
-#define ZONE_PURGE_ORDER 3
+#define ZONE_PURGE_ORDER 4
 #define ZONE_SLACK_MAX 3 /* times dirty_max may stay beyond that because it was missed */
 #define ZONE_PURGE_STEP (512 * KiB >> PAGE_SHIFT) /* that a free gives back, if blocks are not larger */
 

@@ -214,20 +214,20 @@ static void regretting_limited(void)
 	regret_and_forget(1024 * MiB);
 }
 
-/* What lies scattered in blocks of 32 KiB goes as well. */
+/* What lies scattered in blocks of 64 KiB goes as well. */
 static void small_ones(void)
 {
-	static struct page *page[1500];
+	static struct page *page[800];
 	unsigned int i;
 
 	zone = model_start();
 	tunables.dirty_max = 4 * MiB;
 	tunables.thp = THP_NEVER;
 	for (i = 0; i < ARRAY_SIZE(page); i++)
-		must(page[i] = alloc_pages(GFP_USER, 3));
+		must(page[i] = alloc_pages(GFP_USER, 4));
 	for (i = 0; i < ARRAY_SIZE(page); i++)
 		if (i % 4)
-			free_pages(page[i], 3);
+			free_pages(page[i], 4);
 	drain_all_pages();
 	balance_zone(zone);
 	must(zone->nr_dirty <= (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2,
