@@ -88,17 +88,24 @@ static unsigned long pgdat_watermark_boost(const pg_data_t *pgdat)
 	return boost;
 }
 
+/* It could not be made a moment ago. */
+static bool making_waits(const pg_data_t *pgdat)
+{
+	uint32_t retry = READ_ONCE(pgdat->kswapd_retry);
+
+	return retry && (int32_t)((uint32_t)os_clock_ms() - retry) < 0;
+}
+
 /* Is there, or could there be, a thread that takes care of the zone? Nobody has marks while no limit is in force. */
 static bool kswapd_allowed(const pg_data_t *pgdat, const struct zone *zone)
 {
-	uint32_t retry = READ_ONCE(pgdat->kswapd_retry);
 	unsigned int mode = READ_ONCE(tunables.kswapd);
 
 	if (mode == KSWAPD_OFF || !READ_ONCE(zone->watermark[WMARK_LOW]))
 		return false;
 	if (READ_ONCE(pgdat->kswapd) != KSWAPD_NONE)
 		return true;
-	if (retry && (int32_t)((uint32_t)os_clock_ms() - retry) < 0)
+	if (making_waits(pgdat))
 		return false;
 	return mode == KSWAPD_ON || (READ_ONCE(limits_in_force) && READ_ONCE(nr_heap_threads) >= 2);
 }
@@ -389,12 +396,11 @@ cold void kswapd_note_dirty(size_t bytes)
 cold void kswapd_start_wanted(void)
 {
 	pg_data_t *pgdat = first_node();
-	uint32_t retry = READ_ONCE(pgdat->kswapd_retry);
 
 	WRITE_ONCE(kswapd_wanted, false);
 	/* Whose pid is not known may be a child of vfork. */
 	if (!READ_ONCE(kswapd_pid) || !kswapd_welcome() || annotate_listening || READ_ONCE(limits_in_force) ||
-	    current->flags & PF_MEMALLOC || mutex_held_for_fork() || (retry && (int32_t)((uint32_t)os_clock_ms() - retry) < 0))
+	    current->flags & PF_MEMALLOC || mutex_held_for_fork() || making_waits(pgdat))
 		return;
 	kswapd_run(pgdat);
 }

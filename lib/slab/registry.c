@@ -98,16 +98,17 @@ static void quiesce(void)
 	static uint32_t last;
 	static size_t left;
 	uint32_t now = (uint32_t)os_clock_ms();
-	size_t dirty, keep = 0;
+	size_t dirty, used, keep = 0;
 
 	slab_reclaim();
 	dirty = mm_dirty_bytes();
+	used = mm_used_bytes();
 	if (READ_ONCE(last) && now - READ_ONCE(last) < READ_ONCE(tunables.dirty_decay) && !READ_ONCE(limits_in_force))
 		keep = min_ul(READ_ONCE(left), READ_ONCE(tunables.dirty_max));
 	else
-		WRITE_ONCE(left, (READ_ONCE(arena_stats.used_peak) << PAGEBLOCK_SHIFT) - mm_used_bytes());
+		WRITE_ONCE(left, max_ul(READ_ONCE(arena_stats.used_peak) << PAGEBLOCK_SHIFT, used) - used);
 	WRITE_ONCE(last, now + !now); /* 0: there was none */
-	if (dirty >= keep + QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE)
+	if (dirty >= keep + QUIESCE_MIN + used / QUIESCE_SHARE)
 		mm_trim(keep);
 }
 

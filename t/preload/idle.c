@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../lib/threads.h"
+#include "resident.h"
 
 #define BYTES (64UL << 20)
 #define SIZE 20000
@@ -26,19 +27,6 @@ static void *wait_for_end(void *arg)
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
 	return arg;
-}
-
-static long resident_kb(void)
-{
-	char line[256];
-	long kb = -1;
-	FILE *file = fopen("/proc/self/smaps_rollup", "r");
-
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "Rss: %ld", &kb);
-	if (file)
-		fclose(file);
-	return kb;
 }
 
 static void rush_hour(void)

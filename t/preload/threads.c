@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "resident.h"
+
 #define AT_ONCE 10
 #define BYTES 1000000
 
@@ -47,20 +49,6 @@ static void run_threads(size_t count)
 		for (i = 0; i < AT_ONCE; i++)
 			pthread_join(thread[i], NULL);
 	}
-}
-
-/* Not VmRSS: the kernel sums that per CPU, and lazily. */
-static long resident_kb(void)
-{
-	char line[256];
-	long kb = -1;
-	FILE *file = fopen("/proc/self/smaps_rollup", "r");
-
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "Rss: %ld", &kb);
-	if (file)
-		fclose(file);
-	return kb;
 }
 
 int main(void)
