@@ -70,17 +70,27 @@ void *NAME(aligned_alloc)(size_t align, size_t size)
 	return checked_memalign(align, size);
 }
 
-int NAME(posix_memalign)(void **res, size_t align, size_t size)
+static noinline int posix_memalign_slow(void **res, size_t align, size_t size, unsigned long caller)
 {
 	int saved = errno;
-	void *p;
+	void *p = heap_memalign_track_caller(align, size, caller);
 
-	if (!is_power_of_2(align) || align % sizeof(void *))
-		return EINVAL;
-	p = heap_memalign(align, size);
 	errno = saved;
 	if (!p)
 		return ENOMEM;
+	*res = p;
+	return 0;
+}
+
+int NAME(posix_memalign)(void **res, size_t align, size_t size)
+{
+	void *p;
+
+	if (unlikely(!is_power_of_2(align) || align < sizeof(void *)))
+		return EINVAL;
+	p = heap_memalign_listed(align, size);
+	if (unlikely(!p))
+		return posix_memalign_slow(res, align, size, RET_IP_COLD);
 	*res = p;
 	return 0;
 }

@@ -362,7 +362,7 @@ void *heap_calloc_slow(size_t bytes, unsigned long caller)
 	return zeroed ? p : memset(p, 0, bytes);
 }
 
-void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller)
+static noinline void *memalign_slow(size_t align, size_t size, unsigned long caller)
 {
 	unsigned int class;
 	bool zeroed;
@@ -392,13 +392,25 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 		if (likely(p))
 			trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
 	} else {
-		/* A slab is aligned to its length: where the size is a multiple of align, all its objects are aligned.
-		 */
-		for (class = size_to_class(max_ul(size, align)); class_size(class) % align; class ++)
-			;
-		p = alloc_class(class, size, GFP_MALLOC, caller);
+		p = alloc_class(size_to_class(aligned_last(align, size) + 1), size, GFP_MALLOC, caller);
 	}
 	return likely(p) ? p : heap_no_memory();
+}
+
+void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller)
+{
+	size_t last = aligned_last(align, size);
+	unsigned int class;
+	void *p;
+
+	if (last < TABLE_SIZE_MAX || last >= SLAB_SIZE_MAX)
+		return memalign_slow(align, size, caller);
+	class = size_to_class_slab(last + 1);
+	p = tcache_alloc(class);
+	if (unlikely(!p))
+		return memalign_slow(align, size, caller);
+	trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
+	return p;
 }
 
 size_t heap_usable_size(void *addr)

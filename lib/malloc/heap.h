@@ -128,11 +128,36 @@ static always_inline void *heap_realloc(void *addr, size_t size)
 	trace_kmalloc(RET_IP, addr, size, size_classes.size[class], GFP_MALLOC);
 	return addr;
 }
-/* align is a power of two. */
+/*
+ * align is a power of two. A slab is aligned to its length, so that all objects of a class are aligned where its size
+ * is a multiple of align; that of the class which a multiple of align has is one.
+ */
 void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller);
+/* One less than size as a multiple of align, and for 0 more than any. */
+static always_inline size_t aligned_last(size_t align, size_t size)
+{
+	return (size - 1) | (align - 1);
+}
+/* NULL: it takes more, and errno is as it was. */
+static always_inline void *heap_memalign_listed(size_t align, size_t size)
+{
+	size_t last = aligned_last(align, size);
+	unsigned long class;
+	void *p;
+
+	if (unlikely(last >= TABLE_SIZE_MAX))
+		return NULL;
+	class = size_to_class_small(last + 1);
+	p = tcache_alloc(class);
+	if (likely(p))
+		trace_kmalloc(RET_IP, p, size, size_classes.size[class], GFP_MALLOC);
+	return p;
+}
 static always_inline void *heap_memalign(size_t align, size_t size)
 {
-	return heap_memalign_track_caller(align, size, RET_IP);
+	void *p = heap_memalign_listed(align, size);
+
+	return likely(p) ? p : heap_memalign_track_caller(align, size, RET_IP_COLD);
 }
 /* Bytes that may be used; 0 for NULL and, after a message, for what is not ours. */
 size_t heap_usable_size(void *addr);

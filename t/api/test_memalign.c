@@ -63,6 +63,28 @@ static void test_alignments(size_t f)
 	verdict("%s: every alignment up to %zu MiB", names[f], max / MIB);
 }
 
+/* Freed late, so that they come from many places of their slabs. */
+static void test_small(void)
+{
+	size_t align, size, step = api_slow() ? 37 : 1, n = 0;
+	void *held[64] = { NULL };
+
+	for (align = 8; align <= 8192; align *= 2) {
+		for (size = 0; size <= 2200; size += step) {
+			void **p = &held[n++ % API_ARRAY_SIZE(held)];
+
+			free(*p);
+			*p = functions[n % 3](align, size);
+			want(*p && (uintptr_t)*p % align == 0, "%s(%#zx, %zu) = %p", names[n % 3], align, size, *p);
+			want(malloc_usable_size(*p) >= size, "%s(%#zx, %zu): %zu usable", names[n % 3], align, size,
+			     malloc_usable_size(*p));
+		}
+	}
+	for (n = 0; n < API_ARRAY_SIZE(held); n++)
+		free(held[n]);
+	verdict("every small size with every alignment up to 8 KiB");
+}
+
 static void test_bad_alignment(void)
 {
 	static volatile const size_t bad[] = { 0, 3, 24, 48, 1000, SIZE_MAX, SIZE_MAX / 2, 4097 };
@@ -177,11 +199,12 @@ int main(void)
 {
 	size_t f, before;
 
-	plan(11);
+	plan(12);
 	api_prove_served();
 	before = mallinfo2().uordblks;
 	for (f = 0; f < 3; f++)
 		test_alignments(f);
+	test_small();
 	test_bad_alignment();
 	test_posix_memalign_bad();
 	test_impossible();
