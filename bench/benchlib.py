@@ -29,6 +29,8 @@ def add_common_options(parser):
                         help="build directory (default: build/ beside bench/)")
     parser.add_argument("--lib", metavar="NAME=PATH", action="append", default=[],
                         help="a further library to preload; NAME may be ours or jemalloc to replace those")
+    parser.add_argument("--conf", metavar="NAME=SETTINGS", action="append", default=[],
+                        help="ours once more, as NAME, with BUDDYMALLOC_CONF=SETTINGS")
     parser.add_argument("--only", metavar="A,B", help="only these allocators (glibc always runs, the others are "
                         "compared with it)")
 
@@ -51,15 +53,28 @@ def find_jemalloc():
     return "/usr/lib/libjemalloc.so.2"
 
 
+class Library(str):
+    """The path of a library to preload, empty for none, and the settings with which it runs."""
+
+    def __new__(cls, path="", conf=""):
+        library = super().__new__(cls, path)
+        library.conf = conf
+        return library
+
+
+def named(item, option, what):
+    name, equals, value = item.partition("=")
+    if not (name and equals and value) or name == BASE:
+        raise BenchError(f"{option} {item}: give NAME={what}, with a NAME other than {BASE}")
+    return name, value
+
+
 def allocators(args):
-    """Name to library path in the order of the table; None stands for no preload. Missing ones are left out."""
-    libs = {BASE: None, JEMALLOC: find_jemalloc(),
-            OURS: os.path.join(args.build, "lib", ".libs", "libbuddymalloc.so")}
-    for item in args.lib:
-        name, equals, path = item.partition("=")
-        if not (name and equals and path) or name == BASE:
-            raise BenchError(f"--lib {item}: give NAME=PATH, with a NAME other than {BASE}")
-        libs[name] = path
+    """Name to Library in the order of the table. Missing ones are left out."""
+    libs = {BASE: Library(), JEMALLOC: Library(find_jemalloc()),
+            OURS: Library(os.path.join(args.build, "lib", ".libs", "libbuddymalloc.so"))}
+    libs |= {name: Library(path) for name, path in (named(item, "--lib", "PATH") for item in args.lib)}
+    libs |= {name: Library(libs[OURS], conf) for name, conf in (named(item, "--conf", "SETTINGS") for item in args.conf)}
     if args.only:
         wanted = args.only.split(",")
         for name in wanted:
@@ -68,18 +83,20 @@ def allocators(args):
         libs = {name: path for name, path in libs.items() if name in wanted or name == BASE}
     found = {}
     for name, path in libs.items():
-        if path is not None and not os.path.exists(path):
+        if path and not os.path.exists(path):
             warn(f"{name} is left out: {path} does not exist")
             continue
-        found[name] = path and os.path.realpath(path)
+        found[name] = Library(path and os.path.realpath(path), path.conf)
     return found
 
 
-def environment(lib=None):
-    """The environment without any allocator's settings, and with lib preloaded."""
+def environment(lib=None, preload=True):
+    """The environment in which only lib is preloaded, or nothing yet, and has the settings that it runs with."""
     env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
-    if lib:
+    if lib and preload:
         env["LD_PRELOAD"] = lib
+    if lib and lib.conf:
+        env["BUDDYMALLOC_CONF"] = lib.conf
     return env
 
 

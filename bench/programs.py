@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 
-# stdin is a file; client is a shell command that runs beside a server, and ends it.
-Program = collections.namedtuple("Program", ("argv", "stdin", "client"), defaults=(None, None))
+# stdin is a file; client is a shell command that runs beside a server, and ends it. cost(output, seconds) is given for a
+# program that runs for a set time. The output must be the same under every allocator if same_output.
+Program = collections.namedtuple("Program", ("argv", "stdin", "client", "cost", "same_output"),
+                                 defaults=(None, None, None, True))
 
 PYTHON = """
 import json

@@ -11,6 +11,8 @@
 
 #include "workload.h"
 
+#define IDLE_SECONDS 2
+
 void wl_die(const char *fmt, ...)
 {
 	va_list args;
@@ -64,13 +66,14 @@ long wl_peak_vm_kb(void)
 	return status_kb("VmPeak:");
 }
 
-void wl_sleep(double seconds)
+void wl_idle_rss(struct wl_result *result)
 {
-	struct timespec ts = { .tv_sec = (time_t)seconds };
+	struct timespec ts = { .tv_sec = IDLE_SECONDS };
 
-	ts.tv_nsec = (long)((seconds - (double)ts.tv_sec) * 1e9);
 	while (nanosleep(&ts, &ts) && errno == EINTR)
 		;
+	result->slept = IDLE_SECONDS;
+	result->rss_idle_kb = wl_rss_kb();
 }
 
 void *wl_alloc(size_t size)

@@ -3,7 +3,7 @@
  * bench/workload NAME [--scale X] [--seed N] [--threads N]: runs one workload and prints one line about it.
  *
  * The time covers the work alone. The peak is VmHWM of this process, so that the memory of whoever started
- * it is kept out. The idle figure is VmRSS after all live data is freed and a short sleep.
+ * it is kept out. The idle figure is VmRSS after the work and two seconds of sleep.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -14,8 +14,6 @@
 #include <time.h>
 
 #include "workload.h"
-
-#define IDLE_SECONDS 0.2
 
 static const struct workload *const workloads[] = {
 	&wl_small, &wl_mixed, &wl_prodcons, &wl_larson, &wl_xmalloc, &wl_large, &wl_midlarge, &wl_realloc,
@@ -121,13 +119,11 @@ int main(int argc, char **argv)
 	elapsed = now() - start - result.slept;
 	cpu = cpu_now() - cpu;
 	peak = wl_peak_kb();
-	if (!result.rss_idle_kb) {
-		wl_sleep(IDLE_SECONDS);
-		result.rss_idle_kb = wl_rss_kb();
-	}
+	if (!result.rss_idle_kb)
+		wl_idle_rss(&result);
 	printf("workload=%s ops=%llu checksum=%016llx elapsed_s=%.6f cpu_s=%.6f ", wl->name,
 	       (unsigned long long)result.ops, (unsigned long long)result.sum, elapsed, cpu);
-	printf("peak_kb=%ld peak_vm_kb=%ld rss_idle_kb=%ld malloc=%s\n", peak, wl_peak_vm_kb(), result.rss_idle_kb,
-	       malloc_object());
+	printf("peak_kb=%ld peak_vm_kb=%ld rss_idle_kb=%ld live_kb=%llu malloc=%s\n", peak, wl_peak_vm_kb(),
+	       result.rss_idle_kb, (unsigned long long)result.live >> 10, malloc_object());
 	return 0;
 }

@@ -23,6 +23,7 @@ struct wl_result {
 	uint64_t ops;		/* blocks allocated or resized */
 	uint64_t sum;		/* over the contents of all blocks at their end; does not depend on order */
 	long rss_idle_kb;	/* nonzero: the workload has slept and measured by itself */
+	uint64_t live;		/* bytes in use when that was measured */
 	double slept;		/* seconds of its run that were idle */
 };
 
@@ -47,7 +48,8 @@ long wl_rss_kb(void);
 long wl_peak_kb(void);
 long wl_peak_vm_kb(void);
 
-void wl_sleep(double seconds);
+/* Sleeps, and measures the resident set of a process that has long been idle. */
+void wl_idle_rss(struct wl_result *result);
 
 /* malloc and calloc that end the run where there is no memory. */
 void *wl_alloc(size_t size);
