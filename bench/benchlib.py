@@ -37,7 +37,7 @@ def add_common_options(parser):
 
 def program(build, name):
     """Path of a compiled program of bench/; makes it where it is missing and the build directory is configured."""
-    path = os.path.join(build, "bench", name)
+    path = os.path.abspath(os.path.join(build, "bench", name))
     if not os.path.exists(path) and os.path.exists(os.path.join(build, "Makefile")):
         subprocess.run(["make", "-s", "-C", build, "bench"], stdout=sys.stderr, check=False)
     if not os.path.exists(path):

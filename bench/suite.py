@@ -56,7 +56,7 @@ PROGRAMS = {
 def files(directory):
     """Paths below directory by the file's name, and by that of its directory and itself; programs before others."""
     found = {}
-    for where, _, names in os.walk(directory):
+    for where, _, names in os.walk(os.path.abspath(directory)):
         for name in names:
             path = os.path.join(where, name)
             for key in name, os.path.join(os.path.basename(where), name):

@@ -18,13 +18,15 @@ compare() { "$top_srcdir/bench/compare" --build "$build" --runs 1 --only "$@"; }
 mkdir -p suite/out suite/src/barnes
 printf '#!/bin/sh\necho 1 iterations\n' >suite/out/glibc-thread
 printf '#!/bin/sh\nread -r word && [ "$word" = bodies ]\n' >suite/out/barnes
-printf '#!/bin/sh\necho nothing\n' >suite/out/larson
+printf '#!/bin/sh\necho nothing | tee litter\n' >suite/out/larson
 printf 'bodies\n' >suite/src/barnes/input
 chmod +x suite/out/*
 
 compare ours --suite suite >table 2>errors
 is "$?" 1 "a program that does not say how much it did is a failure"
 has errors "larson: a program does not say how much it did: nothing" "which is told"
+[ ! -e litter ]
+ok $? "what it writes does not stay"
 has errors "cfrac is left out: it is not in suite" "what is not there is named"
 has table "^glibc-thread +[0-9]{3,}\." "of a program that runs for a set time the cost of a million operations is shown"
 has table "^barnes +[0-9.]+s +[0-9.]+M .*\| +[0-9.]+" "an input is found and read"
