@@ -428,13 +428,19 @@ size_t heap_usable_size(void *addr)
 	return 0;
 }
 
+/* In a block with room for so much. The smallest classes are 16 apart: with 12 a block that moves is one of a smaller
+ * class. */
+static always_inline bool stays_in_place(size_t room, size_t size)
+{
+	return size <= room && room - size < room / SHRINK_IN_PLACE + 12;
+}
+
 /* The bytes that the block has where it lies, once resized; 0 if it must move. */
 static size_t resize_in_place(const struct block *b, size_t size)
 {
 	if (b->kind == BLOCK_HUGE)
 		return size > RUN_SIZE_MAX && huge_resize(b->page, size) ? align_up(size, PAGE_SIZE) : 0;
-	/* The smallest classes are 16 apart: with that a block that moves is one of a smaller class. */
-	if (size <= b->size && b->size - size < b->size / SHRINK_IN_PLACE + 12)
+	if (stays_in_place(b->size, size))
 		return b->size;
 	if (b->kind == BLOCK_RUN && size > SLAB_SIZE_MAX && size <= RUN_SIZE_MAX) {
 		unsigned int class = size_to_class_computed(size);
@@ -526,7 +532,33 @@ static cold void *realloc_memcheck(void *addr, size_t size, unsigned long caller
 	return p;
 }
 
-void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
+/* What most that move are: objects in slabs, for both of which this thread has lists. NULL: it is not that simple. */
+static always_inline void *realloc_listed(void *addr, size_t size, unsigned long caller)
+{
+	unsigned long pfn = addr_to_pfn(addr), class;
+	unsigned int want;
+	size_t room;
+	void *p;
+
+	if (unlikely(pfn >= tcache.nr_pages || size - 1 >= SLAB_SIZE_MAX))
+		return NULL;
+	class = tcache.class_map[pfn];
+	room = class_size((unsigned int)class);
+	if (unlikely(class - 1 >= FIRST_RUN_CLASS - 1 || stays_in_place(room, size) ||
+		     !slab_begins_object(addr, (unsigned int)class)))
+		return NULL;
+	want = size <= TABLE_SIZE_MAX ? size_to_class_small(size) : size_to_class_slab(size);
+	p = tcache_alloc(want);
+	if (unlikely(!p))
+		return NULL;
+	trace_kmalloc(caller, p, size, size_classes.size[want], GFP_MALLOC);
+	memcpy(p, addr, min_ul(size, room));
+	trace_kfree(caller, addr);
+	heap_free_known(addr, pfn);
+	return p;
+}
+
+static noinline void *realloc_slow(void *addr, size_t size, unsigned long caller)
 {
 	struct block b;
 	size_t bytes;
@@ -556,4 +588,11 @@ void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
 		return realloc_move(&b, size, caller);
 	trace_resized(&b, size, bytes, caller);
 	return addr;
+}
+
+void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
+{
+	void *p = realloc_listed(addr, size, caller);
+
+	return likely(p) ? p : realloc_slow(addr, size, caller);
 }

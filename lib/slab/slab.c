@@ -490,6 +490,15 @@ struct page *slab_of(const void *addr, unsigned long *index, size_t *offset)
 	return slab;
 }
 
+bool slab_begins_object(const void *addr, unsigned int class)
+{
+	const struct kmem_cache *cache = &kmem_caches[class];
+	const struct page *slab = head_of(addr_to_pfn(addr));
+	size_t at = (size_t)((const char *)addr - (const char *)page_to_window_addr(slab));
+
+	return is_object_start(cache, at) && at < READ_ONCE(slab->carved) * (size_t)cache->size;
+}
+
 static void for_all_locks(void (*op)(struct mutex *))
 {
 	unsigned int class;

@@ -104,6 +104,8 @@ void slab_prepare(struct page *slab, unsigned int class);
 /* The first page of the slab that holds the address, NULL when it is in none; *index: which object it points into,
  * *offset: how far. Reads descriptors only. */
 struct page *slab_of(const void *addr, unsigned long *index, size_t *offset);
+/* Of an address in a slab of the class: does an object that was ever taken begin there? */
+bool slab_begins_object(const void *addr, unsigned int class);
 
 /*
  * Several nodes only. Pages for a slab, on nid if it has some, as the thread's policy allows; the node whose partial

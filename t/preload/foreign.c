@@ -47,6 +47,7 @@ int main(int argc, char **argv)
 	p = pointer(argv[1], stack);
 	printf("%p\n", (void *)p);
 	fflush(stdout);
+	free(malloc(500)); /* what the short way of realloc takes */
 	if (!strcmp(argv[2], "free"))
 		free(p);
 	else if (!strcmp(argv[2], "realloc"))
