@@ -90,26 +90,23 @@ static unsigned long unregister_thread(struct tcache *tc)
 
 /*
  * The last thread but one ends: what threads exchanged, and what they used, is not needed any more, unless others are
- * about to start. So it is not done for little; and where ends follow each other, as much stays as was in use until the
- * first.
+ * about to start. So it is not done for little; and where ends follow each other, as much stays dirty as was ever in
+ * use. What lies in lists of pages goes home even so: it is seldom what the next threads ask for first, and more would
+ * be resident after each of them.
  */
 static void quiesce(void)
 {
 	static uint32_t last;
-	static size_t left;
-	uint32_t now = (uint32_t)os_clock_ms();
-	size_t dirty, used, keep = 0;
+	uint32_t now = (uint32_t)os_clock_ms(), before = READ_ONCE(last);
+	size_t keep = 0;
 
-	slab_reclaim();
-	dirty = mm_dirty_bytes();
-	used = mm_used_bytes();
-	if (READ_ONCE(last) && now - READ_ONCE(last) < READ_ONCE(tunables.dirty_decay) && !READ_ONCE(limits_in_force))
-		keep = min_ul(READ_ONCE(left), READ_ONCE(tunables.dirty_max));
-	else
-		WRITE_ONCE(left, max_ul(READ_ONCE(arena_stats.used_peak) << PAGEBLOCK_SHIFT, used) - used);
 	WRITE_ONCE(last, now + !now); /* 0: there was none */
-	if (dirty >= keep + QUIESCE_MIN + used / QUIESCE_SHARE)
-		mm_trim(keep);
+	slab_reclaim();
+	if (mm_dirty_bytes() < QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE)
+		return;
+	if (before && now - before < READ_ONCE(tunables.dirty_decay) && !READ_ONCE(limits_in_force))
+		keep = min_ul(READ_ONCE(arena_stats.used_peak) << PAGEBLOCK_SHIFT, READ_ONCE(tunables.dirty_max));
+	mm_trim(keep);
 }
 
 void tcache_exit(void)
@@ -188,7 +185,7 @@ __attribute__((__no_sanitize_thread__)) void tcache_close_all(void)
 	tcache_follow_failslab(&tcache);
 	mutex_lock(&registry.lock);
 	for (tc = registry.threads; tc; tc = tc->next)
-		for (class = 1; tc != &tcache && class < NR_CLASSES; class++)
+		for (class = 1; tc != &tcache && class < NR_CLASSES; class ++)
 			WRITE_ONCE(tc->room[class], ROOM_LOST);
 	mutex_unlock(&registry.lock);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Threads that each allocate 1 MB in mixed sizes, free it and exit: after 50 to warm up, a thousand more must leave
- * resident memory where it was within 10 %. Ten live at once, and all ten hold their memory before one of them frees
- * any, so that the peak is the same in each run. Prints "kept", or both figures.
+ * resident memory where it was within 10 %. Ten live at once, or as many as the argument says, and all hold their memory
+ * before one of them frees any, so that the peak is the same in each run. Prints "kept", or both figures.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -11,10 +11,11 @@
 
 #include "resident.h"
 
-#define AT_ONCE 10
+#define AT_ONCE_MOST 10
 #define BYTES 1000000
 
 static pthread_barrier_t full;
+static size_t at_once = AT_ONCE_MOST;
 
 static void *thread_main(void *arg)
 {
@@ -39,23 +40,27 @@ static void *thread_main(void *arg)
 
 static void run_threads(size_t count)
 {
-	pthread_t thread[AT_ONCE];
+	pthread_t thread[AT_ONCE_MOST];
 	size_t i, wave;
 
-	for (wave = 0; wave < count / AT_ONCE; wave++) {
-		for (i = 0; i < AT_ONCE; i++)
-			if (pthread_create(&thread[i], NULL, thread_main, (void *)(wave * AT_ONCE + i)))
+	for (wave = 0; wave < count / at_once; wave++) {
+		for (i = 0; i < at_once; i++)
+			if (pthread_create(&thread[i], NULL, thread_main, (void *)(wave * at_once + i)))
 				abort();
-		for (i = 0; i < AT_ONCE; i++)
+		for (i = 0; i < at_once; i++)
 			pthread_join(thread[i], NULL);
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	long before, after;
 
-	pthread_barrier_init(&full, NULL, AT_ONCE);
+	if (argc > 1)
+		at_once = strtoul(argv[1], NULL, 10);
+	if (!at_once || at_once > AT_ONCE_MOST)
+		return 2;
+	pthread_barrier_init(&full, NULL, (unsigned int)at_once);
 	run_threads(50);
 	resident_kb(); /* touches pages of libc that would else be counted as left behind by threads */
 	before = resident_kb();

@@ -326,10 +326,10 @@ static size_t dirty_after(size_t bytes)
 #define LITTLE (512 * KiB) /* not worth giving back */
 
 /* What an ended thread used is given back. Of threads that follow each other within dirty_decay each leaves to the next as
- * much as the first one used, and no more. */
+ * much as was ever used at a time, and no more. */
 static void ends_in_a_row(void)
 {
-	size_t first, same, more, most;
+	size_t first, same, more, bound, most;
 
 	start();
 	give(take(1), 1);
@@ -338,13 +338,16 @@ static void ends_in_a_row(void)
 	same = dirty_after(FEW);
 	more = dirty_after(MANY);
 	must(first < LITTLE, "the first leaves %zu bytes", first);
-	must(more < FEW + PAGEBLOCK_SIZE + LITTLE, "one that uses more leaves %zu", more);
-	must(same > FEW / 2 && more > FEW / 2, "%zu and %zu bytes left to the next", same, more);
+	must(same > FEW / 2 && same < FEW + PAGEBLOCK_SIZE + LITTLE, "%zu bytes left to the next", same);
+	must(more > MANY / 2 && more < MANY + PAGEBLOCK_SIZE + LITTLE, "one that uses more leaves %zu", more);
 	tunables.dirty_decay = 0;
 	must(dirty_after(FEW) < LITTLE, "none follows any other");
 	tunables.dirty_decay = 3600000;
 
 	most = tunables.dirty_max;
+	tunables.dirty_max = FEW;
+	bound = dirty_after(MANY);
+	must(bound > FEW / 2 && bound < FEW + LITTLE, "dirty_max:5m keeps %zu", bound);
 	tunables.dirty_max = 0;
 	must(dirty_after(FEW) < LITTLE, "dirty_max:0 keeps nothing");
 	tunables.dirty_max = most;
@@ -456,7 +459,7 @@ int main(void)
 	run_case("lists of runs hold more while few lengths come and go", runs);
 	run_case("random operations: lists and counts", random_operations);
 	run_case("a thread's end leaves nothing behind", exits);
-	run_case("threads that end one after the other leave as much as the first used", ends_in_a_row);
+	run_case("threads that end one after the other leave as much as was in use", ends_in_a_row);
 	run_case("after its end a thread is served without lists", after_exit);
 	run_case("threads exchange blocks", threads_exchange);
 	run_case_aborts("a block freed twice in a row is reported", double_free, "double free of a block of 112 bytes");
