@@ -532,11 +532,29 @@ static cold void *realloc_memcheck(void *addr, size_t size, unsigned long caller
 	return p;
 }
 
-/* What most that move are: objects in slabs, for both of which this thread has lists. NULL: it is not that simple. */
+/* Two classes up where the next would do: what has grown will grow again, and then moves half as often. It is not more
+ * than a quarter, so that the block stays where it is until it shrinks. */
+#define FIRST_ROOMY_CLASS 8U /* of 128 bytes */
+static always_inline unsigned long class_to_grow(unsigned long class, size_t size)
+{
+	unsigned long want = size <= TABLE_SIZE_MAX ? size_to_class_small(size) : size_to_class_slab(size);
+
+	return want == class + 1 && class >= FIRST_ROOMY_CLASS && want < FIRST_RUN_CLASS - 1 ? want + 1 : want;
+}
+
+/* Of a class that the thread's list has none of. */
+static noinline void *realloc_refill(unsigned long class)
+{
+	if (unlikely(READ_ONCE(heap_watched)) || unlikely(READ_ONCE(failslab_enabled)))
+		return NULL;
+	tcache_enter();
+	return tcache_alloc_slow((unsigned int)class);
+}
+
+/* What most that move are: objects in slabs, both before and after. NULL: it is not that simple. */
 static always_inline void *realloc_listed(void *addr, size_t size, unsigned long caller)
 {
-	unsigned long pfn = addr_to_pfn(addr), class;
-	unsigned int want;
+	unsigned long pfn = addr_to_pfn(addr), class, want;
 	size_t room;
 	void *p;
 
@@ -547,8 +565,10 @@ static always_inline void *realloc_listed(void *addr, size_t size, unsigned long
 	if (unlikely(class - 1 >= FIRST_RUN_CLASS - 1 || stays_in_place(room, size) ||
 		     !slab_begins_object(addr, (unsigned int)class)))
 		return NULL;
-	want = size <= TABLE_SIZE_MAX ? size_to_class_small(size) : size_to_class_slab(size);
+	want = class_to_grow(class, size);
 	p = tcache_alloc(want);
+	if (unlikely(!p))
+		p = realloc_refill(want);
 	if (unlikely(!p))
 		return NULL;
 	trace_kmalloc(caller, p, size, size_classes.size[want], GFP_MALLOC);

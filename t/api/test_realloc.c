@@ -118,6 +118,29 @@ static void test_creep(void)
 	verdict("shrinking by a sixteenth at a time too");
 }
 
+/* What grows by a byte moves by two classes of eight to a doubling, which is not more than a quarter. */
+static void test_room(void)
+{
+	size_t size, room, last = 128, nr = 0;
+	char *p = malloc(last);
+
+	if (api_under_valgrind()) {
+		free(p);
+		skip(1, "memcheck gives a block exactly its size");
+		return;
+	}
+	for (size = last; size <= 16 * KIB; size++) {
+		p = realloc(p, size);
+		room = malloc_usable_size(p);
+		want(room <= size + size / 4 + 15, "%zu bytes have room for %zu", size, room);
+		nr += room != last;
+		last = room;
+	}
+	is_int(nr, 7 * 4, "from 128 bytes to 16 KiB byte by byte a block moves four times in each doubling");
+	want(realloc(p, 16 * KIB - 1) == p, "a block with more room than it needs moved when it shrank by a byte");
+	free(p);
+}
+
 static void test_null_and_zero(void)
 {
 	size_t before = mallinfo2().uordblks, i;
@@ -167,12 +190,13 @@ int main(void)
 {
 	size_t before;
 
-	plan(7);
+	plan(8);
 	api_prove_served();
 	before = mallinfo2().uordblks;
 	test_pairs();
 	test_walk();
 	test_creep();
+	test_room();
 	test_null_and_zero();
 	test_failure();
 	is_int(mallinfo2().uordblks, before, "nothing is left in use");
