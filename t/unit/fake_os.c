@@ -22,6 +22,7 @@
 
 static struct rule {
 	unsigned long calls;
+	unsigned long failed;
 	unsigned long fail_at; /* the call that fails; 0 for none */
 	bool forever;
 	int err;
@@ -41,9 +42,11 @@ static long rule_hit(struct rule *rule)
 static long fail(enum fake_op op)
 {
 	long any = rule_hit(&rules[FAKE_ANY]);
-	long own = rule_hit(&rules[op]);
+	long own = rule_hit(&rules[op]), err = own ? own : any;
 
-	return own ? own : any;
+	if (err)
+		atomic_add_return(&rules[op].failed, 1UL);
+	return err;
 }
 
 /* Pools of pages of two sizes, and where their pages are mapped. For one thread. */
@@ -250,6 +253,11 @@ void fake_os_no_memory(void)
 unsigned long fake_os_calls(enum fake_op op)
 {
 	return READ_ONCE(rules[op].calls);
+}
+
+unsigned long fake_os_failed(enum fake_op op)
+{
+	return READ_ONCE(rules[op].failed);
 }
 
 int fake_os_child(void (*fn)(void), char *said, size_t len)

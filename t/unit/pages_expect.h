@@ -32,8 +32,8 @@ static struct {
 	unsigned long served, failed, moved, most_pages;
 } * shared;
 
-static bool failing;	/* the system does, now */
-static bool misplacing; /* and then may refuse to put memory on its node */
+static bool failing;		  /* the system does, now */
+static unsigned long not_advised; /* calls of madvise that it had failed before this step */
 static unsigned int scope_now[MAX_SCOPES + 1], nr_scopes;
 static int policy;		/* MPOL_* */
 static nodemask_t policy_nodes; /* as it was set */
@@ -97,6 +97,24 @@ static bm_gfp_t in_scope(bm_gfp_t gfp)
 	return gfp;
 }
 
+/* Does it leave its policy in the end, for a block on any node? */
+static bool leaves_policy(bm_gfp_t gfp)
+{
+	return gfp & GFP_ATOMIC_BIT || (uses_reserve(gfp) && !(gfp & BM_GFP_NOMEMALLOC));
+}
+
+/*
+ * Was memory refused that had to be of its node before it was handed out? Such a request puts memory behind each block
+ * that it comes to, those of the free lists too, and goes without where the system fails that: for one who asked for a
+ * node, or is bound to some, be it to all of them.
+ */
+static bool unsettled(bm_gfp_t gfp, bool by_policy)
+{
+	bool bound = by_policy && (policy & ~MPOL_F_STATIC_NODES) == MPOL_BIND && !leaves_policy(gfp);
+
+	return (gfp & BM_GFP_THISNODE || bound) && fake_os_failed(FAKE_MADVISE) != not_advised;
+}
+
 /* Has a zone that the request may use a block for it, far above every mark? Then it should have got that. */
 static struct zone *served_by(bm_gfp_t gfp, unsigned int order, nodemask_t nodes)
 {
@@ -130,10 +148,7 @@ static void failure_ok(bm_gfp_t gfp, unsigned int order, int nid, bool by_policy
 	must(err == ENOMEM, "errno %d", err);
 	must(!(gfp & BM_GFP_NOFAIL));
 	shared->failed++;
-	if (fail_page_alloc_enabled || moved || (cpu_pinned < 0 && gfp & BM_GFP_THISNODE))
-		return;
-	/* Where only some nodes will do, what is free has to be put there. */
-	if (misplacing && nodes != memory_nodes())
+	if (fail_page_alloc_enabled || moved || (cpu_pinned < 0 && gfp & BM_GFP_THISNODE) || unsettled(gfp, by_policy))
 		return;
 	zone = served_by(gfp, order, nodes);
 	must(!zone, "order %u, gfp %#x, nodes %#lx failed, and node %d zone %s has %lu pages", order, gfp, nodes,

@@ -15,6 +15,7 @@
 #include "mm/debug.h"
 #include "mm/mempolicy.h"
 #include "mm/page_isolation.h"
+#include "mm/settle.h"
 #include "mm/vmscan.h"
 #include "fake_sys.h"
 #include "pages_census.h"
@@ -184,20 +185,17 @@ static void do_fail(void)
 	fail_page_alloc_enabled = false;
 	ballast_drop();
 	failing = rnd(8) != 0;
-	misplacing = false;
-	if (!failing)
+	if (!failing) {
+		settle_again(); /* nor is remembered that it did */
 		return;
+	}
 	for (unsigned int i = 0; i < 2; i++)
 		fake_os_fail(ops[i], 1, true, ENOMEM);
 	ballast_take(rnd(3));
 	if (rnd(4) == 0)
 		fake_os_fail(FAKE_MMAP, 1 + rnd(4), true, ENOMEM);
-	if (rnd(2)) {
-		enum fake_op op = ops[rnd(ARRAY_SIZE(ops))];
-
-		fake_os_fail(op, 1 + rnd(40), rnd(2), ENOMEM);
-		misplacing = op == FAKE_MADVISE || op == FAKE_ANY;
-	}
+	if (rnd(2))
+		fake_os_fail(ops[rnd(ARRAY_SIZE(ops))], 1 + rnd(40), rnd(2), ENOMEM);
 	if (rnd(8) == 0) {
 		fail_page_alloc = (struct fail_page_alloc){
 			.attr = { .name = "fail_page_alloc", .probability = 1 + rnd(50), .interval = 1, .times = -1 },
@@ -284,6 +282,7 @@ static void one_step(void)
 	else
 		op = choose(ops_down, ARRAY_SIZE(ops_down));
 	now_doing(op->name);
+	not_advised = fake_os_failed(FAKE_MADVISE);
 	op->fn();
 	shared->most_pages = max_ul(shared->most_pages, model_pages);
 	now_doing("checking");
