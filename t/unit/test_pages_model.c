@@ -321,6 +321,14 @@ static void finish(void)
 	now_doing("the end");
 }
 
+/* It is said once if the system fails just when a page is handed out that is the first of so many. */
+static const char *may_say(void)
+{
+	bool owned = set->fails && set->debug & DEBUG_PAGE_OWNER;
+
+	return owned ? "buddymalloc: page_owner: no memory for the records of 2^16 pages\n" : "";
+}
+
 /* Instead of that of the library: its allocator is to begin here, in the case, not before main. */
 bool heap_ready;
 bool heap_init_slow(void)
@@ -406,7 +414,7 @@ int main(void)
 		if (only)
 			run_setting();
 		else
-			run_case(set->name, run_setting);
+			run_case_may_say(set->name, run_setting, may_say());
 		diag("%lu steps: %lu blocks, %lu failed, %lu moved, %lu pages at most", shared->step, shared->served,
 		     shared->failed, shared->moved, shared->most_pages);
 		if (strcmp(shared->doing, "the end"))
