@@ -87,7 +87,6 @@ struct zone {
 	unsigned long nr_dirty;			    /* pages of free blocks marked dirty */
 	uint32_t purging;			    /* blocks that are being given back: in no free list */
 	unsigned long purge_goal;  /* giving back goes on, in steps, until no more than this is dirty; 0: none does; no lock */
-	unsigned long dirty_floor; /* what the last giving back could not get below; no lock */
 	unsigned long nr_reserved_highatomic;	    /* pages in pageblocks of MIGRATE_HIGHATOMIC */
 	unsigned long nr_free_cma;		    /* free pages of MIGRATE_CMA */
 	unsigned long nr_cma;			    /* pages in pageblocks of MIGRATE_CMA */

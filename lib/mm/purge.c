@@ -25,8 +25,10 @@
 /* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call. */
 #define ZONE_DIRTY_SHARE 2
 #define ZONE_PURGE_ORDER 4
-#define ZONE_SLACK_MAX 3 /* times dirty_max may stay beyond that because it was missed */
-#define ZONE_PURGE_STEP (512 * KiB >> PAGE_SHIFT) /* that a free gives back, if blocks are not larger */
+/* Beyond that may stay what was missed: so many times dirty_max, or the least that is in use. */
+#define ZONE_SLACK_MAX 3
+#define ZONE_SLACK_SHARE 3
+#define ZONE_PURGE_STEP (4 * MiB >> PAGE_SHIFT) /* that a free gives back */
 
 #define ZONE_DECAY_STEP (2 * MiB >> PAGE_SHIFT) /* goes at a time of what was idle */
 
@@ -244,21 +246,44 @@ static unsigned long clean_pages(const struct zone *zone)
 	return nr_free - min_ul(nr_free, READ_ONCE(zone->nr_dirty));
 }
 
+static unsigned long most_slack(const struct zone *zone)
+{
+	return max_ul((READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) * ZONE_SLACK_MAX,
+		      READ_ONCE(zone->regret.least) * ZONE_SLACK_SHARE);
+}
+
 /* What went and was soon wanted again was given back in vain: so much more may be dirty from now on, within bounds. True:
  * that is more than it was. */
 static bool zone_regret(struct zone *zone)
 {
-	unsigned long left = READ_ONCE(zone->clean_left), purged = READ_ONCE(zone->purged), used = used_pages(zone),
+	unsigned long left = READ_ONCE(zone->clean_left), clean = min_ul(left, clean_pages(zone)),
+		      purged = READ_ONCE(zone->purged), used = used_pages(zone),
 		      before = regret_slack(&zone->regret, used),
-		      vain = min_ul(left - min_ul(left, clean_pages(zone)), purged);
+		      vain = min_ul(min_ul(left - clean, purged), regret_rise(&zone->regret, used));
 
 	if ((uint32_t)os_clock_ms() - READ_ONCE(zone->purge_stamp) >= READ_ONCE(tunables.dirty_decay))
 		vain = purged = 0;
 	WRITE_ONCE(zone->purged, purged - vain);
-	WRITE_ONCE(zone->clean_left, left - min_ul(left, vain));
+	WRITE_ONCE(zone->clean_left, clean);
 	if (vain)
-		regret_more(&zone->regret, vain, READ_ONCE(tunables.dirty_max) / PAGE_SIZE * ZONE_SLACK_MAX);
+		regret_more(&zone->regret, vain, most_slack(zone));
 	return regret_slack(&zone->regret, used) > before;
+}
+
+static unsigned long purge_goal(unsigned long limit)
+{
+	return limit - min_ul(limit / 4, READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT);
+}
+
+/* Dirty pages that are not in small blocks. */
+static unsigned long worth_purging(const struct zone *zone)
+{
+	unsigned long nr = 0;
+	unsigned int order;
+
+	for (order = ZONE_PURGE_ORDER; order < MAX_ORDER; order++)
+		nr += READ_ONCE(zone->free_area[order].nr_dirty) << order;
+	return nr;
 }
 
 /* More is dirty than the limit: down to well below it, so that the next free is not over it again. Near the end of memory,
@@ -268,31 +293,24 @@ static cold void zone_purge_excess(struct zone *zone, unsigned long limit, bool 
 	unsigned long dirty = READ_ONCE(zone->nr_dirty), goal = READ_ONCE(zone->purge_goal), step = 0, left;
 
 	if (!scarce) {
-		if (!goal && zone_regret(zone))
+		if (zone_regret(zone)) {
+			WRITE_ONCE(zone->purge_goal, 0);
 			return;
+		}
 		if (kswapd_gives_back(dirty, limit))
 			return;
 	}
-	if (!scarce && !(current->flags & PF_KSWAPD)) {
-		/* What is above the limit goes now: a free may bring more than a step. */
-		step = min_ul(dirty, limit);
-		step -= min_ul(step, ZONE_PURGE_STEP);
-	}
+	if (!scarce && !(current->flags & PF_KSWAPD))
+		step = dirty - min_ul(dirty, ZONE_PURGE_STEP);
 	if (!goal || goal > limit)
-		goal = limit * 3 / 4;
+		goal = purge_goal(limit);
 	zone_purge(zone, ZONE_PURGE_ORDER, max_ul(goal, step));
 	left = READ_ONCE(zone->nr_dirty);
+	WRITE_ONCE(zone->purge_goal, goal < step && left <= step ? goal : 0);
 	WRITE_ONCE(zone->purged, READ_ONCE(zone->purged) + dirty - min_ul(dirty, left));
-	if (goal < step && left <= step) {
-		WRITE_ONCE(zone->purge_goal, goal);
-		return;
-	}
-	WRITE_ONCE(zone->purge_goal, 0);
 	WRITE_ONCE(zone->clean_left, clean_pages(zone));
 	regret_note_use(&zone->regret, used_pages(zone), true);
 	WRITE_ONCE(zone->purge_stamp, (uint32_t)os_clock_ms());
-	/* What is left lies in small blocks: to look at them at every free would be in vain. */
-	WRITE_ONCE(zone->dirty_floor, max_ul(left, goal) - goal);
 }
 
 void zone_forget_regret(struct zone *zone)
@@ -312,6 +330,7 @@ static void zone_decay(struct zone *zone, uint32_t decay, uint32_t now)
 {
 	unsigned long dirty = READ_ONCE(zone->nr_dirty), *low = zone->dirty_low, idle;
 
+	zone_regret(zone);
 	WRITE_ONCE(low[1], min_ul(READ_ONCE(low[1]), dirty));
 	idle = min_ul(READ_ONCE(low[0]), READ_ONCE(low[1]));
 	if (idle) {
@@ -340,15 +359,15 @@ void zones_decay(uint32_t decay)
  * the system. */
 void balance_zone(struct zone *zone)
 {
-	unsigned long limit, most;
+	unsigned long limit, goal = READ_ONCE(zone->purge_goal);
 	bool scarce;
 
 	if (unlikely(data_race(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
 		zone_trim(zone, ZONE_KEEP_BLOCKS);
 	limit = zone_dirty_limit(zone, &scarce);
 	regret_note_use(&zone->regret, used_pages(zone), false);
-	most = min_ul(limit + READ_ONCE(zone->dirty_floor), READ_ONCE(zone->purge_goal) - 1);
-	if (unlikely(READ_ONCE(zone->nr_dirty) > most))
+	if (unlikely(READ_ONCE(zone->nr_dirty) > min_ul(limit, goal - 1)) &&
+	    (goal || worth_purging(zone) > limit - purge_goal(limit)))
 		zone_purge_excess(zone, limit, scarce);
 #ifdef BM_DEBUG
 	check_zone(zone);

@@ -23,6 +23,12 @@ static inline void regret_note_use(struct regret *r, unsigned long used, bool gi
 		WRITE_ONCE(r->least, used);
 }
 
+/* Use has risen by so much since then. What it has not risen by was not wanted, whatever became of it. */
+static inline unsigned long regret_rise(const struct regret *r, unsigned long used)
+{
+	return used - min_ul(used, READ_ONCE(r->least));
+}
+
 /* So much of what went is wanted again. */
 static inline void regret_more(struct regret *r, unsigned long nr, unsigned long most)
 {

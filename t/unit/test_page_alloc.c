@@ -166,10 +166,46 @@ static void nothing_in_vain(void)
 	tunables.dirty_decay = 3600000;
 	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
 		must(page[i] = alloc_pages(GFP_USER, 5));
-	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++) {
 		if (i % 16)
 			free_pages(page[i], 5);
+		zones_decay(3600000);
+	}
+	must(fake_os_calls(FAKE_MADVISE));
 	must(zone->regret.slack <= (tunables.dirty_max >> PAGE_SHIFT) / 8, "%lu pages", zone->regret.slack);
+}
+
+/* What is wanted again is seen when use rises, not only when there is too much once more, which may be long after. */
+static void seen_at_a_look(void)
+{
+	static struct page *page[SWING];
+
+	zone = model_start();
+	tunables.dirty_max = 4 * MiB;
+	tunables.thp = THP_NEVER;
+	tunables.dirty_decay = 3600000;
+	swing(SWING, 1);
+	must(!zone->regret.slack);
+	for (unsigned int i = 0; i < SWING / 2; i++)
+		must(page[i] = alloc_pages(GFP_USER, 5));
+	zones_decay(3600000);
+	must(zone->regret.slack >= tunables.dirty_max >> PAGE_SHIFT, "%lu pages", zone->regret.slack);
+}
+
+/* Where much is in use, swings may be so much larger. */
+static void regretting_much(void)
+{
+	unsigned long i, usual, kept;
+
+	zone = model_start();
+	tunables.dirty_max = 1 * MiB;
+	tunables.thp = THP_NEVER;
+	tunables.dirty_decay = 3600000;
+	for (i = 0; i < SWING / 2; i++)
+		must(alloc_pages(GFP_USER, 5));
+	usual = swing(SWING, 1);
+	kept = swing(SWING, 9);
+	must(kept >= 2 * usual, "%lu pages dirty, %lu at first", kept, usual);
 }
 
 /* What is given back in vain is kept, up to three times as much again as is kept anyway; and when that ends, it goes. */
@@ -279,6 +315,33 @@ static void in_steps(void)
 	must(most && most <= 4 * MiB >> PAGE_SHIFT, "%lu pages given back by one free", most);
 	limit = (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2 + zone->regret.slack;
 	must(zone->nr_dirty <= limit + (MiB >> PAGE_SHIFT), "%lu pages dirty, %lu may be", zone->nr_dirty, limit);
+}
+
+/* What lies in small blocks counts as dirty, but only while it does. */
+static void no_longer_small(void)
+{
+	static struct page *small[8192], *page[208];
+	unsigned long limit, i;
+
+	zone = model_start();
+	tunables.dirty_max = 1 * MiB;
+	tunables.thp = THP_NEVER;
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		must(page[i] = alloc_pages(GFP_USER, 5));
+	for (i = 0; i < ARRAY_SIZE(small); i++)
+		must(small[i] = alloc_pages(GFP_USER, 0));
+	for (i = 0; i < ARRAY_SIZE(small); i += 2)
+		free_pages(small[i], 0);
+	drain_all_pages();
+	balance_zone(zone);
+	must(zone->nr_dirty >= ARRAY_SIZE(small) / 2);
+	for (i = 0; i < ARRAY_SIZE(small); i += 2)
+		must(small[i] = alloc_pages(GFP_USER, 0));
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		if (i % 16)
+			free_pages(page[i], 5);
+	limit = (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2;
+	must(zone->nr_dirty <= limit + limit / 8, "%lu pages dirty, %lu may be", zone->nr_dirty, limit);
 }
 
 /* Single pages go, too, that nobody wanted for long; those that are wanted now and then stay. */
@@ -585,7 +648,10 @@ int main(void)
 	run_case("what slabs have free counts", unused_counts);
 	run_case("what is given back in vain is kept next time", regretting);
 	run_case("also under a limit that does not count it", regretting_limited);
+	run_case("more of it where more is in use", regretting_much);
+	run_case("which is seen when use rises", seen_at_a_look);
 	run_case("and nothing is in vain where use only falls", nothing_in_vain);
+	run_case("small blocks that are wanted again do not count", no_longer_small);
 	run_case("small blocks go, too", small_ones);
 	run_case("nor kept when less is in use than while it was missed", no_regret_when_done);
 	run_case("watermarks", watermarks);
