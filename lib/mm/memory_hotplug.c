@@ -14,10 +14,15 @@
 #include "mm/page_alloc.h"
 #include "mm/settle.h"
 
-/* In the place of the kernel's deferred pages: pageblocks that the arenas still have, or that lie below 4 GiB. */
-static bool grow_zone(struct zone *zone, unsigned int order, enum migratetype mt, bool reserve, bool settled)
+static unsigned long order_to_blocks(unsigned int order)
 {
-	unsigned long nr = order > PAGEBLOCK_ORDER ? 1UL << (order - PAGEBLOCK_ORDER) : 1;
+	return order > PAGEBLOCK_ORDER ? 1UL << (order - PAGEBLOCK_ORDER) : 1;
+}
+
+/* In the place of the kernel's deferred pages: pageblocks that the arenas still have, or that lie below 4 GiB. */
+static bool grow_zone(struct zone *zone, unsigned long nr, unsigned long align, enum migratetype mt, bool reserve,
+		      bool settled)
+{
 	unsigned long pb;
 	bool clean;
 
@@ -25,14 +30,14 @@ static bool grow_zone(struct zone *zone, unsigned int order, enum migratetype mt
 		return false;
 	if (unlikely(zone->idx == ZONE_DMA32))
 		pb = budget_may_grow(nr << PAGEBLOCK_SHIFT, false, reserve ? BUDGET_RESERVE : nr << PAGEBLOCK_SHIFT) ?
-			     lowmem_alloc(nr, nr, zone->nid, &clean) :
+			     lowmem_alloc(nr, align, zone->nid, &clean) :
 			     0;
 	else if (unlikely(zone->idx == ZONE_MOVABLE) && !reserve)
-		pb = arena_alloc_hugetlb(nr, nr, PB_OFFLINE, zone->nid, &clean);
+		pb = arena_alloc_hugetlb(nr, align, PB_OFFLINE, zone->nid, &clean);
 	else if (unlikely(reserve))
-		pb = arena_alloc_reserve(nr, nr, zone->nid, &clean);
+		pb = arena_alloc_reserve(nr, align, zone->nid, &clean);
 	else
-		pb = arena_alloc(nr, nr, PB_OFFLINE, zone->nid, &clean);
+		pb = arena_alloc(nr, align, PB_OFFLINE, zone->nid, &clean);
 	if (!pb)
 		return false;
 	if (likely(zone->idx != ZONE_DMA32))
@@ -49,19 +54,25 @@ static bool grow_zone(struct zone *zone, unsigned int order, enum migratetype mt
 
 bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
 {
-	return grow_zone(zone, order, mt, false, false);
+	return grow_zone(zone, order_to_blocks(order), order_to_blocks(order), mt, false, false);
+}
+
+bool zone_grow_blocks(struct zone *zone, unsigned long nr, enum migratetype mt)
+{
+	return grow_zone(zone, nr, 1, mt, false, false);
 }
 
 bool zone_grow_for(struct zone *zone, unsigned int order, enum migratetype mt, gfp_t gfp, unsigned int alloc_flags)
 {
 	bool reserve = alloc_flags & ALLOC_RESERVE, settled = alloc_flags & ALLOC_SETTLED;
+	unsigned long nr = order_to_blocks(order);
 	unsigned int scopes;
 	bool grown;
 
 	if (likely(gfp & GFP_IO))
-		return grow_zone(zone, order, mt, reserve, settled);
+		return grow_zone(zone, nr, nr, mt, reserve, settled);
 	scopes = memalloc_flags_save(PF_MEMALLOC_NOIO);
-	grown = grow_zone(zone, order, mt, reserve, settled);
+	grown = grow_zone(zone, nr, nr, mt, reserve, settled);
 	memalloc_flags_restore(scopes);
 	return grown;
 }
@@ -82,7 +93,7 @@ bool zone_grow_to_mark(struct zone *zone, unsigned int order, gfp_t gfp, unsigne
 
 bool zone_grow_reserve(struct zone *zone, unsigned int order, enum migratetype mt)
 {
-	return grow_zone(zone, order, mt, true, false);
+	return grow_zone(zone, order_to_blocks(order), order_to_blocks(order), mt, true, false);
 }
 
 void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, enum migratetype mt, bool dirty)

@@ -43,7 +43,7 @@ static struct page *take_grown(struct zone *zone, unsigned long nr, enum migrate
 	mutex_lock(&zone->grow_lock);
 	if (READ_ONCE(zone->nr_grown) != grown)
 		page = take_exact(zone, nr, mt);
-	if (!page && zone_grow(zone, order_for_pages(nr), mt))
+	if (!page && zone_grow_blocks(zone, (nr + PAGEBLOCK_PAGES - 1) >> PAGEBLOCK_ORDER, mt))
 		page = take_exact(zone, nr, mt);
 	mutex_unlock(&zone->grow_lock);
 	return page;

@@ -138,6 +138,24 @@ static void lengthened(void)
 	check_used();
 }
 
+/* A zone needs no pair of an order for what goes over the end of a pageblock. */
+static void odd_pair(void)
+{
+	unsigned long odd;
+	struct page *page;
+
+	make_pieces();
+	odd = first + (align_block(first, 2) == first ? 1 : 0);
+	while (arena_stats.mapped > arena_stats.used)
+		take(1);
+	arena_free(odd, 2, true);
+	fake_os_reset();
+	page = alloc_pages_exact(GFP_KERNEL, PAGEBLOCK_PAGES + 1, 0);
+	must(page && page_to_pfn(page) == odd << PAGEBLOCK_ORDER && fake_os_calls(FAKE_ANY) == 0);
+	free_pages_exact(page, PAGEBLOCK_PAGES + 1);
+	check_arena();
+}
+
 static void another_node(void)
 {
 	unsigned long pb, i;
@@ -267,6 +285,7 @@ int main(void)
 	run_case("as many as there are", a_part);
 	run_case("into a range of which a part has no pages", into_clean);
 	run_case("into a hole behind a block that is lengthened", lengthened);
+	run_case("a zone grows by two that are no pair", odd_pair);
 	run_case("not those of another node", another_node);
 	run_case("each is a mapping, and counted", pieces_counted);
 	run_case("not when there are very many mappings", enough_pieces);
