@@ -84,7 +84,7 @@ make_initrd() {
 	stty -F /dev/ttyS1 raw -echo
 	while read -r command; do
 		echo "%run \$command"
-		timeout ${GUEST_TEST_TIMEOUT:-200} sh -c "\$command" </dev/null
+		timeout ${GUEST_TEST_TIMEOUT:-600} sh -c "\$command" </dev/null
 		echo "%status \$?"
 	done </commands >/dev/ttyS1 2>&1
 	echo %end >/dev/ttyS1
@@ -119,7 +119,7 @@ boot() {
 	make_initrd
 	: >results
 	# shellcheck disable=SC2086
-	timeout -k 5 "${GUEST_TIMEOUT:-400}" qemu-system-x86_64 -accel tcg,thread=multi -machine q35,hpet=off -cpu max \
+	timeout -k 5 "${GUEST_TIMEOUT:-1200}" qemu-system-x86_64 -accel tcg,thread=multi -machine q35,hpet=off -cpu max \
 		-smp "$guest_cpus" -m "$guest_mib" $guest_machine $guest_distances -nodefaults -no-user-config \
 		-display none -no-reboot -kernel "$kernel" -initrd initrd \
 		-append "console=ttyS0 quiet panic=-1 numa_balancing=disable no_timer_check ${guest_options-}" \

@@ -18,7 +18,7 @@ fast=
 
 # injected CALL WHEN LIBRARY: status of the program; strace ends by the signal that ended it.
 injected() {
-	LD_PRELOAD=$3 timeout -k 5 60 strace $fast -f -o strace.out -e trace="$1" -e inject="$1:error=ENOMEM:when=$2" \
+	LD_PRELOAD=$3 timeout -k 5 300 strace $fast -f -o strace.out -e trace="$1" -e inject="$1:error=ENOMEM:when=$2" \
 		./inject >said 2>said.err
 }
 

@@ -91,7 +91,7 @@ find_cgroup() {
 	return 1
 }
 cleanup() {
-	[ -z "$cgroup" ] || wait_for 10 rmdir "$cgroup"
+	[ -z "$cgroup" ] || wait_for rmdir "$cgroup"
 }
 # in_cgroup COMMAND…
 in_cgroup() {

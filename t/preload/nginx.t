@@ -46,6 +46,10 @@ fetch() {
 		{ gzip -dc <body 2>/dev/null || cat body; }
 }
 
+answers_or_is_gone() {
+	fetch /index.html || gone "$server"
+}
+
 # start_server COMMAND…: on a free port; another one if somebody else was faster.
 start_server() {
 	for _ in 1 2 3 4 5; do
@@ -53,7 +57,7 @@ start_server() {
 		configure "$port"
 		"$@" nginx -p "$TEST_DIR" -e "$TEST_DIR/logs/error.log" -c "$TEST_DIR/nginx.conf" >>server.log 2>&1 &
 		server=$!
-		wait_for 10 fetch /index.html && return
+		wait_for answers_or_is_gone && ! gone "$server" && return
 		stop KILL "$server"
 	done
 	cat server.log logs/error.log | diag
@@ -98,7 +102,7 @@ for pid in $server $old_workers; do
 done
 
 kill -s HUP "$server"
-wait_for 30 reloaded
+wait_for reloaded
 ok $? "old workers go when the configuration is loaded again"
 for url in $urls; do load "$url"; fetch "$url" | cksum; done >ours.out
 cmp plain.out ours.out

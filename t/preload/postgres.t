@@ -37,7 +37,7 @@ start_server() {
 	"$@" $as postgres -D "$data" -k "$PWD" -c listen_addresses= -c fsync=off -c max_parallel_workers_per_gather=2 \
 		>>"$TEST_DIR/server.log" 2>&1 &
 	server=$!
-	wait_for 60 $as psql -c 'select 1' || {
+	wait_for $as psql -c 'select 1' || {
 		tail -n 20 "$TEST_DIR/server.log" | diag
 		bail_out "postgres does not answer"
 	}

@@ -71,10 +71,9 @@ compile() {
 	bail_out "cannot compile $compile_src"
 }
 
-# wait_for SECONDS COMMAND…: true as soon as COMMAND is.
+# wait_for COMMAND…: true as soon as COMMAND is; false only where that will not be any more: after two minutes.
 wait_for() {
-	wait_left=$(($1 * 10))
-	shift
+	wait_left=1200
 	until "$@" >/dev/null 2>&1; do
 		wait_left=$((wait_left - 1))
 		[ $wait_left -gt 0 ] || return 1
@@ -90,7 +89,7 @@ gone() {
 # stop SIGNAL PID: end a process that this test started, by force if it does not listen.
 stop() {
 	kill -s "$1" "$2" 2>/dev/null
-	wait_for 30 gone "$2" || kill -s KILL "$2" 2>/dev/null
+	wait_for gone "$2" || kill -s KILL "$2" 2>/dev/null
 	wait "$2" 2>/dev/null
 }
 

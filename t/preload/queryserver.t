@@ -22,10 +22,10 @@ ask() {
 	: >said
 	BUDDYMALLOC_CONF=${conf:+$conf,}show_stats:true,stats_file:$STATS_FILE "$@" >said 2>err &
 	pid=$!
-	wait_for 30 grep -q '^port' said || diag <err
+	wait_for grep -q '^port' said || diag <err
 	timeout 300 python3 "$src/queryserver.py" "$(sed -n 's/^port //p' said)" $unread >found 2>&1 || diag <found
 	kill "$pid" 2>/dev/null
-	wait_for 60 gone "$pid" || kill -KILL "$pid"
+	wait_for gone "$pid" || kill -KILL "$pid"
 	wait "$pid"
 	status=$?
 	pid=

@@ -23,7 +23,7 @@ start_server() {
 	"$@" redis-server --port 0 --unixsocket "$TEST_DIR/redis.sock" --dir "$TEST_DIR" --save '' --daemonize no \
 		>>server.log 2>&1 &
 	server=$!
-	wait_for 30 cli ping || {
+	wait_for cli ping || {
 		diag <server.log
 		bail_out "redis-server does not answer"
 	}
@@ -32,7 +32,7 @@ start_server() {
 # shutdown_server: as the server likes it; true if it exits with status 0.
 shutdown_server() {
 	cli shutdown nosave
-	wait_for 30 gone "$server" && wait "$server"
+	wait_for gone "$server" && wait "$server"
 	shutdown_status=$?
 	server=
 	return $shutdown_status
@@ -89,7 +89,7 @@ sleep 1
 succeeds "a background save starts under load" cli bgsave
 wait $bench
 ok $? "redis-benchmark ran to its end" || tail -n 5 bench.out | diag
-wait_for 60 saved
+wait_for saved
 ok $? "the background save ends"
 is "$(cli info persistence | tr -d '\r' | sed -n 's/^rdb_last_bgsave_status://p')" ok "it succeeded"
 query >ours.out
