@@ -13,7 +13,9 @@ enum lock_rank {
 	RANK_INIT = 0, /* first use and configuration */
 	RANK_OOM,      /* the OOM step: only ever tried, but by fork */
 	RANK_THREADS,  /* registry of thread caches */
-	RANK_CACHE,    /* a kmem_cache: central magazines and partial slabs */
+	RANK_CACHE,    /* a kmem_cache: central magazines */
+	RANK_SLAB,     /* and its slabs of home 0 on a node, */
+	RANK_HOME,     /* or of another home */
 	RANK_GROW,     /* a zone's growth */
 	RANK_BUDGET,   /* the reading of limits */
 	RANK_WMARK,    /* the computing of watermarks */

@@ -33,7 +33,7 @@ static inline void object_link(struct object *obj, struct object *next)
 
 static inline struct kmem_cache_node *node_of(struct kmem_cache *cache, const struct page *slab)
 {
-	return likely(!slab_nodes) ? &cache->node : get_node(cache, page_to_nid(slab));
+	return get_home(cache, slab->home, likely(!slab_nodes) ? 0 : page_to_nid(slab));
 }
 
 static inline bool slab_has_room(const struct kmem_cache *cache, const struct page *slab)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Magazines: whole chains of free objects that one thread leaves and another takes, linked through the objects
- * themselves. How many a class may hold grows while threads ask in vain for what others bring home, and shrinks as
- * magazines age unused. The cache's lock protects all of it; the two hints are read and written without.
+ * themselves. What is of its own home a thread leaves to the threads of that, so that what lies together stays with
+ * those who use it; all else is for anybody. How many a class may hold grows while threads ask in vain for what others bring home, and
+ * shrinks as magazines age unused. The cache's lock protects all of it; the two hints are read and written without.
  */
-#include "slab/slab.h"
+#include "slab/inner.h"
+#include "slab/tcache.h"
 
 #define MAGAZINES_MIN_BYTES (32 * KiB)
 #define MAGAZINES_MAX_BYTES (512 * KiB)
@@ -27,9 +29,11 @@ static struct object *magazine_pop(struct kmem_cache *cache, struct kmem_cache_n
 
 struct object *magazine_get(struct kmem_cache *cache, int nid, const void *self, unsigned int *nr)
 {
-	struct kmem_cache_node *node = get_node(cache, nid);
+	struct kmem_cache_node *node = get_home(cache, tcache.home, nid);
 	struct object *chain;
 
+	if (!READ_ONCE(node->magazines))
+		node = get_node(cache, nid);
 	if (!READ_ONCE(node->magazines)) {
 		const void *putter = READ_ONCE(cache->magazine_putter);
 
@@ -58,9 +62,20 @@ static bool magazine_room(struct kmem_cache *cache, unsigned int nr)
 	return cache->nr_magazine_objects + nr <= cache->magazine_limit;
 }
 
-bool magazine_put(struct kmem_cache *cache, int nid, const void *self, struct object *chain, unsigned int nr)
+/* The thread's home if it is the chain's, else 0. */
+static struct kmem_cache_node *node_for(struct kmem_cache *cache, const struct object *chain)
 {
-	struct kmem_cache_node *node = get_node(cache, nid);
+	unsigned long index;
+	size_t offset;
+	const struct page *slab = slab_of(chain, &index, &offset);
+	int nid = likely(!slab_nodes) ? 0 : page_to_nid(slab);
+
+	return get_home(cache, slab->home == tcache.home ? tcache.home : 0, nid);
+}
+
+bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr)
+{
+	struct kmem_cache_node *node = node_for(cache, chain);
 	bool room, wanted;
 
 	mutex_lock(&cache->lock);
@@ -79,14 +94,26 @@ bool magazine_put(struct kmem_cache *cache, int nid, const void *self, struct ob
 	return wanted;
 }
 
-/* One of any node. */
+/* One of any home and node. */
 static struct object *magazine_pop_any(struct kmem_cache *cache, unsigned int *nr)
 {
+	unsigned int home, nr_homes = smp_load_acquire(&nr_slab_homes);
 	struct object *chain = NULL;
 	int nid;
 
-	for (nid = 0; nid < nr_slab_nodes && !chain; nid++)
-		chain = magazine_pop(cache, get_node(cache, nid), nr);
+	for (home = 0; home < nr_homes && !chain; home++)
+		for (nid = 0; nid < nr_slab_nodes && !chain; nid++)
+			chain = magazine_pop(cache, get_home(cache, home, nid), nr);
+	return chain;
+}
+
+struct object *magazine_get_any(struct kmem_cache *cache, unsigned int *nr)
+{
+	struct object *chain;
+
+	mutex_lock(&cache->lock);
+	chain = magazine_pop_any(cache, nr);
+	mutex_unlock(&cache->lock);
 	return chain;
 }
 

@@ -20,7 +20,7 @@ void slab_nodes_init(void)
 	int nr = (int)topology.nr_nodes;
 	unsigned int class;
 
-	if (is_power_of_2(nodes))
+	if (is_power_of_2(nodes) || slab_homes)
 		return;
 	/* Without, all nodes share one list: blocks may lie far, but there are some. */
 	lists = memblock_alloc((size_t)nr * FIRST_RUN_CLASS * sizeof(*slab_nodes));
@@ -31,8 +31,13 @@ void slab_nodes_init(void)
 	slab_nodes = lists;
 	nr_slab_nodes = nr;
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
-		*get_node(&kmem_caches[class], 0) = kmem_caches[class].node;
-		kmem_caches[class].node = (struct kmem_cache_node){ 0 };
+		struct kmem_cache *cache = &kmem_caches[class];
+
+		for (int nid = 0; nid < nr; nid++)
+			mutex_init(&get_node(cache, nid)->lock, RANK_SLAB);
+		*get_node(cache, 0) = cache->node;
+		mutex_init(&get_node(cache, 0)->lock, RANK_SLAB);
+		cache->node = (struct kmem_cache_node){ 0 };
 	}
 	if (tcache.state == TCACHE_ACTIVE)
 		tcache_follow_node(&tcache);
@@ -59,9 +64,13 @@ struct kmem_cache_node *get_any_partial(struct kmem_cache *cache, int nid)
 	struct zone **z;
 
 	for (z = NODE_DATA(nid)->node_zonelists[ZONELIST_FALLBACK]->zones; *z; z++) {
-		struct kmem_cache_node *node = get_node(cache, (*z)->nid);
+		struct kmem_cache_node *node = NULL;
 
-		if (node_isset((*z)->nid, allowed) && node->partial_head != NO_PFN)
+		if (node_isset((*z)->nid, allowed))
+			node = lock_any_home(cache, (*z)->nid);
+		if (!node && node_isset((*z)->nid, allowed))
+			node = slab_use_empty(cache, (*z)->nid);
+		if (node)
 			return node;
 	}
 	return NULL;
@@ -69,12 +78,22 @@ struct kmem_cache_node *get_any_partial(struct kmem_cache *cache, int nid)
 
 bool slab_has_free(struct kmem_cache *cache)
 {
-	bool has;
+	nodemask_t allowed = slab_nodes ? allowed_nodes() : 1;
 
-	mutex_lock(&cache->lock);
-	has = slab_nodes ? !!get_any_partial(cache, numa_node_id()) : cache->node.partial_head != NO_PFN;
-	mutex_unlock(&cache->lock);
-	return has;
+	for (int nid = 0; nid < nr_slab_nodes; nid++) {
+		struct kmem_cache_node *node;
+
+		if (!node_isset(nid, allowed))
+			continue;
+		if (READ_ONCE(get_node(cache, nid)->empty) != NO_PFN)
+			return true;
+		node = lock_any_home(cache, nid);
+		if (node) {
+			mutex_unlock(&node->lock);
+			return true;
+		}
+	}
+	return false;
 }
 
 static int node_of_object(const struct object *obj)
@@ -156,7 +175,7 @@ static void send_remote(struct tcache *tc, struct remote_chain *r)
 	struct object *chain = r->head;
 
 	r->head = NULL;
-	magazine_put(&kmem_caches[r->class], r->nid, tc, chain, r->nr);
+	magazine_put(&kmem_caches[r->class], tc, chain, r->nr);
 }
 
 void tcache_flush_remote(struct tcache *tc)

@@ -58,8 +58,10 @@ void tcache_register(struct tcache *tc)
 		tc->next->prev = tc;
 	registry.threads = tc;
 	ADD_ONCE(nr_heap_threads, 1);
-	if (threaded)
+	if (threaded) {
+		tc->home = (uint8_t)slab_home_enter();
 		make_key();
+	}
 	mutex_unlock(&registry.lock);
 	if (threaded && registry.have_key)
 		tc->exit_known = !pthread_setspecific(registry.key, tc);
@@ -78,6 +80,7 @@ static unsigned long unregister_thread(struct tcache *tc)
 	if (tc->next)
 		tc->next->prev = tc->prev;
 	ADD_ONCE(nr_heap_threads, -1);
+	slab_home_leave(tc->home);
 	left = nr_heap_threads;
 	if (tc->aside) {
 		tc->aside->next = registry.asides;
@@ -223,6 +226,7 @@ void tcache_reinit_after_fork(void)
 {
 	registry.threads = tcache.state >= TCACHE_ACTIVE && tcache.state != TCACHE_OFF ? &tcache : NULL;
 	nr_heap_threads = registry.threads ? 1 : 0;
+	slab_homes_reinit_after_fork(tcache.home);
 	tcache.next = tcache.prev = NULL;
 	mutex_reinit_after_fork(&registry.lock);
 }

@@ -15,16 +15,19 @@
 #include "mm/vmscan.h"
 #include "slab/inner.h"
 #include "slab/owner_cache.h"
+#include "slab/tcache.h"
 
 #define SLAB_MIN_OBJECTS 16	 /* of up to 1 KiB, */
 #define SLAB_MIN_LARGE_OBJECTS 2 /* and of more */
 #define SLAB_WASTE 12		 /* that part of a slab may be left over */
 #define SLAB_MAX_ORDER 6
-#define SLAB_KEEP_EMPTY 1U /* wholly free slabs a class keeps */
+#define SLAB_SPARE 16 /* if more than that part of a class is free, homes use what is free in others */
 
 struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
 struct kmem_cache_node *slab_nodes;
 int nr_slab_nodes = 1;
+struct kmem_cache_node *slab_homes;
+unsigned int nr_slab_homes = 1;
 
 /* A reciprocal is 2^64 / size, rounded up: for offsets in a slab, below 2^18, the upper half of the product is the
  * quotient, and the lower half, of a multiple of the size alone, less than the reciprocal. */
@@ -51,6 +54,16 @@ static unsigned int slab_order(size_t size)
 	return order;
 }
 
+unsigned long cache_nr_empty(struct kmem_cache *cache)
+{
+	unsigned long nr = 0;
+	int nid;
+
+	for (nid = 0; nid < nr_slab_nodes; nid++)
+		nr += READ_ONCE(get_node(cache, nid)->empty) != NO_PFN;
+	return nr;
+}
+
 /* Pages of empty slabs, and as many more as magazines could free at best. */
 static unsigned long count_slabs(int nid)
 {
@@ -59,9 +72,9 @@ static unsigned long count_slabs(int nid)
 
 	(void)nid;
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
-		const struct kmem_cache *cache = &kmem_caches[class];
+		struct kmem_cache *cache = &kmem_caches[class];
 
-		nr += (unsigned long)READ_ONCE(cache->nr_empty) << cache->order;
+		nr += cache_nr_empty(cache) << cache->order;
 		nr += size_to_pages(READ_ONCE(cache->nr_magazine_objects) * (size_t)cache->size);
 	}
 	return nr + READ_ONCE(owner_slabs.empty_pages);
@@ -112,6 +125,7 @@ void slab_init(void)
 		struct kmem_cache *cache = &kmem_caches[class];
 
 		mutex_init(&cache->lock, RANK_CACHE);
+		mutex_init(&cache->node.lock, RANK_SLAB);
 		cache->class = (uint8_t) class;
 		cache->size = (uint32_t)class_size(class);
 		cache->reciprocal = UINT64_MAX / cache->size + 1;
@@ -130,15 +144,28 @@ static void partial_add_tail(struct kmem_cache_node *node, struct page *slab)
 	if (node->partial_tail != NO_PFN)
 		pfn_to_page(node->partial_tail)->next = pfn;
 	else
-		node->partial_head = pfn;
+		WRITE_ONCE(node->partial_head, pfn);
 	node->partial_tail = pfn;
 	slab->flags |= PG_PARTIAL;
 }
 
-static void partial_del(struct kmem_cache *cache, struct page *slab)
+/* An empty slab becomes the first of this thread's home: its node, locked. */
+static struct kmem_cache_node *lock_new_home(struct kmem_cache *cache, struct page *slab)
 {
-	struct kmem_cache_node *node = node_of(cache, slab);
+	struct kmem_cache_node *node;
 
+	slab->home = tcache.home;
+	node = node_of(cache, slab);
+	mutex_lock(&node->lock);
+	if (node->partial_head == NO_PFN)
+		node->partial_tail = (uint32_t)page_to_pfn(slab);
+	page_list_add(&node->partial_head, slab);
+	slab->flags |= PG_PARTIAL;
+	return node;
+}
+
+static void partial_del(struct kmem_cache_node *node, struct page *slab)
+{
 	if (slab->next == NO_PFN)
 		node->partial_tail = slab->prev;
 	page_list_del(&node->partial_head, slab);
@@ -190,8 +217,10 @@ static struct page *new_slab(const struct kmem_cache *cache, int nid)
 	return slab;
 }
 
-static void free_slab(struct page *slab)
+static void free_slab(struct kmem_cache *cache, struct page *slab)
 {
+	atomic_sub_return(&cache->nr_slabs, 1);
+	atomic_sub_return(&cache->nr_pages, 1UL << slab->order);
 	set_class_map(slab, 1UL << slab->order, NO_CLASS);
 	uncharge_pages(slab, 1UL << slab->order);
 	free_the_page(slab, slab->order);
@@ -230,12 +259,11 @@ static bool takes_all(const struct kmem_cache *cache, const struct page *slab, u
 }
 
 /* Take up to nr objects of one slab onto the chain's tail; a tail of NULL afterwards: the chain is ended already. */
-static unsigned int slab_take(struct kmem_cache *cache, struct page *slab, unsigned int nr, struct object ***tail)
+static unsigned int slab_take(struct kmem_cache *cache, struct kmem_cache_node *node, struct page *slab,
+			      unsigned int nr, struct object ***tail)
 {
 	unsigned int n = 0;
 
-	if (!slab->refcount)
-		ADD_ONCE(cache->nr_empty, -1);
 	if (!annotate_listening && slab->freelist && takes_all(cache, slab, nr)) {
 		n = slab->carved - slab->refcount;
 		**tail = slab->freelist;
@@ -256,54 +284,79 @@ static unsigned int slab_take(struct kmem_cache *cache, struct page *slab, unsig
 		n = carve(cache, slab, nr, tail);
 	slab->refcount += n;
 	if (!slab_has_room(cache, slab))
-		partial_del(cache, slab);
+		partial_del(node, slab);
 	return n;
 }
 
-/* A slab more, with the lock dropped meanwhile; the node that it lies on, or another that has some. NULL: none has.
+/* The class's empty slab on the node, which is the caller's now; NULL: it has none. */
+static struct page *take_empty(struct kmem_cache *cache, int nid)
+{
+	struct kmem_cache_node *node = get_node(cache, nid);
+	uint32_t pfn = READ_ONCE(node->empty);
+
+	if (pfn != NO_PFN)
+		pfn = xchg(&node->empty, NO_PFN);
+	return pfn != NO_PFN ? pfn_to_page(pfn) : NULL;
+}
+
+struct kmem_cache_node *slab_use_empty(struct kmem_cache *cache, int nid)
+{
+	struct page *slab = take_empty(cache, nid);
+
+	return slab ? lock_new_home(cache, slab) : NULL;
+}
+
+/* Is much of what the class holds free, in homes of others? Then what one thread has given back serves others. */
+static bool others_have_spare(const struct kmem_cache *cache)
+{
+	size_t held = READ_ONCE(cache->nr_pages) << PAGE_SHIFT;
+
+	return READ_ONCE(nr_slab_homes) > 1 && held - READ_ONCE(cache->nr_active) * cache->size > held / SLAB_SPARE;
+}
+
+/* This thread's home on the node has no slab: one more, or a node that has some, locked. NULL: out of memory.
  * *surplus: what came lies on another node than asked, whose slabs are to be filled first. */
 static struct kmem_cache_node *refill_node(struct kmem_cache *cache, int nid, struct page **surplus)
 {
-	struct kmem_cache_node *node;
+	struct kmem_cache_node *node = slab_use_empty(cache, nid);
 	struct page *slab;
 
-	mutex_unlock(&cache->lock);
-	slab = new_slab(cache, nid);
-	mutex_lock(&cache->lock);
-	if (unlikely(!slab))
-		return slab_nodes ? get_any_partial(cache, nid) : NULL;
-	node = node_of(cache, slab);
-	if (unlikely(node->partial_head != NO_PFN) && node != get_node(cache, nid)) {
-		*surplus = slab;
+	if (!node && others_have_spare(cache))
+		node = lock_any_home(cache, nid);
+	if (node)
 		return node;
+	slab = new_slab(cache, nid);
+	if (unlikely(!slab))
+		return slab_nodes ? get_any_partial(cache, nid) : lock_any_home(cache, nid);
+	atomic_add_return(&cache->nr_slabs, 1);
+	atomic_add_return(&cache->nr_pages, 1UL << slab->order);
+	if (unlikely(slab_nodes) && page_to_nid(slab) != nid) {
+		node = lock_any_home(cache, page_to_nid(slab));
+		*surplus = node ? slab : NULL;
 	}
-	ADD_ONCE(cache->nr_slabs, 1);
-	ADD_ONCE(cache->nr_pages, 1UL << slab->order);
-	ADD_ONCE(cache->nr_empty, 1);
-	partial_add_tail(node, slab);
-	return node;
+	return node ? node : lock_new_home(cache, slab);
 }
 
 unsigned int slab_alloc_bulk_node(struct kmem_cache *cache, int nid, unsigned int nr, struct object **chain)
 {
-	struct kmem_cache_node *node = get_node(cache, nid);
-	struct object **tail = chain;
+	struct kmem_cache_node *node = get_home(cache, tcache.home, nid);
 	struct page *slab, *surplus = NULL;
+	struct object **tail = chain;
 	unsigned int n;
 
-	mutex_lock(&cache->lock);
-	if (node->partial_head == NO_PFN)
+	mutex_lock(&node->lock);
+	if (node->partial_head == NO_PFN) {
+		mutex_unlock(&node->lock);
 		node = refill_node(cache, nid, &surplus);
-	if (unlikely(!node)) {
-		mutex_unlock(&cache->lock);
-		return 0;
 	}
+	if (unlikely(!node))
+		return 0;
 	slab = pfn_to_page(node->partial_head);
-	n = slab_take(cache, slab, nr, &tail);
-	ADD_ONCE(cache->nr_active, n);
-	mutex_unlock(&cache->lock);
+	n = slab_take(cache, node, slab, nr, &tail);
+	mutex_unlock(&node->lock);
+	atomic_add_return(&cache->nr_active, n);
 	if (unlikely(surplus))
-		free_slab(surplus);
+		free_slab(cache, surplus);
 	if (tail)
 		*tail = NULL;
 	/* Others may have had blocks of it: who gets some last pays, so that none pays for what another hoards. */
@@ -335,28 +388,37 @@ void report_bad_free(const void *addr, size_t offset, size_t size)
 		bm_warn(text, addr, offset, size);
 }
 
-/* Its slab has got so many objects back; true if it is to be freed, being empty where the class has enough of those. */
-static bool slab_gets_back(struct kmem_cache *cache, struct page *slab, unsigned int nr)
+/* Its slab has got so many objects back; true if it is to be freed, being empty where the class has one of those. */
+static bool slab_gets_back(struct kmem_cache *cache, struct kmem_cache_node *node, struct page *slab, unsigned int nr)
 {
 	slab->refcount -= nr;
-	ADD_ONCE(cache->nr_active, -(unsigned long)nr);
-	if (!(slab->flags & PG_PARTIAL))
-		partial_add_tail(node_of(cache, slab), slab);
-	if (slab->refcount)
-		return false;
-	if (cache->nr_empty < SLAB_KEEP_EMPTY) {
-		ADD_ONCE(cache->nr_empty, 1);
+	if (slab->refcount) {
+		if (!(slab->flags & PG_PARTIAL))
+			partial_add_tail(node, slab);
 		return false;
 	}
-	partial_del(cache, slab);
-	ADD_ONCE(cache->nr_slabs, -1);
-	ADD_ONCE(cache->nr_pages, -(1UL << slab->order));
-	return true;
+	if (slab->flags & PG_PARTIAL)
+		partial_del(node, slab);
+	node = get_node(cache, likely(!slab_nodes) ? 0 : page_to_nid(slab));
+	return READ_ONCE(node->empty) != NO_PFN || !try_cmpxchg(&node->empty, NO_PFN, (uint32_t)page_to_pfn(slab));
+}
+
+/* Lock a node in the place of that which is held; NULL: none. */
+static void switch_node(struct kmem_cache_node **held, struct kmem_cache_node *node)
+{
+	if (*held == node)
+		return;
+	if (*held)
+		mutex_unlock(&(*held)->lock);
+	if (node)
+		mutex_lock(&node->lock);
+	*held = node;
 }
 
 /* The objects at the head of the chain that lie in one slab come home together: neighbours are often freed one after the
- * other. That slab if it is to be freed. */
-static struct page *free_objects(struct kmem_cache *cache, struct object **chain)
+ * other. How many; *empty: that slab, if it is to be freed. Its node is held afterwards. */
+static unsigned int free_objects(struct kmem_cache *cache, struct object **chain, struct kmem_cache_node **held,
+				 struct page **empty)
 {
 	unsigned long index = 0;
 	size_t offset = 0, at, end;
@@ -365,16 +427,17 @@ static struct page *free_objects(struct kmem_cache *cache, struct object **chain
 	const char *base;
 	unsigned int nr = 0;
 
+	if (likely(slab))
+		switch_node(held, node_of(cache, slab));
 	if (unlikely(!slab || offset || index >= slab->carved || !slab->refcount)) {
 		bool twice = slab && !offset && !slab->refcount;
 
 		*chain = annotate_listening ? NULL : obj->next;
-		mutex_unlock(&cache->lock);
+		switch_node(held, NULL);
 		if (twice)
 			bm_fatal("free(%p): double free of a block of %zu bytes", (void *)obj, (size_t)cache->size);
 		report_bad_free(obj, offset, cache->size);
-		mutex_lock(&cache->lock);
-		return NULL;
+		return 0;
 	}
 	base = page_to_window_addr(slab);
 	end = slab->carved * (size_t)cache->size;
@@ -387,68 +450,52 @@ static struct page *free_objects(struct kmem_cache *cache, struct object **chain
 	object_link(last, slab->freelist);
 	slab->freelist = first;
 	*chain = obj;
-	return slab_gets_back(cache, slab, nr) ? slab : NULL;
+	if (slab_gets_back(cache, *held, slab, nr))
+		*empty = slab;
+	return nr;
 }
 
-static void free_slab_list(uint32_t pfn)
+static void free_slab_list(struct kmem_cache *cache, uint32_t pfn)
 {
 	while (pfn != NO_PFN) {
 		struct page *slab = pfn_to_page(pfn);
 
 		pfn = slab->next;
-		free_slab(slab);
+		free_slab(cache, slab);
 	}
 }
 
 void slab_free_bulk(struct kmem_cache *cache, struct object *chain)
 {
+	struct kmem_cache_node *held = NULL;
 	uint32_t empty = NO_PFN;
+	unsigned long nr = 0;
 
-	mutex_lock(&cache->lock);
 	while (chain) {
-		struct page *slab = free_objects(cache, &chain);
+		struct page *slab = NULL;
 
+		nr += free_objects(cache, &chain, &held, &slab);
 		if (slab) {
 			slab->next = empty;
 			empty = (uint32_t)page_to_pfn(slab);
 		}
 	}
-	mutex_unlock(&cache->lock);
-	free_slab_list(empty);
-}
-
-/* Take a node's empty slabs out, onto the list empty. */
-static uint32_t take_empty(struct kmem_cache *cache, struct kmem_cache_node *node, uint32_t empty)
-{
-	uint32_t pfn, next;
-
-	for (pfn = node->partial_head; pfn != NO_PFN && cache->nr_empty; pfn = next) {
-		struct page *slab = pfn_to_page(pfn);
-
-		next = slab->next;
-		if (slab->refcount)
-			continue;
-		partial_del(cache, slab);
-		ADD_ONCE(cache->nr_empty, -1);
-		ADD_ONCE(cache->nr_slabs, -1);
-		ADD_ONCE(cache->nr_pages, -(1UL << slab->order));
-		slab->next = empty;
-		empty = pfn;
-	}
-	return empty;
+	switch_node(&held, NULL);
+	atomic_sub_return(&cache->nr_active, nr);
+	free_slab_list(cache, empty);
 }
 
 /* Free the empty slabs that a class keeps. */
 static void shrink_cache(struct kmem_cache *cache)
 {
-	uint32_t empty = NO_PFN;
 	int nid;
 
-	mutex_lock(&cache->lock);
-	for (nid = 0; nid < nr_slab_nodes; nid++)
-		empty = take_empty(cache, get_node(cache, nid), empty);
-	mutex_unlock(&cache->lock);
-	free_slab_list(empty);
+	for (nid = 0; nid < nr_slab_nodes; nid++) {
+		struct page *slab = take_empty(cache, nid);
+
+		if (slab)
+			free_slab(cache, slab);
+	}
 }
 
 void slab_reclaim(void)
@@ -456,17 +503,13 @@ void slab_reclaim(void)
 	unsigned int class, nr;
 	unsigned long left;
 	struct object *chain;
-	int nid;
 
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		/* No more than there was: others may fill them meanwhile. */
 		left = READ_ONCE(kmem_caches[class].nr_magazine_objects);
-		for (nid = 0; left && nid < nr_slab_nodes; nid++)
-			for (; left && (chain = magazine_get(&kmem_caches[class], nid, NULL, &nr));
-			     left -= min_ul(left, nr))
-				slab_free_bulk(&kmem_caches[class], chain);
-		if (READ_ONCE(kmem_caches[class].nr_empty))
-			shrink_cache(&kmem_caches[class]);
+		for (; left && (chain = magazine_get_any(&kmem_caches[class], &nr)); left -= min_ul(left, nr))
+			slab_free_bulk(&kmem_caches[class], chain);
+		shrink_cache(&kmem_caches[class]);
 	}
 	if (unlikely(READ_ONCE(owner_slabs.empty_pages)))
 		owner_slabs_reclaim();
@@ -499,12 +542,19 @@ bool slab_begins_object(const void *addr, unsigned int class)
 	return is_object_start(cache, at) && at < READ_ONCE(slab->carved) * (size_t)cache->size;
 }
 
+/* In the order of their ranks, and of their addresses. */
 static void for_all_locks(void (*op)(struct mutex *))
 {
-	unsigned int class;
+	unsigned int i, nr = (nr_slab_homes - 1) * (unsigned int)nr_slab_nodes * FIRST_RUN_CLASS;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
-		op(&kmem_caches[class].lock);
+	for (i = 1; i < FIRST_RUN_CLASS; i++)
+		op(&kmem_caches[i].lock);
+	for (i = 1; !slab_nodes && i < FIRST_RUN_CLASS; i++)
+		op(&kmem_caches[i].node.lock);
+	for (i = 0; slab_nodes && i < (unsigned int)nr_slab_nodes * FIRST_RUN_CLASS; i++)
+		op(&slab_nodes[i].lock);
+	for (i = 0; i < nr; i++)
+		op(&slab_homes[i].lock);
 }
 
 void slab_lock_all(void)

@@ -17,24 +17,26 @@ struct object {
 	uintptr_t magazine; /* next magazine, with the number of objects of this one in the upper 16 bits */
 };
 
-/* What a class has on a node; the cache's lock protects it. */
+/* What a class has on a node in a home (home.c). */
 struct kmem_cache_node {
-	uint32_t partial_head; /* slabs with free objects; taken from the head, added at the tail */
+	struct mutex lock;     /* protects the list, and the struct page of slabs of this home, full ones too */
+	uint32_t partial_head; /* slabs with free objects and with others; taken from the head, added at the tail */
 	uint32_t partial_tail;
-	struct object *magazines;
+	uint32_t empty;		  /* home 0, for all: a slab without objects in use, whoever takes it by xchg */
+	struct object *magazines; /* home 0's are for all; the cache's lock */
 };
 
 struct kmem_cache {
-	struct mutex lock; /* protects all below, and the struct page of its slabs */
-	uint32_t size;	   /* of an object */
+	uint32_t size; /* of an object */
 	uint8_t class;
-	uint8_t order;		     /* preferred, of a slab */
-	struct kmem_cache_node node; /* where there is but one */
-	uint32_t nr_empty;   /* of the partial ones: wholly free */
+	uint8_t order;	     /* preferred, of a slab */
 	uint64_t reciprocal; /* of size, to divide by it */
+	struct kmem_cache_node node; /* home 0's where there is but one node */
+	/* Atomic: */
 	unsigned long nr_slabs;
 	unsigned long nr_pages;
 	unsigned long nr_active; /* objects that are not in slabs: the program's, threads' and magazines' */
+	struct mutex lock;	 /* protects the magazines */
 	uint32_t nr_magazine_objects;
 	uint32_t magazine_limit;     /* objects that magazines may hold: grows while other threads ask in vain */
 	uint32_t magazine_low;	     /* fewest of them since magazines were aged: nobody needed those */
@@ -51,6 +53,17 @@ extern hidden_var int nr_slab_nodes; /* 1, or one more than the last node's numb
 static always_inline struct kmem_cache_node *get_node(struct kmem_cache *cache, int nid)
 {
 	return likely(!slab_nodes) ? &cache->node : &slab_nodes[(unsigned int)nid * FIRST_RUN_CLASS + cache->class];
+}
+
+/* Home 0 is the first thread's. The lists of others are in a table, those of all nodes for each. */
+#define SLAB_HOMES 16U
+extern hidden_var struct kmem_cache_node *slab_homes;
+extern hidden_var unsigned int nr_slab_homes; /* grows only */
+static always_inline struct kmem_cache_node *get_home(struct kmem_cache *cache, unsigned int home, int nid)
+{
+	if (!home)
+		return get_node(cache, nid);
+	return &slab_homes[((home - 1) * (unsigned int)nr_slab_nodes + (unsigned int)nid) * FIRST_RUN_CLASS + cache->class];
 }
 
 void slab_init(void);
@@ -79,6 +92,9 @@ static always_inline bool cache_is_sparse(const struct kmem_cache *cache)
 	return held > SPARSE_BYTES_MIN && READ_ONCE(cache->nr_active) * cache->size < held / 4;
 }
 
+/* Slabs that are wholly free, which the class keeps. */
+unsigned long cache_nr_empty(struct kmem_cache *cache);
+
 /* Pages' worth of objects that lie free in slabs, and of what slabs have left over; torn. */
 unsigned long slab_unused_pages(void);
 
@@ -88,11 +104,13 @@ bool slab_has_free(struct kmem_cache *cache);
 /* Say, as the foreign_free tunable wants it, that a block was freed by a pointer into its middle. */
 void report_bad_free(const void *addr, size_t offset, size_t size);
 
-/* A whole magazine, or NULL; *nr: objects in it, which are all on the node. self is any address of the thread's own. */
+/* A whole magazine left to the thread's home or to all, or NULL; *nr: objects in it, which are all on the node. self is
+ * any address of the thread's own. magazine_get_any: of any home and node. */
 struct object *magazine_get(struct kmem_cache *cache, int nid, const void *self, unsigned int *nr);
-/* Leave a magazine of nr objects, all on the node, to other threads; its objects go home unless those have shown that
+struct object *magazine_get_any(struct kmem_cache *cache, unsigned int *nr);
+/* Leave a magazine of nr objects, all on one node, to other threads; its objects go home unless those have shown that
  * they need them, and if there are too many already. True if such magazines are in demand. */
-bool magazine_put(struct kmem_cache *cache, int nid, const void *self, struct object *chain, unsigned int nr);
+bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr);
 /* Bring home what magazines held all the time since the last call. */
 void magazines_age(void);
 /* Bring all magazines of all classes home, and free empty slabs. */
@@ -107,9 +125,20 @@ struct page *slab_of(const void *addr, unsigned long *index, size_t *offset);
 /* Of an address in a slab of the class: does an object that was ever taken begin there? */
 bool slab_begins_object(const void *addr, unsigned int class);
 
+/* A node of any home, locked, whose list has a slab; and this thread's, which has the class's empty slab now. NULL: there
+ * is none. */
+struct kmem_cache_node *lock_any_home(struct kmem_cache *cache, int nid);
+struct kmem_cache_node *slab_use_empty(struct kmem_cache *cache, int nid);
+
+/* A home for a thread that begins: its own, if there are enough; and what it leaves when it ends. The registry's lock is
+ * held, but for the last, in the child of a fork: only this thread's is in use. */
+unsigned int slab_home_enter(void);
+void slab_home_leave(unsigned int home);
+void slab_homes_reinit_after_fork(unsigned int home);
+
 /*
- * Several nodes only. Pages for a slab, on nid if it has some, as the thread's policy allows; the node whose partial
- * list takes the place of nid's when there are none to be had, NULL if that has none, the lock being held.
+ * Several nodes only. Pages for a slab, on nid if it has some, as the thread's policy allows; the node, locked, whose
+ * list takes the place of nid's when there are none to be had, NULL if no list has a slab.
  */
 struct page *alloc_slab_pages_node(int nid, gfp_t gfp, unsigned int order);
 struct kmem_cache_node *get_any_partial(struct kmem_cache *cache, int nid);

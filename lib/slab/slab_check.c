@@ -22,38 +22,42 @@ static void check_slab(struct kmem_cache *cache, struct page *slab)
 	if (slab->carved > objects || slab->refcount + nr != slab->carved)
 		bm_fatal("check_cache: slab %p: %u carved, %u in use, %lu free", page_to_addr(slab), slab->carved,
 			 slab->refcount, nr);
-	if (!slab_has_room(cache, slab))
-		bm_fatal("check_cache: slab %p is full, but on the partial list", page_to_addr(slab));
 }
 
-/* The empty ones of a node's list, all of which lie there. */
-static uint32_t check_node(struct kmem_cache *cache, const struct kmem_cache_node *node)
+static void check_node(struct kmem_cache *cache, struct kmem_cache_node *node)
 {
-	uint32_t pfn, prev = NO_PFN, empty = 0;
+	uint32_t pfn, prev = NO_PFN;
 
+	mutex_lock(&node->lock);
 	for (pfn = node->partial_head; pfn != NO_PFN; pfn = pfn_to_page(pfn)->next) {
 		struct page *slab = pfn_to_page(pfn);
 
 		if (slab->prev != prev || !(slab->flags & PG_PARTIAL) || node_of(cache, slab) != node)
 			bm_fatal("check_cache: slab %p is not linked as it should be", page_to_addr(slab));
 		check_slab(cache, slab);
-		empty += !slab->refcount;
+		if (!slab->refcount || !slab_has_room(cache, slab))
+			bm_fatal("check_cache: slab %p is %s, but on the partial list", page_to_addr(slab),
+				 slab->refcount ? "full" : "empty");
 		prev = pfn;
 	}
 	if (prev != node->partial_tail)
 		bm_fatal("check_cache: class %u: tail %u, counted %u", cache->class, prev, node->partial_tail);
-	return empty;
+	mutex_unlock(&node->lock);
 }
 
 void check_cache(struct kmem_cache *cache)
 {
-	uint32_t empty = 0;
+	unsigned int home;
+	uint32_t empty;
 	int nid;
 
-	mutex_lock(&cache->lock);
-	for (nid = 0; nid < nr_slab_nodes; nid++)
-		empty += check_node(cache, get_node(cache, nid));
-	if (empty != cache->nr_empty)
-		bm_fatal("check_cache: class %u: %u empty, counted %u", cache->class, empty, cache->nr_empty);
-	mutex_unlock(&cache->lock);
+	for (nid = 0; nid < nr_slab_nodes; nid++) {
+		for (home = 0; home < nr_slab_homes; home++)
+			check_node(cache, get_home(cache, home, nid));
+		empty = READ_ONCE(get_node(cache, nid)->empty);
+		if (empty != NO_PFN && pfn_to_page(empty)->refcount)
+			bm_fatal("check_cache: slab %p is not empty", page_to_addr(pfn_to_page(empty)));
+		if (empty != NO_PFN)
+			check_slab(cache, pfn_to_page(empty));
+	}
 }

@@ -42,12 +42,12 @@ static void print_line(struct out *o, size_t size, const unsigned long objs[2], 
 	out_printf(o, " : tunables    0    0    0 : slabdata %6lu %6lu      0\n", slabs[0], slabs[1]);
 }
 
-static void print_cache(struct out *o, const struct kmem_cache *cache)
+static void print_cache(struct out *o, struct kmem_cache *cache)
 {
 	unsigned long nr_slabs = READ_ONCE(cache->nr_slabs);
 	unsigned long idle = READ_ONCE(cache->nr_magazine_objects) + tcache_cached(cache->class);
 	unsigned long objs[2] = { less(READ_ONCE(cache->nr_active), idle), nr_objects(cache, nr_slabs) };
-	unsigned long slabs[2] = { less(nr_slabs, READ_ONCE(cache->nr_empty)), nr_slabs };
+	unsigned long slabs[2] = { less(nr_slabs, cache_nr_empty(cache)), nr_slabs };
 
 	print_line(o, cache->size, objs, objects_per_slab(cache, cache->order), 1UL << cache->order, slabs);
 }

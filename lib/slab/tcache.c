@@ -387,7 +387,7 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
 	tc->spare_nr[class] = tc->cap[class];
 	tc->head[class] = NULL;
 	tc->room[class] = tc->cap[class];
-	return spare && magazine_put(&kmem_caches[class], tc->nid - 1, tc, spare, spare_nr);
+	return spare && magazine_put(&kmem_caches[class], tc, spare, spare_nr);
 }
 
 /* What is cached of a class whose slabs are mostly free pins them: let it go, and cache less. */

@@ -46,6 +46,7 @@ struct tcache {
 #define TCACHE_ALL_NODES 255		       /* interleave: of any */
 	bool mixed;			       /* there may be objects of other nodes in the lists all the same */
 	bool aside_in_use;		       /* TCACHE_ACTIVE: the lists are there for the call that is running */
+	uint8_t home;			       /* whose slabs are filled from first */
 	bool exit_known;		       /* tcache_exit will be called when the thread ends */
 	struct tcache_aside *aside;	       /* where lists are put aside; NULL: not yet needed */
 	struct tcache *next, *prev;	       /* registry; registry lock */

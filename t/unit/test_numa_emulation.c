@@ -70,7 +70,7 @@ static void had_before(void)
 	for (size_t i = 0; i < ARRAY_SIZE(object); i++)
 		must(object[i] = tcache_alloc_slow(CLASS));
 	must(slab_alloc_bulk(cache, 1, &chain) == 1);
-	magazine_put(cache, 0, &chain, chain, 1);
+	magazine_put(cache, &chain, chain, 1);
 	for (int i = 0; i < 3 && !exact_lists.nr_pages; i++)
 		run_free(run_alloc(FIRST_RUN_CLASS, 0, &zeroed));
 	must(exact_lists.nr_pages);

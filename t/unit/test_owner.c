@@ -304,7 +304,7 @@ static void magazines_change_hands(void)
 	tcache_enter();
 	cache->magazine_limit = NR_SHARED;
 	must((nr = slab_alloc_bulk(cache, 64, &chain)) > 1);
-	must(!magazine_put(cache, 0, &tcache, chain, nr) && cache->nr_magazine_objects == nr);
+	must(!magazine_put(cache, &tcache, chain, nr) && cache->nr_magazine_objects == nr);
 	must(!pthread_create(&t, NULL, allocate_one, NULL) && !pthread_join(t, NULL));
 	must(!cache->nr_magazine_objects && !own_usage());
 }

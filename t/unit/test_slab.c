@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #include "base/tunables.h"
-#include "slab/slab.h"
+#include "slab/tcache.h"
 #include "model.h"
 
 #define MAX_OBJECTS 4000
@@ -35,7 +35,8 @@ static void check_nothing_left(void)
 	check_cache(cache);
 	must(!cache->nr_active && !cache->nr_magazine_objects, "%lu active, %lu in magazines", cache->nr_active,
 	     (unsigned long)cache->nr_magazine_objects);
-	must(cache->nr_empty == cache->nr_slabs, "%u of %lu slabs are empty", cache->nr_empty, cache->nr_slabs);
+	must(cache_nr_empty(cache) == cache->nr_slabs, "%lu of %lu slabs are empty", cache_nr_empty(cache),
+	     cache->nr_slabs);
 	slab_reclaim();
 	must(!cache->nr_slabs && !cache->nr_pages && cache->node.partial_head == NO_PFN);
 	drain_all_pages();
@@ -113,7 +114,7 @@ static void random_operations_of(unsigned int class)
 			slab_reclaim();
 		check_cache(cache);
 		must(cache->nr_active == nr_objects, "%lu active of %lu", cache->nr_active, nr_objects);
-		must(cache->nr_slabs - cache->nr_empty <= nr_objects);
+		must(cache->nr_slabs - cache_nr_empty(cache) <= nr_objects);
 	}
 	give_some(nr_objects);
 	max_slabs = cache->nr_slabs;
@@ -186,12 +187,12 @@ static void magazines(void)
 	must(!magazine_get(cache, 0, &a, &nr));
 	/* b has asked in vain: a's magazine stays for it. */
 	must(slab_alloc_bulk(cache, 30, &chain) == 30);
-	magazine_put(cache, 0, &a, chain, 30);
+	magazine_put(cache, &a, chain, 30);
 	for (round = 0; round < 3 && !cache->node.magazines; round++) {
 		must(cache->nr_active == 0, "not kept, so it went home");
 		must(!magazine_get(cache, 0, &b, &nr));
 		must(slab_alloc_bulk(cache, 30, &chain) == 30);
-		magazine_put(cache, 0, &a, chain, 30);
+		magazine_put(cache, &a, chain, 30);
 	}
 	must(cache->node.magazines && cache->nr_magazine_objects == 30 && cache->nr_active == 30);
 	got = magazine_get(cache, 0, &b, &nr);
@@ -265,7 +266,7 @@ static void many_magazines(void)
 			in_hand++;
 		}
 		must(slab_alloc_bulk(cache, 1, &chain) == 1);
-		magazine_put(cache, 0, &a, chain, 1);
+		magazine_put(cache, &a, chain, 1);
 		most = max_ul(most, cache->nr_magazine_objects);
 		must(cache->nr_active == cache->nr_magazine_objects + in_hand);
 		check_cache(cache);
@@ -287,7 +288,7 @@ static void age(void)
 	start(4);
 	for (nr = 0; nr < 3 && !cache->node.magazines; nr++) {
 		must(slab_alloc_bulk(cache, 10, &chain) == 10);
-		magazine_put(cache, 0, &a, chain, 10);
+		magazine_put(cache, &a, chain, 10);
 		if (!cache->node.magazines)
 			must(!magazine_get(cache, 0, &b, &nr));
 	}
@@ -345,17 +346,17 @@ static void no_memory(void)
 
 /* Somebody brings a magazine home for each one that is taken: reclaim leaves him to it. */
 static unsigned int refills;
-struct object *__real_magazine_get(struct kmem_cache *c, int nid, const void *self, unsigned int *nr);
-struct object *__wrap_magazine_get(struct kmem_cache *c, int nid, const void *self, unsigned int *nr);
-struct object *__wrap_magazine_get(struct kmem_cache *c, int nid, const void *self, unsigned int *nr)
+struct object *__real_magazine_get_any(struct kmem_cache *c, unsigned int *nr);
+struct object *__wrap_magazine_get_any(struct kmem_cache *c, unsigned int *nr);
+struct object *__wrap_magazine_get_any(struct kmem_cache *c, unsigned int *nr)
 {
-	struct object *chain = __real_magazine_get(c, nid, self, nr), *more = NULL;
+	struct object *chain = __real_magazine_get_any(c, nr), *more = NULL;
 	unsigned int n;
 
 	if (refills && chain && --refills) {
 		n = slab_alloc_bulk(c, BULK, &more);
 		must(n);
-		magazine_put(c, nid, &refills, more, n);
+		magazine_put(c, &refills, more, n);
 	}
 	return chain;
 }
@@ -368,12 +369,154 @@ static void refilled(void)
 	start(5);
 	n = slab_alloc_bulk(cache, BULK, &chain);
 	WRITE_ONCE(cache->magazine_missed, true);
-	magazine_put(cache, 0, &n, chain, n);
+	magazine_put(cache, &n, chain, n);
 	must(cache->nr_magazine_objects == n);
 	refills = 1000;
 	slab_reclaim();
 	must(refills > 900 && cache->nr_magazine_objects, "%u", refills);
 	refills = 0;
+	slab_reclaim();
+	check_nothing_left();
+}
+
+static struct page *slab_of_object(const struct object *obj)
+{
+	unsigned long index;
+	size_t offset;
+
+	return slab_of(obj, &index, &offset);
+}
+
+static struct object *take_at(unsigned int home, unsigned int nr)
+{
+	struct object *chain;
+
+	tcache.home = (uint8_t)home;
+	must(slab_alloc_bulk(cache, nr, &chain));
+	return chain;
+}
+
+/* Who comes has a home of his own while there are enough, or shares one that few share; who leaves, leaves his. */
+static void homes_are_shared(void)
+{
+	unsigned int i;
+
+	start(1);
+	must(nr_slab_homes == 1);
+	for (i = 1; i < SLAB_HOMES; i++)
+		must(slab_home_enter() == i);
+	must(slab_home_enter() == 0 && slab_home_enter() == 1);
+	slab_home_leave(7);
+	must(slab_home_enter() == 7);
+	must(nr_slab_homes == SLAB_HOMES);
+	slab_homes_reinit_after_fork(3);
+	must(slab_home_enter() == 0 && slab_home_enter() == 1 && slab_home_enter() == 2 && slab_home_enter() == 4);
+}
+
+/* Two threads' objects lie in slabs of their own, whoever frees them; and a slab that comes empty is for any of them. */
+static void own_slabs(void)
+{
+	enum { SLABS = 20, EACH = 256 };
+	struct object *first, *second, *chain, *next, *all = NULL;
+	unsigned int home, other;
+
+	start(1);
+	must(PAGE_SIZE / cache->size == EACH);
+	other = slab_home_enter();
+	for (home = 0; home <= other; home++)
+		for (unsigned int i = 0; i < SLABS * EACH / 4; i++)
+			for (chain = take_at(home, 4); chain; chain = next) {
+				must(slab_of_object(chain)->home == home);
+				next = chain->next;
+				chain->next = all;
+				all = chain;
+			}
+	must(cache->nr_slabs == 2 * SLABS && cache->nr_active == 2 * SLABS * EACH);
+	check_cache(cache);
+	slab_free_bulk(cache, all);
+	must(!cache->nr_active && cache->nr_slabs == 1 && cache_nr_empty(cache) == 1);
+	check_cache(cache);
+	for (home = 0; home <= other; home++) {
+		first = take_at(home, 1);
+		second = take_at(home, 1);
+		must(cache->nr_slabs == 1 && !cache_nr_empty(cache), "home %u: another slab", home);
+		must(slab_of_object(first)->home == home && slab_of_object(second)->home == home);
+		first->next = second;
+		second->next = NULL;
+		slab_free_bulk(cache, first);
+	}
+	check_nothing_left();
+}
+
+/* What is left free in the slabs of a home that nobody takes from serves the others before there are more slabs. */
+static void free_elsewhere(void)
+{
+	enum { SLABS = 20, EACH = 64 };
+	struct object *obj[SLABS * EACH];
+	unsigned long slabs, i, used = 0;
+	unsigned int other;
+
+	start(4);
+	must(PAGE_SIZE / cache->size == EACH);
+	other = slab_home_enter();
+	for (i = 0; i < SLABS * EACH; i++)
+		obj[i] = take_at(0, 1);
+	slabs = cache->nr_slabs;
+	must(slabs == SLABS);
+	for (i = 0; i < SLABS * EACH; i++)
+		if (i % 4) {
+			obj[i]->next = NULL;
+			slab_free_bulk(cache, obj[i]);
+			obj[i] = NULL;
+		}
+	for (i = 0; i < SLABS * EACH; i++)
+		if (!obj[i]) {
+			obj[i] = take_at(other, 1);
+			used += slab_of_object(obj[i])->home == 0;
+		}
+	check_cache(cache);
+	must(cache->nr_slabs <= slabs + 2 && used > SLABS * EACH / 2, "%lu slabs, %lu objects of the first", cache->nr_slabs,
+	     used);
+	for (i = 0; i < SLABS * EACH; i++) {
+		obj[i]->next = NULL;
+		slab_free_bulk(cache, obj[i]);
+	}
+	check_nothing_left();
+}
+
+static void leave_at(unsigned int home, struct object *chain)
+{
+	tcache.home = (uint8_t)home;
+	WRITE_ONCE(cache->magazine_missed, true);
+	magazine_put(cache, &chain, chain, 10);
+	must(cache->nr_magazine_objects == 10);
+}
+
+static struct object *magazine_at(unsigned int home)
+{
+	unsigned int nr;
+
+	tcache.home = (uint8_t)home;
+	return magazine_get(cache, 0, NULL, &nr);
+}
+
+/* A magazine of objects of its own home is left to the threads of that, and one of another home's to all. */
+static void magazines_of_a_home(void)
+{
+	unsigned int one, other;
+	struct object *chain;
+
+	start(4);
+	one = slab_home_enter();
+	other = slab_home_enter();
+	chain = take_at(one, 10);
+	leave_at(one, chain);
+	must(!magazine_at(0) && !magazine_at(other) && magazine_at(one) == chain);
+	leave_at(other, chain);
+	must(magazine_at(one) == chain);
+	leave_at(other, chain);
+	must(magazine_at(other) == chain);
+	leave_at(one, chain);
 	slab_reclaim();
 	check_nothing_left();
 }
@@ -388,6 +531,10 @@ int main(void)
 	run_case("magazines are bounded, and come home", many_magazines);
 	run_case("magazines that nobody wants come home", age);
 	run_case("magazines that are filled as fast as they are emptied", refilled);
+	run_case("threads share homes when there are more", homes_are_shared);
+	run_case("objects of different homes lie in different slabs", own_slabs);
+	run_case("what is free in a home serves the others", free_elsewhere);
+	run_case("magazines are for their home, or for all", magazines_of_a_home);
 	run_case("what one of many large objects keeps", survivors);
 	run_case("out of memory", no_memory);
 	run_case_aborts("a block freed twice, others in between, is reported", freed_twice, "double free of a block of 64 bytes");

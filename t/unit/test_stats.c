@@ -106,7 +106,7 @@ static void slabinfo(void)
 	cache->nr_pages = 3 * 4 + 2 * 1;
 	cache->nr_active = 60;
 	cache->nr_magazine_objects = 4;
-	cache->nr_empty = 1;
+	cache->node.empty = 1;
 	must(file);
 	out_init(&o, fileno(file));
 	print_slabinfo(&o);
