@@ -279,7 +279,7 @@ static cold unsigned long alloc_again(const struct arena_request *rq, bool *clea
 
 static unsigned long alloc_range(const struct arena_request *rq, bool *clean)
 {
-	unsigned long nr = rq->nr, pb, dirty, slack;
+	unsigned long nr = rq->nr, pb, dirty;
 	bool grown = false;
 
 	if (max_ul(nr, rq->align) > sparse_end_block())
@@ -289,7 +289,6 @@ static unsigned long alloc_range(const struct arena_request *rq, bool *clean)
 	pb = alloc_locked(rq, &grown);
 	*clean = pb && range_is_clean(pb, nr);
 	dirty = arena_stats.dirty;
-	slack = arena_slack();
 	mutex_unlock(&arena.lock);
 
 	if (unlikely(!pb))
@@ -298,8 +297,11 @@ static unsigned long alloc_range(const struct arena_request *rq, bool *clean)
 	if (unlikely(READ_ONCE(limits_in_force))) {
 		if (grown)
 			arena_balance();
-	} else if (grown && dirty > slack) {
-		arena_purge(max_ul(dirty > nr ? dirty - nr : 0, slack), ~0U, false);
+	} else if (grown) {
+		unsigned long slack = arena_slack();
+
+		if (dirty > slack)
+			arena_purge(max_ul(dirty > nr ? dirty - nr : 0, slack), ~0U, false);
 	}
 	return pb;
 }
@@ -350,7 +352,8 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 	}
 	range_insert_pieces(pb, nr);
 	forget_regret(now);
-	regret_note_use(&arena.regret, used_blocks(), false);
+	if (arena.regret.least) /* there is something to be less than: some were given back */
+		regret_note_use(&arena.regret, used_blocks(), false);
 	limit = arena_dirty_limit();
 	oldest = range_oldest();
 	over = arena_stats.dirty > limit || (oldest && decay && now - block_at(oldest)->stamp > decay);
