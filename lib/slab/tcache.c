@@ -4,9 +4,10 @@
  *
  * A list starts small and doubles its bound when it overflows, up to MAGAZINE_BYTES, but only if it has run dry since
  * the last time, or other threads want what it sheds: a list that only ever overflows would keep slabs from emptying
- * and save nothing. A full list becomes the spare magazine; a full spare goes to the class's magazines, whole. Now and
- * then lists that nobody touched since the last look are brought home, so that a phase of the program does not keep
- * its blocks for ever. Runs have a list only, no spare, and only the smaller ones.
+ * and save nothing. A full list becomes the spare magazine; a full spare goes to the class's magazines, whole, or, of a
+ * single thread, scattered objects go home in parts. Now and then lists that nobody touched since the last look are
+ * brought home, so that a phase of the program does not keep its blocks for ever. Runs have a list only, no spare, and
+ * only the smaller ones.
  */
 #include "slab/tcache.h"
 
@@ -34,6 +35,8 @@
 #define MAGAZINE_MAX 1024UL
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
+#define SHED_MAX 128U /* scattered objects that go home at a time where there is no other thread */
+#define SAMPLE 16U    /* tells whether they are */
 #define AGE_MS 100
 #define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
 
@@ -375,12 +378,40 @@ static void grow_cap(struct tcache *tc, unsigned int class, unsigned int max)
 	tc->room[class] += tc->cap[class] - (int)cap;
 }
 
+/* Of the objects freed last, does every other one begin another page? Then misses would make a whole list's way long. */
+static bool is_scattered(const struct object *obj)
+{
+	unsigned int i, pages = 0;
+
+	for (i = 0; i < SAMPLE && obj->next; i++, obj = obj->next)
+		pages += addr_to_pfn(obj) != addr_to_pfn(obj->next);
+	return pages >= SAMPLE / 2;
+}
+
+/* They alone go home. */
+static void shed(struct tcache *tc, unsigned int class)
+{
+	struct object *chain = tc->head[class], *last = chain;
+	unsigned int nr;
+
+	for (nr = 1; nr < SHED_MAX && last->next; nr++)
+		last = last->next;
+	tc->head[class] = last->next;
+	tc->room[class] += (int)nr;
+	last->next = NULL;
+	slab_free_bulk(&kmem_caches[class], chain);
+}
+
 /* The list is full: it becomes the spare, and a spare that was there goes to the others. True: they want it. */
 static bool put_list_aside(struct tcache *tc, unsigned int class)
 {
 	struct object *spare = tc->spare[class];
 	unsigned int spare_nr = tc->spare_nr[class];
 
+	if (spare && READ_ONCE(nr_heap_threads) < 2 && !slab_nodes && is_scattered(tc->head[class])) {
+		shed(tc, class);
+		return false;
+	}
 	if (unlikely(slab_nodes) && tcache_drop_foreign(tc, class))
 		return false;
 	tc->spare[class] = tc->head[class];

@@ -177,6 +177,42 @@ static void growth(void)
 	must(!tcache.head[CLASS] && !tcache.spare[CLASS] && tcache.room[CLASS] == tcache.cap[CLASS]);
 }
 
+enum { SCATTERED_BLOCKS = 8000, SCATTERED_CLASS = 4 };
+
+/* Take blocks and free each stride-th in turn. The most that one free brought home. */
+static unsigned long most_home(unsigned int stride)
+{
+	static void *p[SCATTERED_BLOCKS];
+	const struct kmem_cache *cache = &kmem_caches[SCATTERED_CLASS];
+	unsigned long i, before, most = 0;
+
+	for (i = 0; i < SCATTERED_BLOCKS; i++)
+		p[i] = take(SCATTERED_CLASS);
+	for (i = 0; i < SCATTERED_BLOCKS; i++) {
+		before = cache->nr_active;
+		give(p[i * stride % SCATTERED_BLOCKS], SCATTERED_CLASS);
+		most = max_ul(most, before - cache->nr_active);
+	}
+	check_lists();
+	tcache_flush();
+	return most;
+}
+
+/* Blocks that lie side by side go home by the list, but no free waits for a whole list of those that do not. */
+static void scattered(void)
+{
+	unsigned long most;
+	int i;
+
+	start();
+	for (i = 0; i < 10; i++)
+		most_home(1);
+	most = most_home(1);
+	must(most == tcache.cap[SCATTERED_CLASS] && most > 512, "%lu blocks side by side", most);
+	most = most_home(67);
+	must(most && most <= 128, "%lu scattered blocks", most);
+}
+
 static void *close_others(void *arg)
 {
 	tcache_close_all();
@@ -454,6 +490,7 @@ int main(void)
 {
 	model_init();
 	run_case("lists grow on demand, and have a spare", growth);
+	run_case("what lies scattered goes home in parts", scattered);
 	run_case("a flush opens lists that hold nothing and were closed", closed);
 	run_case("idle lists go home", idle);
 	run_case("lists of runs hold more while few lengths come and go", runs);
