@@ -62,6 +62,14 @@ static bool magazine_room(struct kmem_cache *cache, unsigned int nr)
 	return cache->nr_magazine_objects + nr <= cache->magazine_limit;
 }
 
+/* The lock is held. */
+static void magazine_push(struct kmem_cache *cache, struct kmem_cache_node *node, struct object *chain, unsigned int nr)
+{
+	chain->magazine = (uintptr_t)node->magazines | (uintptr_t)nr << MAGAZINE_COUNT_SHIFT;
+	WRITE_ONCE(node->magazines, chain);
+	ADD_ONCE(cache->nr_magazine_objects, nr);
+}
+
 /* The thread's home if it is the chain's, else 0. */
 static struct kmem_cache_node *node_for(struct kmem_cache *cache, const struct object *chain)
 {
@@ -83,15 +91,26 @@ bool magazine_put(struct kmem_cache *cache, const void *self, struct object *cha
 	cache->magazine_taken = false;
 	WRITE_ONCE(cache->magazine_putter, self);
 	room = magazine_room(cache, nr);
-	if (room) {
-		chain->magazine = (uintptr_t)node->magazines | (uintptr_t)nr << MAGAZINE_COUNT_SHIFT;
-		WRITE_ONCE(node->magazines, chain);
-		ADD_ONCE(cache->nr_magazine_objects, nr);
-	}
+	if (room)
+		magazine_push(cache, node, chain, nr);
 	mutex_unlock(&cache->lock);
 	if (!room)
 		slab_free_bulk(cache, chain);
 	return wanted;
+}
+
+/* To bring them home would load each object, most of which the thread has not touched, and the next one again. */
+bool magazine_leave(struct kmem_cache *cache, struct object *chain, unsigned int nr)
+{
+	struct kmem_cache_node *node = node_for(cache, chain);
+	bool room;
+
+	mutex_lock(&cache->lock);
+	room = cache->nr_magazine_objects + nr <= max_ul(cache->magazine_limit, MAGAZINES_MIN_BYTES / cache->size);
+	if (room)
+		magazine_push(cache, node, chain, nr);
+	mutex_unlock(&cache->lock);
+	return room;
 }
 
 /* One of any home and node. */

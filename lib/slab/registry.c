@@ -18,6 +18,7 @@
 
 #define QUIESCE_MIN (128 * KiB)
 #define QUIESCE_SHARE 32
+#define KEEP_SHARE 8
 
 static struct {
 	struct mutex lock;
@@ -101,14 +102,18 @@ static void quiesce(void)
 {
 	static uint32_t last;
 	uint32_t now = (uint32_t)os_clock_ms(), before = READ_ONCE(last);
+	bool in_a_row = before && now - before < READ_ONCE(tunables.dirty_decay) && !READ_ONCE(limits_in_force);
 	size_t keep = 0;
 
 	WRITE_ONCE(last, now + !now); /* 0: there was none */
-	slab_reclaim();
-	if (mm_dirty_bytes() < QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE)
-		return;
-	if (before && now - before < READ_ONCE(tunables.dirty_decay) && !READ_ONCE(limits_in_force))
+	if (in_a_row)
 		keep = min_ul(READ_ONCE(arena_stats.used_peak) << PAGEBLOCK_SHIFT, READ_ONCE(tunables.dirty_max));
+	else
+		slab_reclaim();
+	if (mm_dirty_bytes() < QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE + keep / KEEP_SHARE)
+		return;
+	if (in_a_row)
+		slab_reclaim();
 	mm_trim(keep);
 }
 
@@ -119,13 +124,18 @@ void tcache_exit(void)
 	if (tcache.state < TCACHE_ACTIVE || tcache.state == TCACHE_OFF)
 		return;
 	tcache_follow_owner();
-	tcache_flush();
+	tcache_leave_lists();
+	/* A short one has looked at nothing. */
+	tcache_age_if_due();
 	/* What later destructors allocate and free passes by. */
 	tcache.state = TCACHE_OFF;
 	tcache_close_lists(&tcache);
 	if (unregister_thread(&tcache) <= 1) {
 		quiesce();
 		kswapd_threads_ended();
+	} else if (unlikely(READ_ONCE(kswapd_wanted))) {
+		/* Those who are left may free all that they have, and never allocate again. */
+		kswapd_start_wanted();
 	}
 }
 
@@ -188,7 +198,7 @@ __attribute__((__no_sanitize_thread__)) void tcache_close_all(void)
 	tcache_follow_failslab(&tcache);
 	mutex_lock(&registry.lock);
 	for (tc = registry.threads; tc; tc = tc->next)
-		for (class = 1; tc != &tcache && class < NR_CLASSES; class ++)
+		for (class = 1; tc != &tcache && class < NR_CLASSES; class++)
 			WRITE_ONCE(tc->room[class], ROOM_LOST);
 	mutex_unlock(&registry.lock);
 }

@@ -111,6 +111,8 @@ struct object *magazine_get_any(struct kmem_cache *cache, unsigned int *nr);
 /* Leave a magazine of nr objects, all on one node, to other threads; its objects go home unless those have shown that
  * they need them, and if there are too many already. True if such magazines are in demand. */
 bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr);
+/* The same of a thread that ends: nothing is brought home, and false if there is no room. */
+bool magazine_leave(struct kmem_cache *cache, struct object *chain, unsigned int nr);
 /* Bring home what magazines held all the time since the last call. */
 void magazines_age(void);
 /* Bring all magazines of all classes home, and free empty slabs. */

@@ -89,19 +89,50 @@ static always_inline bool list_is_empty(const struct tcache *tc, unsigned int cl
 	return !tc->head[class] && tc->room[class] >= 0 && (class >= FIRST_RUN_CLASS || !tc->spare[class]);
 }
 
-void tcache_flush(void)
+/* A chain of an ending thread; false: it is still to come home. */
+static bool leave_chain(unsigned int class, struct object *chain, unsigned int nr)
+{
+	return chain && !cache_is_sparse(&kmem_caches[class]) && magazine_leave(&kmem_caches[class], chain, nr);
+}
+
+static void leave_class(struct tcache *tc, unsigned int class)
+{
+	if (leave_chain(class, tc->spare[class], tc->spare_nr[class]))
+		tc->spare[class] = NULL;
+	/* Else tcache_close_all has been here, and nobody knows how many there are. */
+	if (tc->room[class] >= 0 && leave_chain(class, tc->head[class], tc->cap[class] - (unsigned int)tc->room[class])) {
+		tc->head[class] = NULL;
+		tc->room[class] = tc->cap[class];
+	}
+}
+
+static void empty_lists(bool ending)
 {
 	bool borrowed = tcache_borrow_lists(&tcache);
 	unsigned int class;
 
 	if (tcache.state == TCACHE_ACTIVE)
-		for (class = 1; class < NR_CLASSES; class++)
-			if (!list_is_empty(&tcache, class))
-				flush_class(&tcache, class);
+		for (class = 1; class < NR_CLASSES; class++) {
+			if (list_is_empty(&tcache, class))
+				continue;
+			if (ending && class < FIRST_RUN_CLASS && !slab_nodes)
+				leave_class(&tcache, class);
+			flush_class(&tcache, class);
+		}
 	if (borrowed)
 		tcache_return_lists(&tcache);
 	if (unlikely(slab_nodes))
 		tcache_flush_remote(&tcache);
+}
+
+void tcache_flush(void)
+{
+	empty_lists(false);
+}
+
+void tcache_leave_lists(void)
+{
+	empty_lists(true);
 }
 
 /* Room for nothing: with empty lists, every call comes to the slow functions. */

@@ -156,8 +156,9 @@ static always_inline void tcache_note(void)
 		tcache_note_slow();
 }
 
-/* Bring everything this thread caches home. */
+/* Bring everything this thread caches home; as it ends, leave lists to others as magazines, as far as these have room. */
 void tcache_flush(void);
+void tcache_leave_lists(void);
 
 /* class_map and nr_pages as they are to be now. */
 void tcache_set_view(struct tcache *tc);
@@ -196,7 +197,7 @@ void tcache_on_second_thread(void (*call)(void));
 void tcache_expect_threads(void);
 /* For tcache.c. The cache is one of those that others look at, until its thread ends. */
 void tcache_register(struct tcache *tc);
-/* The thread ends: what it caches goes home for good. */
+/* The thread ends: what it caches is for others from now on, or goes home. No lock held. */
 void tcache_exit(void);
 /* failslab begins: this thread's lists are closed at once, those of others when they next free, or have used up what
  * their list of a class holds. They open again by themselves once failslab is off. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * idle: a program with a thread that waits, whose first one fills 64 MiB with blocks and frees all of it, every second
- * one first, and then does little. Prints "given back" when all but 5 MiB is, or how much is resident beyond what was at
- * first, after so many seconds as its argument says; then "alone" when it has one thread again once the other has ended.
+ * idle: a program with two threads that wait, whose first one fills 64 MiB with blocks and frees all of it, every second
+ * one first, four times, and then does little; or, with a second argument, once, whereupon one of the others ends. Prints
+ * "given back" when all but 5 MiB is, or how much is resident beyond what was at first, after so many seconds as its
+ * argument says; then "alone" when it has one thread again once the others have ended.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -17,16 +18,33 @@
 #define SIZE 20000
 #define KEPT_KB 5120
 
-static pthread_barrier_t barrier;
-
 static void *wait_for_end(void *arg)
 {
+	pthread_barrier_t *barrier = arg;
 	void *volatile block = malloc(100);
 
 	free(block);
-	pthread_barrier_wait(&barrier);
-	pthread_barrier_wait(&barrier);
-	return arg;
+	pthread_barrier_wait(barrier);
+	pthread_barrier_wait(barrier);
+	return NULL;
+}
+
+/* It has allocated when this returns, and waits. */
+static pthread_t start_waiter(pthread_barrier_t *barrier)
+{
+	pthread_t thread;
+
+	pthread_barrier_init(barrier, NULL, 2);
+	if (pthread_create(&thread, NULL, wait_for_end, barrier))
+		exit(1);
+	pthread_barrier_wait(barrier);
+	return thread;
+}
+
+static void end_waiter(pthread_barrier_t *barrier, pthread_t thread)
+{
+	pthread_barrier_wait(barrier);
+	pthread_join(thread, NULL);
 }
 
 static void rush_hour(void)
@@ -46,24 +64,23 @@ static void rush_hour(void)
 int main(int argc, char **argv)
 {
 	int i, tenths = argc > 1 ? atoi(argv[1]) * 10 : 100;
-	pthread_t thread;
-	long before, more;
+	pthread_barrier_t last, other;
+	pthread_t thread = start_waiter(&last), third = start_waiter(&other);
+	long before = resident_kb(), more;
 
-	pthread_barrier_init(&barrier, NULL, 2);
-	if (pthread_create(&thread, NULL, wait_for_end, NULL))
-		return 1;
-	pthread_barrier_wait(&barrier);
-	before = resident_kb();
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < (argc > 2 ? 1 : 4); i++)
 		rush_hour();
+	if (argc > 2)
+		end_waiter(&other, third);
 	while ((more = resident_kb() - before) > KEPT_KB && tenths-- > 0)
 		usleep(100000);
 	if (more <= KEPT_KB)
 		puts("given back");
 	else
 		printf("%ld kB more\n", more);
-	pthread_barrier_wait(&barrier);
-	pthread_join(thread, NULL);
+	if (argc <= 2)
+		end_waiter(&other, third);
+	end_waiter(&last, thread);
 	for (i = 0; i < 2000 && threads_named("", NULL) > 1; i++)
 		usleep(10000);
 	puts(threads_named("", NULL) == 1 ? "alone" : "not alone");

@@ -42,6 +42,8 @@ is "$status $(echo "$said" | sort | uniq -c | tr -s ' ')" "0  40 sh" "ulimit -v:
 compile idle idle.c
 is "$(preloaded ./idle 30)" "given back
 alone" "what was freed in a rush hour goes back while nobody does anything"
+is "$(preloaded ./idle 30 once)" "given back
+alone" "a thread that ends sees to it that there is somebody to do that"
 said=$(BUDDYMALLOC_CONF=kswapd:off preloaded ./idle 3)
 is "${said#*more}" "
 alone" "kswapd:off: nobody gives it back" || diag "$said"

@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is resident of this process, in KiB; -1: not known. Not VmRSS: the kernel sums that per CPU, and lazily.
+ * What is resident of this process, in KiB; -1: not known. Not VmRSS: the kernel sums that per CPU, and lazily. Allocates
+ * nothing.
  */
 #ifndef PRELOAD_RESIDENT_H
 #define PRELOAD_RESIDENT_H
 
-#include <stdio.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static inline long resident_kb(void)
 {
-	char line[256];
-	long kb = -1;
-	FILE *file = fopen("/proc/self/smaps_rollup", "r");
+	int fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+	char text[256] = "", *rss;
 
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "Rss: %ld", &kb);
-	if (file)
-		fclose(file);
-	return kb;
+	if (fd < 0)
+		return -1;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = 0;
+	close(fd);
+	rss = strstr(text, "\nRss:");
+	return rss ? strtol(rss + 5, NULL, 10) : -1;
 }
 
 #endif

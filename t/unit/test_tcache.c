@@ -83,6 +83,16 @@ static unsigned long active(void)
 	return nr;
 }
 
+static unsigned long in_magazines(void)
+{
+	unsigned long nr = 0;
+	unsigned int class;
+
+	for (class = 1; class < FIRST_RUN_CLASS; class++)
+		nr += kmem_caches[class].nr_magazine_objects;
+	return nr;
+}
+
 static unsigned long cached(void)
 {
 	unsigned long nr = 0;
@@ -90,9 +100,7 @@ static unsigned long cached(void)
 
 	for (class = 1; class < NR_CLASSES; class++)
 		nr += tcache_cached(class);
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
-		nr += kmem_caches[class].nr_magazine_objects;
-	return nr;
+	return nr + in_magazines();
 }
 
 static void random_operations(void)
@@ -335,6 +343,43 @@ static void exits(void)
 	must(active() == before && cached() == 0, "%lu active, %lu before", active(), before);
 }
 
+static void *use_few(void *arg)
+{
+	struct object *list;
+
+	give(take(5), 5);
+	list = tcache.head[5];
+	must(length(list) == tcache.cap[5] - (unsigned int)tcache.room[5]);
+	tcache_exit();
+	(void)arg;
+	return list;
+}
+
+/* The next thread takes up the lists of one that has ended, as they are. */
+static void lists_left(void)
+{
+	void *first, *second;
+	unsigned int i;
+	pthread_t thread;
+
+	start();
+	give(take(1), 1);
+	tunables.dirty_decay = 3600000;
+	for (i = 0; i < 2; i++) {
+		must(!in_magazines(), "the first leaves nothing, as none may follow");
+		must(!pthread_create(&thread, NULL, use_few, NULL));
+		must(!pthread_join(thread, &first));
+	}
+	must(in_magazines() == length(first));
+	must(!pthread_create(&thread, NULL, use_few, NULL));
+	must(!pthread_join(thread, &second));
+	must(second == first && in_magazines() == length(first));
+	tunables.dirty_decay = 0;
+	must(!pthread_create(&thread, NULL, use_few, NULL));
+	must(!pthread_join(thread, NULL) && !in_magazines(), "none follows: all is home");
+	check_lists();
+}
+
 static void *use_bytes(void *arg)
 {
 	static __thread void *p[1000];
@@ -361,13 +406,14 @@ static size_t dirty_after(size_t bytes)
 #define MANY (12 * MiB)
 #define LITTLE (512 * KiB) /* not worth giving back */
 
-/* What an ended thread used is given back. Of threads that follow each other within dirty_decay each leaves to the next as
- * much as was ever used at a time, and no more. */
+/* What an ended thread used is given back. Of threads that follow each other within dirty_decay each leaves to the next
+ * as much as was ever used at a time, and no more. */
 static void ends_in_a_row(void)
 {
 	size_t first, same, more, bound, most;
 
 	start();
+	tunables.kswapd = KSWAPD_OFF; /* what that gives back, and when, is another thing */
 	give(take(1), 1);
 	tunables.dirty_decay = 3600000;
 	first = dirty_after(FEW);
@@ -496,6 +542,7 @@ int main(void)
 	run_case("lists of runs hold more while few lengths come and go", runs);
 	run_case("random operations: lists and counts", random_operations);
 	run_case("a thread's end leaves nothing behind", exits);
+	run_case("a thread's lists are left to the next", lists_left);
 	run_case("threads that end one after the other leave as much as was in use", ends_in_a_row);
 	run_case("after its end a thread is served without lists", after_exit);
 	run_case("threads exchange blocks", threads_exchange);
