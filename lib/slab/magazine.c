@@ -2,8 +2,9 @@
 /*
  * Magazines: whole chains of free objects that one thread leaves and another takes, linked through the objects
  * themselves. What is of its own home a thread leaves to the threads of that, so that what lies together stays with
- * those who use it; all else is for anybody. How many a class may hold grows while threads ask in vain for what others bring home, and
- * shrinks as magazines age unused. The cache's lock protects all of it; the two hints are read and written without.
+ * those who use it; all else is for anybody. How many a class may hold grows while threads ask in vain for what others
+ * bring home, and shrinks as magazines age unused. The cache's lock protects all of it; the two hints are read and
+ * written without, and the bound is read.
  */
 #include "slab/inner.h"
 #include "slab/tcache.h"
@@ -55,9 +56,8 @@ static bool magazine_room(struct kmem_cache *cache, unsigned int nr)
 
 	if (READ_ONCE(cache->magazine_missed) && cache->nr_magazine_objects + nr > cache->magazine_limit) {
 		WRITE_ONCE(cache->magazine_missed, false);
-		cache->magazine_limit = max_ul(2 * cache->magazine_limit, MAGAZINES_MIN_BYTES / cache->size);
-		if (cache->magazine_limit > most)
-			cache->magazine_limit = most;
+		WRITE_ONCE(cache->magazine_limit,
+			   min_ul(max_ul(2 * cache->magazine_limit, MAGAZINES_MIN_BYTES / cache->size), most));
 	}
 	return cache->nr_magazine_objects + nr <= cache->magazine_limit;
 }
@@ -97,6 +97,12 @@ bool magazine_put(struct kmem_cache *cache, const void *self, struct object *cha
 	if (!room)
 		slab_free_bulk(cache, chain);
 	return wanted;
+}
+
+bool magazine_wanted(struct kmem_cache *cache, const void *self)
+{
+	WRITE_ONCE(cache->magazine_putter, self);
+	return READ_ONCE(cache->magazine_missed) || READ_ONCE(cache->magazine_limit);
 }
 
 /* To bring them home would load each object, most of which the thread has not touched, and the next one again. */
@@ -143,7 +149,7 @@ static void age_magazines(struct kmem_cache *cache)
 
 	mutex_lock(&cache->lock);
 	if (cache->magazine_low)
-		cache->magazine_limit /= 2;
+		WRITE_ONCE(cache->magazine_limit, cache->magazine_limit / 2);
 	while (cache->magazine_low && (chain = magazine_pop_any(cache, &nr))) {
 		uint32_t low = cache->magazine_low;
 

@@ -256,7 +256,7 @@ bool owner_cache_free(struct owner *o, struct page *slab, void *addr)
 /* The class after class that has slabs; FIRST_RUN_CLASS: none. */
 static unsigned int next_used(const struct owner_cache *cache, unsigned int class)
 {
-	for (class ++; class < FIRST_RUN_CLASS; class = (class | 63) + 1) {
+	for (class++; class < FIRST_RUN_CLASS; class = (class | 63) + 1) {
 		uint64_t rest = cache->used[class / 64] >> class % 64;
 
 		if (rest)

@@ -113,6 +113,8 @@ struct object *magazine_get_any(struct kmem_cache *cache, unsigned int *nr);
 bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr);
 /* The same of a thread that ends: nothing is brought home, and false if there is no room. */
 bool magazine_leave(struct kmem_cache *cache, struct object *chain, unsigned int nr);
+/* Have others shown that they need what this thread would leave? A hint. */
+bool magazine_wanted(struct kmem_cache *cache, const void *self);
 /* Bring home what magazines held all the time since the last call. */
 void magazines_age(void);
 /* Bring all magazines of all classes home, and free empty slabs. */

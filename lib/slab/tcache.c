@@ -5,9 +5,9 @@
  * A list starts small and doubles its bound when it overflows, up to MAGAZINE_BYTES, but only if it has run dry since
  * the last time, or other threads want what it sheds: a list that only ever overflows would keep slabs from emptying
  * and save nothing. A full list becomes the spare magazine; a full spare goes to the class's magazines, whole, or, of a
- * single thread, scattered objects go home in parts. Now and then lists that nobody touched since the last look are
- * brought home, so that a phase of the program does not keep its blocks for ever. Runs have a list only, no spare, and
- * only the smaller ones.
+ * single thread that no other has followed, scattered objects go home in parts. Now and then lists that nobody touched
+ * since the last look are brought home, so that a phase of the program does not keep its blocks for ever. Runs have a
+ * list only, no spare, and only the smaller ones.
  */
 #include "slab/tcache.h"
 
@@ -35,7 +35,7 @@
 #define MAGAZINE_MAX 1024UL
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
-#define SHED_MAX 128U /* scattered objects that go home at a time where there is no other thread */
+#define SHED_MAX 128U /* scattered objects that go home at a time where no other thread asks for them */
 #define SAMPLE 16U    /* tells whether they are */
 #define AGE_MS 100
 #define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
@@ -439,7 +439,8 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
 	struct object *spare = tc->spare[class];
 	unsigned int spare_nr = tc->spare_nr[class];
 
-	if (spare && READ_ONCE(nr_heap_threads) < 2 && !slab_nodes && is_scattered(tc->head[class])) {
+	if (spare && READ_ONCE(nr_heap_threads) < 2 && !slab_nodes && !magazine_wanted(&kmem_caches[class], tc) &&
+	    is_scattered(tc->head[class])) {
 		shed(tc, class);
 		return false;
 	}

@@ -34,7 +34,7 @@ static void slabs(void)
 	struct object *obj;
 
 	start();
-	for (unsigned int class = 1; class < FIRST_RUN_CLASS; class ++) {
+	for (unsigned int class = 1; class < FIRST_RUN_CLASS; class++) {
 		must(slab_alloc_bulk(&kmem_caches[class], 1, &obj) == 1);
 		must(own_usage() == 1UL << kmem_caches[class].order, "%u", class);
 		slab_free_bulk(&kmem_caches[class], obj);

@@ -174,10 +174,10 @@ static void growth(void)
 	must(tcache.cap[CLASS] > first, "a list that runs dry and overflows grows");
 	must(tcache.spare[CLASS], "and has a spare");
 	/* What the spare holds is taken from there: no slab is asked. */
-	mutex_lock(&kmem_caches[CLASS].lock);
+	mutex_lock(&kmem_caches[CLASS].node.lock);
 	for (i = 0; i < 2U * tcache.cap[CLASS] && (tcache.head[CLASS] || tcache.spare[CLASS]); i++)
 		p[i] = take(CLASS);
-	mutex_unlock(&kmem_caches[CLASS].lock);
+	mutex_unlock(&kmem_caches[CLASS].node.lock);
 	must(i > tcache.cap[CLASS]);
 	while (i)
 		give(p[--i], CLASS);
@@ -206,10 +206,17 @@ static unsigned long most_home(unsigned int stride)
 	return most;
 }
 
+static void *ask_in_vain(void *arg)
+{
+	give(take(SCATTERED_CLASS), SCATTERED_CLASS);
+	return arg;
+}
+
 /* Blocks that lie side by side go home by the list, but no free waits for a whole list of those that do not. */
 static void scattered(void)
 {
 	unsigned long most;
+	pthread_t thread;
 	int i;
 
 	start();
@@ -219,6 +226,10 @@ static void scattered(void)
 	must(most == tcache.cap[SCATTERED_CLASS] && most > 512, "%lu blocks side by side", most);
 	most = most_home(67);
 	must(most && most <= 128, "%lu scattered blocks", most);
+	/* Others may have them, though: of a thread that has asked in vain the next ones shall not. */
+	must(!pthread_create(&thread, NULL, ask_in_vain, NULL) && !pthread_join(thread, NULL));
+	most = most_home(67);
+	must(most > 128, "%lu scattered blocks that others want", most);
 }
 
 static void *close_others(void *arg)
