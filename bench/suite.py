@@ -6,7 +6,6 @@ built here: the directory holds the programs, and the inputs of two of them, any
 """
 
 import os
-
 import re
 
 from benchlib import BenchError
