@@ -409,6 +409,9 @@ int main(int argc, char **argv)
 	numa_init();
 	if (argc > 2)
 		return as_child(atoi(argv[1]), strtoul(argv[2], NULL, 10));
+	/* Pages are counted; where it has hugepages at hand the system interleaves those. */
+	if (bm_ctl_set("thp", "never"))
+		bail_out("thp cannot be set");
 	test_thisnode();
 	test_node();
 	test_bind();
