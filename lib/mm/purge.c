@@ -28,7 +28,7 @@
 /* Beyond that may stay what was missed: so many times dirty_max, or the least that is in use. */
 #define ZONE_SLACK_MAX 3
 #define ZONE_SLACK_SHARE 3
-#define ZONE_PURGE_STEP (5 * MiB >> PAGE_SHIFT) /* that a free gives back */
+#define ZONE_PURGE_STEP (4 * MiB >> PAGE_SHIFT) /* that a free gives back */
 
 #define ZONE_DECAY_STEP (2 * MiB >> PAGE_SHIFT) /* goes at a time of what was idle */
 

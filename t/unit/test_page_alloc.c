@@ -312,7 +312,7 @@ static void in_steps(void)
 		given = dirty + (1UL << 5) - min_ul(dirty + (1UL << 5), zone->nr_dirty);
 		most = max_ul(most, given);
 	}
-	must(most && most <= 5 * MiB >> PAGE_SHIFT, "%lu pages given back by one free", most);
+	must(most && most <= 4 * MiB >> PAGE_SHIFT, "%lu pages given back by one free", most);
 	limit = (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2 + zone->regret.slack;
 	must(zone->nr_dirty <= limit + (MiB >> PAGE_SHIFT), "%lu pages dirty, %lu may be", zone->nr_dirty, limit);
 }
