@@ -10,10 +10,10 @@
 #include "base/trace.h"
 #include "malloc/block.h"
 #include "malloc/huge.h"
+#include "malloc/inner.h"
 #include "malloc/memcheck.h"
 #include "malloc/owned.h"
 #include "malloc/reclaim.h"
-#include "mm/fault_inject.h"
 #include "mm/page_alloc.h"
 #include "slab/owner_cache.h"
 #include "slab/run.h"
@@ -25,12 +25,6 @@ cold void *heap_no_memory(void)
 {
 	errno = ENOMEM;
 	return NULL;
-}
-
-/* Is this one of the requests that a test wants to fail? */
-static always_inline bool fault_injected(size_t size)
-{
-	return unlikely(READ_ONCE(failslab_enabled)) && should_failslab(size, current_gfp_context(GFP_MALLOC));
 }
 
 static cold void *alloc_class_reclaim(unsigned int class)
@@ -428,36 +422,7 @@ size_t heap_usable_size(void *addr)
 	return 0;
 }
 
-/* In a block with room for so much. The smallest classes are 16 apart: with 12 a block that moves is one of a smaller
- * class. */
-static always_inline bool stays_in_place(size_t room, size_t size)
-{
-	return size <= room && room - size < room / SHRINK_IN_PLACE + 12;
-}
-
-/* The bytes that the block has where it lies, once resized; 0 if it must move. */
-static size_t resize_in_place(const struct block *b, size_t size)
-{
-	if (b->kind == BLOCK_HUGE)
-		return size > RUN_SIZE_MAX && huge_resize(b->page, size) ? align_up(size, PAGE_SIZE) : 0;
-	if (stays_in_place(b->size, size))
-		return b->size;
-	if (b->kind == BLOCK_RUN && size > SLAB_SIZE_MAX && size <= RUN_SIZE_MAX) {
-		unsigned int class = size_to_class_computed(size);
-
-		return run_resize(b->start, class) ? class_size(class) : 0;
-	}
-	return 0;
-}
-
-static always_inline void trace_resized(const struct block *b, size_t size, size_t bytes, unsigned long caller)
-{
-	trace_kfree(caller, b->start);
-	trace_kmalloc(caller, b->start, size, bytes, GFP_MALLOC);
-}
-
-/* What malloc does once it is clear that it will. */
-static void *alloc_any(size_t size, unsigned long caller)
+void *heap_alloc_any(size_t size, unsigned long caller)
 {
 	bool zeroed;
 	void *p;
@@ -469,8 +434,7 @@ static void *alloc_any(size_t size, unsigned long caller)
 	return likely(p) ? p : heap_no_memory();
 }
 
-/* Where pages are charged a block stays whose it was. */
-static cold void *alloc_like(const struct block *b, size_t size, unsigned long caller)
+cold void *heap_alloc_like(const struct block *b, size_t size, unsigned long caller)
 {
 	struct owner *o = page_named_owner(b->page), *saved = current->charged;
 	bool zeroed;
@@ -482,137 +446,4 @@ static cold void *alloc_like(const struct block *b, size_t size, unsigned long c
 	p = alloc_for(o, size, whole_blocks(size), &zeroed, GFP_MALLOC, caller);
 	current->charged = saved;
 	return likely(p) ? p : heap_no_memory();
-}
-
-static void *move_huge(const struct block *b, size_t size)
-{
-	struct owner *saved = owner_assume(page_named_owner(b->page));
-	void *p = huge_move(b->page, size);
-
-	owner_assume(saved);
-	return p;
-}
-
-static void *realloc_move(const struct block *b, size_t size, unsigned long caller)
-{
-	int saved = errno;
-	void *p = NULL;
-
-	if (b->kind == BLOCK_HUGE && size > RUN_SIZE_MAX)
-		p = move_huge(b, size);
-	if (p) {
-		trace_kmalloc(caller, p, size, align_up(size, PAGE_SIZE), GFP_MALLOC);
-		trace_kfree(caller, b->start);
-		return p;
-	}
-	p = unlikely(READ_ONCE(heap_watched)) ? alloc_like(b, size, caller) : alloc_any(size, caller);
-	if (unlikely(!p)) {
-		if (size > b->size)
-			return NULL;
-		errno = saved; /* a block that is to shrink may stay as it is */
-		trace_resized(b, size, b->size, caller);
-		return b->start;
-	}
-	memcpy(p, b->start, min_ul(size, b->size));
-	heap_free_track_caller(b->start, caller);
-	return p;
-}
-
-/* A block of memcheck's; its size says what it gets. */
-static cold void *realloc_memcheck(void *addr, size_t size, unsigned long caller)
-{
-	void *p = NULL;
-
-	if (size <= memcheck_usable_size(addr) || !fault_injected(size))
-		p = memcheck_realloc(addr, size);
-	if (!p)
-		return heap_no_memory();
-	trace_kmalloc(caller, p, size, size, GFP_MALLOC);
-	trace_kfree(caller, addr);
-	return p;
-}
-
-/* Two classes up where the next would do: what has grown will grow again, and then moves half as often. It is not more
- * than a quarter, so that the block stays where it is until it shrinks. */
-#define FIRST_ROOMY_CLASS 8U /* of 128 bytes */
-static always_inline unsigned long class_to_grow(unsigned long class, size_t size)
-{
-	unsigned long want = size <= TABLE_SIZE_MAX ? size_to_class_small(size) : size_to_class_slab(size);
-
-	return want == class + 1 && class >= FIRST_ROOMY_CLASS && want < FIRST_RUN_CLASS - 1 ? want + 1 : want;
-}
-
-/* Of a class that the thread's list has none of. */
-static noinline void *realloc_refill(unsigned long class)
-{
-	if (unlikely(READ_ONCE(heap_watched)) || unlikely(READ_ONCE(failslab_enabled)))
-		return NULL;
-	tcache_enter();
-	return tcache_alloc_slow((unsigned int)class);
-}
-
-/* What most that move are: objects in slabs, both before and after. NULL: it is not that simple. */
-static always_inline void *realloc_listed(void *addr, size_t size, unsigned long caller)
-{
-	unsigned long pfn = addr_to_pfn(addr), class, want;
-	size_t room;
-	void *p;
-
-	if (unlikely(pfn >= tcache.nr_pages || size - 1 >= SLAB_SIZE_MAX))
-		return NULL;
-	class = tcache.class_map[pfn];
-	room = class_size((unsigned int)class);
-	if (unlikely(class - 1 >= FIRST_RUN_CLASS - 1 || stays_in_place(room, size) ||
-		     !slab_begins_object(addr, (unsigned int)class)))
-		return NULL;
-	want = class_to_grow(class, size);
-	p = tcache_alloc(want);
-	if (unlikely(!p))
-		p = realloc_refill(want);
-	if (unlikely(!p))
-		return NULL;
-	trace_kmalloc(caller, p, size, size_classes.size[want], GFP_MALLOC);
-	memcpy(p, addr, min_ul(size, room));
-	trace_kfree(caller, addr);
-	heap_free_known(addr, pfn);
-	return p;
-}
-
-static noinline void *realloc_slow(void *addr, size_t size, unsigned long caller)
-{
-	struct block b;
-	size_t bytes;
-
-	if (unlikely(heap_forward))
-		return heap_forward->realloc(addr, size);
-	if (!addr)
-		return heap_malloc_track_caller(size, caller);
-	if (!size) {
-		heap_free_track_caller(addr, caller);
-		return NULL;
-	}
-	if (size > HEAP_SIZE_MAX)
-		return heap_no_memory();
-	tcache_enter();
-	if (unlikely(annotate_listening))
-		return realloc_memcheck(addr, size, caller);
-	b = block_of(addr);
-	if (unlikely(b.kind == BLOCK_FOREIGN)) {
-		block_report_foreign("realloc", addr);
-		return heap_no_memory();
-	}
-	if (size > b.size && fault_injected(size))
-		return heap_no_memory();
-	bytes = resize_in_place(&b, size);
-	if (!bytes)
-		return realloc_move(&b, size, caller);
-	trace_resized(&b, size, bytes, caller);
-	return addr;
-}
-
-void *heap_realloc_track_caller(void *addr, size_t size, unsigned long caller)
-{
-	void *p = realloc_listed(addr, size, caller);
-
-	return likely(p) ? p : realloc_slow(addr, size, caller);
 }

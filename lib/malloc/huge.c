@@ -19,6 +19,7 @@
 #include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/settle.h"
+#include "mm/touched.h"
 #include "mm/vmscan.h"
 #include "slab/tcache.h"
 
@@ -89,7 +90,7 @@ static void *begin_huge(unsigned long pb, unsigned long pages, bool *zeroed)
 	if (!pb)
 		return NULL;
 	if (full >= THP_BLOCKS_MIN)
-		arena_advise_huge(pb, full);
+		arena_advise_huge(pb, full, false);
 	page = pfn_to_page(pb << PAGEBLOCK_ORDER);
 	page->nr_pages = pages;
 	page->order = 0;
@@ -121,6 +122,8 @@ static struct page *alloc_packed(unsigned long pages, bool *zeroed)
 	*zeroed = false;
 	if (likely(page))
 		return page;
+	if (touched_less_than(TOUCHED_TO_PACK))
+		return NULL;
 	exact_list_missed(pages);
 	page = alloc_pages_exact(GFP_PACKED, pages, 0);
 	if (!page)
@@ -185,6 +188,8 @@ static void free_huge_blocks(struct page *page, unsigned long from, unsigned lon
 		return;
 	if (unlikely(page_debug))
 		dirty = debug_free_huge(page, from << PAGEBLOCK_ORDER, nr << PAGEBLOCK_ORDER);
+	if (dirty && touched_is_due())
+		touched_look_at_blocks(page_block(page) + from, nr - from);
 	free_blocks(page_block(page) + from, nr - from, dirty);
 }
 
@@ -278,7 +283,7 @@ void *huge_move(struct page *page, size_t size)
 	if (unlikely(page_debug))
 		bytes = old_pages << PAGE_SHIFT;
 	if (likely(READ_ONCE(tunables.hugetlb) == HUGETLB_OFF))
-		pb = arena_alloc_to_move(new_nr, nid, &zeroed);
+		pb = arena_alloc_to_move(new_nr, nr, nid, &zeroed);
 	else
 		pb = hugetlb_alloc(new_nr, 1, PB_HUGE, nid, &zeroed);
 	p = begin_huge(pb, pages, &zeroed);

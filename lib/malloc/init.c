@@ -127,6 +127,8 @@ static void apply_options(void)
 		fault_inject_init();
 	if (tunables.limit || os_memory_is_limited())
 		budget_init();
+	if (tunables.kswapd == KSWAPD_ON)
+		prepare_for_threads();
 }
 
 /* Nodes are made of one when the heap has been in use for a while. Its memory is the first one's. */

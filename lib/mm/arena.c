@@ -24,6 +24,7 @@
 #include "mm/regret.h"
 #include "mm/sparse.h"
 #include "mm/thp.h"
+#include "mm/touched.h"
 #include "os/os.h"
 #include "os/topology.h"
 
@@ -56,6 +57,7 @@ int arena_commit(unsigned long pb, unsigned long nr, int nid)
 	arena_advise_new(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, nid);
 	range_set_mapped(pb, nr, nid);
 	ADD_ONCE(arena_stats.grown, 1);
+	touched_ask();
 	return 0;
 }
 
@@ -179,14 +181,6 @@ void arena_count_used(unsigned long pb, unsigned long nr, enum pageblock_state s
 	regret(pb, nr);
 }
 
-static void forget_regret(uint32_t now)
-{
-	if (arena.regret.slack && now - arena.regretted > 2 * READ_ONCE(tunables.dirty_decay)) {
-		WRITE_ONCE(arena.regret.slack, arena.regret.slack / 2);
-		arena.regretted = now;
-	}
-}
-
 /* May the free range's pageblocks be used? Those that are dirty count already. */
 static bool range_affordable(unsigned long pb, unsigned long nr, size_t reserve)
 {
@@ -247,6 +241,8 @@ static unsigned long alloc_locked(const struct arena_request *rq, bool *grown)
 		start = arena_gather(rq);
 	if (!start)
 		start = take_range(rq, grown);
+	if (start && rq->moved_to && !arena_gather_behind(start, rq))
+		start = 0;
 	if (!start && rq->moved_to)
 		start = arena_gather(rq);
 	if (start)
@@ -297,7 +293,7 @@ static unsigned long alloc_range(const struct arena_request *rq, bool *clean)
 	if (unlikely(READ_ONCE(limits_in_force))) {
 		if (grown)
 			arena_balance();
-	} else if (grown) {
+	} else if (grown && !touched_less_than(TOUCHED_HARDLY)) {
 		unsigned long slack = arena_slack();
 
 		if (dirty > slack)
@@ -311,12 +307,14 @@ unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_
 	struct arena_request rq = { .nr = nr, .align = align, .state = state, .nid = nid };
 
 	rq.reserve = state == PB_OFFLINE ? nr << PAGEBLOCK_SHIFT : 0;
+	if (state == PB_HUGE && touched_less_than(TOUCHED_HARDLY))
+		rq.align = max_ul(align, 1UL << ilog2(nr));
 	return alloc_range(&rq, clean);
 }
 
-unsigned long arena_alloc_to_move(unsigned long nr, int nid, bool *clean)
+unsigned long arena_alloc_to_move(unsigned long nr, unsigned long moved, int nid, bool *clean)
 {
-	return alloc_range(&(struct arena_request){ nr, 1, PB_HUGE, nid, .moved_to = true }, clean);
+	return alloc_range(&(struct arena_request){ nr, 1, PB_HUGE, nid, .moved_to = moved }, clean);
 }
 
 unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid, bool *clean)
@@ -329,6 +327,7 @@ unsigned long arena_dirty_limit(void)
 	unsigned long limit = (READ_ONCE(tunables.dirty_max) >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8 +
 			      arena_slack();
 
+	limit *= touched_more_dirty();
 	return limit - min_ul(limit, exact_lists_excess() >> PAGEBLOCK_ORDER);
 }
 
@@ -351,7 +350,7 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 		b->stamp = now;
 	}
 	range_insert_pieces(pb, nr);
-	forget_regret(now);
+	regret_forget(&arena.regret, &arena.regretted, now, decay);
 	if (arena.regret.least) /* there is something to be less than: some were given back */
 		regret_note_use(&arena.regret, used_blocks(), false);
 	limit = arena_dirty_limit();
@@ -366,10 +365,10 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 		hugetlb_trim(1);
 }
 
-void arena_advise_huge(unsigned long pb, unsigned long nr)
+void arena_advise_huge(unsigned long pb, unsigned long nr, bool filled)
 {
 	size_t mapped = READ_ONCE(arena_stats.mapped) << PAGEBLOCK_SHIFT;
-	bool want = thp_wanted(mapped);
+	bool want = thp_wanted(mapped) && (filled || !touched_less_than(TOUCHED_HARDLY));
 	unsigned long i, have = 0;
 
 	if (block_is_hugetlb(block_at(pb)))

@@ -36,7 +36,7 @@ struct arena_request {
 	enum pageblock_state state;
 	int nid;
 	size_t reserve; /* as budget_may_grow() has it */
-	bool moved_to;	/* pages are brought there */
+	unsigned long moved_to; /* pages are brought to its first so many pageblocks */
 };
 
 /*
@@ -48,13 +48,16 @@ unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_
 /* The same for PB_OFFLINE, and for a request that has a right to what lies below the min mark. */
 unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid, bool *clean);
 /* The same for what arena_move() brings pages to: none of those that are free are spent on it if that can be helped. */
-unsigned long arena_alloc_to_move(unsigned long nr, int nid, bool *clean);
+unsigned long arena_alloc_to_move(unsigned long nr, unsigned long moved, int nid, bool *clean);
 /* arena_gather.c. The same, out of the best free range if that is dirty throughout, else of dirty pages that lie
  * elsewhere, and under a limit of what it leaves; the arena lock is held, and the caller counts what is used. 0: that is
  * not enough, or the system does not move them. */
 unsigned long arena_gather(const struct arena_request *rq);
 /* The same for this place: from start on in the free range at pb. False: nothing was taken. */
 bool arena_gather_at(unsigned long pb, unsigned long start, const struct arena_request *rq);
+/* What was taken from start on, and has pages brought to it, has others' dirty ones behind these, as far as there are
+ * any. False: the system did not do it, and does not give new ones; nothing is taken any more. */
+bool arena_gather_behind(unsigned long start, const struct arena_request *rq);
 /* arena_gather.c. As range_find_kind, for ordinary memory or none; if need be from the window's top on. 0: there is no
  * room. The arena lock is held. */
 unsigned long arena_find(unsigned long nr, unsigned long align, int nid, uint8_t kind);
@@ -74,8 +77,8 @@ bool arena_extend(unsigned long pb, unsigned long nr, unsigned long new_nr);
 bool arena_move(unsigned long dst, unsigned long src, unsigned long nr, size_t bytes);
 /* What every new mapping for pages is told: its node, and hugepages at once, or not until they are asked for. */
 void arena_advise_new(void *addr, size_t bytes, int nid);
-/* Ask for hugepages behind a range where policy says so (thp tunable). */
-void arena_advise_huge(unsigned long pb, unsigned long nr);
+/* Ask for hugepages behind a range where policy says so (thp tunable). filled: whatever is known of large blocks. */
+void arena_advise_huge(unsigned long pb, unsigned long nr, bool filled);
 /* Make the small pages of a pageblock in use a hugepage, where policy says so: 0, -errno, or -EALREADY if policy does
  * not, or it was asked for before. No lock may be held. */
 int arena_collapse(unsigned long pb);

@@ -11,6 +11,7 @@
 #include "mm/debug.h"
 #include "mm/range.h"
 #include "mm/sparse.h"
+#include "mm/touched.h"
 #include "os/os.h"
 
 /* So many at once; Linux before 6.17 moves no more than one mapping, and a filter may forbid it. */
@@ -166,6 +167,9 @@ static bool pays(unsigned long missing, bool mapped, size_t reserve)
 	if (!missing || !dirty || !most || sparse_is_reserved() || unlikely(page_debug) ||
 	    arena_stats.pieces >= PIECES_MAX)
 		return false;
+	touched_ask();
+	if (touched_less_than(TOUCHED_HARDLY))
+		return false;
 	return dirty >= missing || budget_may_grow((missing - dirty) << PAGEBLOCK_SHIFT, mapped, reserve);
 }
 
@@ -178,6 +182,19 @@ bool arena_gather_at(unsigned long pb, unsigned long start, const struct arena_r
 	range_take(pb, start, rq->nr, rq->state);
 	move_to(start, end, batch, rq->nid);
 	if (commit_rest(start, end, rq->nid, rq->reserve))
+		return true;
+	range_insert_pieces(start, rq->nr);
+	return false;
+}
+
+bool arena_gather_behind(unsigned long start, const struct arena_request *rq)
+{
+	unsigned long from = start + rq->moved_to, end = start + rq->nr;
+
+	if (!pays(min_ul(end - from, arena_stats.dirty), true, rq->reserve))
+		return true;
+	move_to(from, end, end - from, rq->nid);
+	if (commit_rest(from, end, rq->nid, rq->reserve))
 		return true;
 	range_insert_pieces(start, rq->nr);
 	return false;

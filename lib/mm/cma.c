@@ -189,7 +189,7 @@ static unsigned long area_blocks(struct zone *zone, unsigned long nr)
 	pb = arena_alloc(nr, 1UL << ilog2(nr), PB_OFFLINE, zone->nid, &clean);
 	if (!pb)
 		return 0;
-	arena_advise_huge(pb, nr);
+	arena_advise_huge(pb, nr, true);
 	zone_online_blocks(zone, pb, nr, MIGRATE_CMA, !clean);
 	return pb;
 }

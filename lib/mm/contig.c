@@ -218,7 +218,7 @@ static struct page *contig_from_growth(struct zone *zone, unsigned long nr_pages
 	pb = arena_alloc(nr, max_ul(align >> PAGEBLOCK_ORDER, 1), PB_OFFLINE, zone->nid, &clean);
 	if (!pb)
 		return NULL;
-	arena_advise_huge(pb, nr);
+	arena_advise_huge(pb, nr, true);
 	if (topology_binds() && !settle_blocks(pb, nr, zone->nid, settled, &clean)) {
 		arena_free(pb, nr, !clean);
 		return NULL;

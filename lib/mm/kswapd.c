@@ -330,6 +330,16 @@ static void kswapd_run(pg_data_t *pgdat)
 	memalloc_flags_restore(scopes);
 }
 
+/* False: there is none, or it does not want to be woken. */
+static bool wake(pg_data_t *pgdat)
+{
+	__atomic_add_fetch(&pgdat->kswapd_wakeups, 1, __ATOMIC_SEQ_CST);
+	if (smp_load_acquire(&pgdat->kswapd) != KSWAPD_RUNNING)
+		return false;
+	host_futex_wake(&pgdat->kswapd_wakeups, 1);
+	return true;
+}
+
 void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_type highest_zoneidx)
 {
 	pg_data_t *pgdat = NODE_DATA(zone->nid);
@@ -347,10 +357,7 @@ void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_t
 	__atomic_fetch_or(&pgdat->kswapd_zones, 1U << highest_zoneidx, __ATOMIC_RELAXED);
 	if (READ_ONCE(pgdat->kswapd_order) < order)
 		WRITE_ONCE(pgdat->kswapd_order, order);
-	__atomic_add_fetch(&pgdat->kswapd_wakeups, 1, __ATOMIC_SEQ_CST);
-	if (smp_load_acquire(&pgdat->kswapd) == KSWAPD_RUNNING)
-		host_futex_wake(&pgdat->kswapd_wakeups, 1);
-	else if (gfp & GFP_DIRECT_RECLAIM && !(current->flags & PF_MEMALLOC) && !mutex_held_for_fork())
+	if (!wake(pgdat) && gfp & GFP_DIRECT_RECLAIM && !(current->flags & PF_MEMALLOC) && !mutex_held_for_fork())
 		kswapd_run(pgdat);
 }
 
@@ -361,12 +368,6 @@ static pg_data_t *first_node(void)
 	while (!NODE_DATA(nid))
 		nid++;
 	return NODE_DATA(nid);
-}
-
-static void wake(pg_data_t *pgdat)
-{
-	__atomic_add_fetch(&pgdat->kswapd_wakeups, 1, __ATOMIC_SEQ_CST);
-	host_futex_wake(&pgdat->kswapd_wakeups, 1);
 }
 
 /* Beyond twice the limit it is too slow, or the child of a fork that nobody told us of has none. */
@@ -410,8 +411,7 @@ cold void kswapd_threads_ended(void)
 	int nid;
 
 	for_each_online_node (nid)
-		if (READ_ONCE(NODE_DATA(nid)->kswapd) == KSWAPD_RUNNING)
-			wake(NODE_DATA(nid));
+		wake(NODE_DATA(nid));
 }
 
 void kswapd_poll(void)

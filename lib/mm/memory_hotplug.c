@@ -19,10 +19,12 @@ static unsigned long order_to_blocks(unsigned int order)
 	return order > PAGEBLOCK_ORDER ? 1UL << (order - PAGEBLOCK_ORDER) : 1;
 }
 
+#define GROW_LARGE 0x10000U /* beside the flags of a request: for a large block, of which little may be touched */
+
 /* In the place of the kernel's deferred pages: pageblocks that the arenas still have, or that lie below 4 GiB. */
-static bool grow_zone(struct zone *zone, unsigned long nr, unsigned long align, enum migratetype mt, bool reserve,
-		      bool settled)
+static bool grow_zone(struct zone *zone, unsigned long nr, unsigned long align, enum migratetype mt, unsigned int flags)
 {
+	bool reserve = flags & ALLOC_RESERVE;
 	unsigned long pb;
 	bool clean;
 
@@ -41,10 +43,10 @@ static bool grow_zone(struct zone *zone, unsigned long nr, unsigned long align, 
 	if (!pb)
 		return false;
 	if (likely(zone->idx != ZONE_DMA32))
-		arena_advise_huge(pb, nr);
+		arena_advise_huge(pb, nr, !(flags & GROW_LARGE));
 	/* Under a limit no more is put there than is asked for: a cgroup's may be near. */
 	if (topology_binds() && !READ_ONCE(limits_in_force) &&
-	    !settle_blocks(pb, nr, zone->nid, settled, &clean)) {
+	    !settle_blocks(pb, nr, zone->nid, flags & ALLOC_SETTLED, &clean)) {
 		zone_give_back(zone, pb, nr, !clean);
 		return false;
 	}
@@ -54,25 +56,24 @@ static bool grow_zone(struct zone *zone, unsigned long nr, unsigned long align, 
 
 bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt)
 {
-	return grow_zone(zone, order_to_blocks(order), order_to_blocks(order), mt, false, false);
+	return grow_zone(zone, order_to_blocks(order), order_to_blocks(order), mt, 0);
 }
 
 bool zone_grow_blocks(struct zone *zone, unsigned long nr, enum migratetype mt)
 {
-	return grow_zone(zone, nr, 1, mt, false, false);
+	return grow_zone(zone, nr, 1, mt, GROW_LARGE);
 }
 
 bool zone_grow_for(struct zone *zone, unsigned int order, enum migratetype mt, gfp_t gfp, unsigned int alloc_flags)
 {
-	bool reserve = alloc_flags & ALLOC_RESERVE, settled = alloc_flags & ALLOC_SETTLED;
 	unsigned long nr = order_to_blocks(order);
 	unsigned int scopes;
 	bool grown;
 
 	if (likely(gfp & GFP_IO))
-		return grow_zone(zone, nr, nr, mt, reserve, settled);
+		return grow_zone(zone, nr, nr, mt, alloc_flags);
 	scopes = memalloc_flags_save(PF_MEMALLOC_NOIO);
-	grown = grow_zone(zone, nr, nr, mt, reserve, settled);
+	grown = grow_zone(zone, nr, nr, mt, alloc_flags);
 	memalloc_flags_restore(scopes);
 	return grown;
 }
@@ -93,7 +94,7 @@ bool zone_grow_to_mark(struct zone *zone, unsigned int order, gfp_t gfp, unsigne
 
 bool zone_grow_reserve(struct zone *zone, unsigned int order, enum migratetype mt)
 {
-	return grow_zone(zone, order_to_blocks(order), order_to_blocks(order), mt, true, false);
+	return grow_zone(zone, order_to_blocks(order), order_to_blocks(order), mt, ALLOC_RESERVE);
 }
 
 void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, enum migratetype mt, bool dirty)

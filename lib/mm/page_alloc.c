@@ -106,8 +106,12 @@ static void zone_statistics(struct zone *preferred, struct zone *zone, bool by_p
  * by_pcplist: its list has counted it. */
 static struct page *settled_or_free(struct zone *zone, struct page *page, unsigned int order, bool by_pcplist)
 {
-	if (likely(settle_pages(page, 1UL << order)))
+	if (likely(settle_pages(page, 1UL << order))) {
+		/* There is memory behind it, and behind what is cut off. Debugging looks at what dirty pages hold. */
+		if (likely(!page_debug))
+			page->flags |= PG_DIRTY;
 		return page;
+	}
 	current->unsettled = true;
 	if (by_pcplist) {
 		atomic_sub_return(&zone->numa[NUMA_HIT], 1);

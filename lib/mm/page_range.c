@@ -15,6 +15,7 @@
 #include "mm/page_alloc.h"
 #include "mm/page_owner.h"
 #include "mm/settle.h"
+#include "mm/touched.h"
 
 static struct page *take_exact(struct zone *zone, unsigned long nr, enum migratetype mt)
 {
@@ -113,6 +114,8 @@ void free_pages_exact(struct page *page, unsigned long nr)
 	trace_mm_page_free(page_to_addr(page), order_for_pages(nr));
 	if (unlikely(page_debug))
 		debug_free_pages(pfn, nr);
+	if (touched_is_due())
+		touched_look(pfn, nr, page->flags & PG_DIRTY);
 	mutex_lock(&zone->lock);
 	free_page_range(zone, pfn, nr, true);
 	mutex_unlock(&zone->lock);

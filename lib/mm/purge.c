@@ -22,9 +22,12 @@
  * arenas. */
 #define ZONE_KEEP_BLOCKS 2UL
 
-/* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call. */
+/* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call, but where
+ * twice as much is dirty as in use: so little splits what is free that it will hardly join. */
 #define ZONE_DIRTY_SHARE 2
 #define ZONE_PURGE_ORDER 4
+#define ZONE_PURGE_ORDER_LOW 2
+#define ZONE_DIRTY_MOSTLY 2
 /* Beyond that may stay what was missed: so many times dirty_max, or the least that is in use. */
 #define ZONE_SLACK_MAX 3
 #define ZONE_SLACK_SHARE 3
@@ -275,13 +278,18 @@ static unsigned long purge_goal(unsigned long limit)
 	return limit - min_ul(limit / 4, READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT);
 }
 
+static unsigned int purge_order(const struct zone *zone)
+{
+	return READ_ONCE(zone->nr_dirty) / ZONE_DIRTY_MOSTLY > used_pages(zone) ? ZONE_PURGE_ORDER_LOW : ZONE_PURGE_ORDER;
+}
+
 /* Dirty pages that are not in small blocks. */
 static unsigned long worth_purging(const struct zone *zone)
 {
 	unsigned long nr = 0;
 	unsigned int order;
 
-	for (order = ZONE_PURGE_ORDER; order < MAX_ORDER; order++)
+	for (order = purge_order(zone); order < MAX_ORDER; order++)
 		nr += READ_ONCE(zone->free_area[order].nr_dirty) << order;
 	return nr;
 }
@@ -304,7 +312,7 @@ static cold void zone_purge_excess(struct zone *zone, unsigned long limit, bool 
 		step = dirty - min_ul(dirty, ZONE_PURGE_STEP);
 	if (!goal || goal > limit)
 		goal = purge_goal(limit);
-	zone_purge(zone, ZONE_PURGE_ORDER, max_ul(goal, step));
+	zone_purge(zone, purge_order(zone), max_ul(goal, step));
 	left = READ_ONCE(zone->nr_dirty);
 	WRITE_ONCE(zone->purge_goal, goal < step && left <= step ? goal : 0);
 	WRITE_ONCE(zone->purged, READ_ONCE(zone->purged) + dirty - min_ul(dirty, left));
@@ -315,13 +323,11 @@ static cold void zone_purge_excess(struct zone *zone, unsigned long limit, bool 
 
 void zone_forget_regret(struct zone *zone)
 {
-	uint32_t now = (uint32_t)os_clock_ms();
+	uint32_t decay = (uint32_t)READ_ONCE(tunables.dirty_decay);
 
-	if (!READ_ONCE(zone->regret.slack) || now - READ_ONCE(zone->purge_stamp) <= 2 * READ_ONCE(tunables.dirty_decay))
+	if (!regret_forget(&zone->regret, &zone->purge_stamp, (uint32_t)os_clock_ms(), decay))
 		return;
-	WRITE_ONCE(zone->purge_stamp, now);
 	WRITE_ONCE(zone->purged, 0);
-	WRITE_ONCE(zone->regret.slack, READ_ONCE(zone->regret.slack) / 2);
 	balance_zone(zone);
 }
 

@@ -43,4 +43,14 @@ static inline unsigned long regret_slack(const struct regret *r, unsigned long u
 	return used >= READ_ONCE(r->level) / 4 * 3 ? READ_ONCE(r->slack) : 0;
 }
 
+/* Half of it is forgotten once twice decay has gone by, which begins anew. False: it has not, or there is nothing. */
+static inline bool regret_forget(struct regret *r, uint32_t *since, uint32_t now, uint32_t decay)
+{
+	if (!READ_ONCE(r->slack) || now - READ_ONCE(*since) <= 2 * decay)
+		return false;
+	WRITE_ONCE(r->slack, READ_ONCE(r->slack) / 2);
+	WRITE_ONCE(*since, now);
+	return true;
+}
+
 #endif

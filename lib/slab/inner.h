@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Slabs from inside, for the files that take them apart. The cache's lock is held.
+ * Slabs from inside, for the files that take them apart. Their node's lock is held.
  */
 #ifndef SLAB_INNER_H
 #define SLAB_INNER_H
@@ -8,6 +8,9 @@
 #include "base/annotate.h"
 #include "mm/buddy.h"
 #include "slab/slab.h"
+
+/* If more than that part of a class is free, or in magazines, homes use what is in others. */
+#define SLAB_SPARE 16
 
 /* A free object's words are ours to read and write, whatever memcheck was told. */
 static inline struct object *object_next(struct object *obj)

@@ -2,16 +2,23 @@
 /*
  * Magazines: whole chains of free objects that one thread leaves and another takes, linked through the objects
  * themselves. What is of its own home a thread leaves to the threads of that, so that what lies together stays with
- * those who use it; all else is for anybody. How many a class may hold grows while threads ask in vain for what others
- * bring home, and shrinks as magazines age unused. The cache's lock protects all of it; the two hints are read and
- * written without, and the bound is read.
+ * those who use it, unless that is much, and others would need more slabs; all else is for anybody. How many a class
+ * may hold grows while threads ask in vain for what others bring home, and there is none, and shrinks as magazines age
+ * unused. A thread that is alone leaves to itself what it has brought home before and then asked for, if that lies
+ * side by side, so that it keeps no more pages than it fills. The cache's lock protects all of it; hints are read and
+ * written without, and bounds are read.
  */
+#include "mm/pressure.h"
 #include "slab/inner.h"
 #include "slab/tcache.h"
 
 #define MAGAZINES_MIN_BYTES (32 * KiB)
 #define MAGAZINES_MAX_BYTES (512 * KiB)
+#define OWN_BYTES (1 * MiB) /* of all classes, that a thread which is alone may leave to itself */
+#define OWN_LEAST 64U	    /* objects: of fewer nobody knows whether they lie side by side */
 #define MAGAZINE_COUNT_SHIFT 48
+
+static unsigned long magazine_bytes; /* in those of all classes; atomic */
 
 /* Unlink the first magazine; the lock is held. */
 static struct object *magazine_pop(struct kmem_cache *cache, struct kmem_cache_node *node, unsigned int *nr)
@@ -23,9 +30,50 @@ static struct object *magazine_pop(struct kmem_cache *cache, struct kmem_cache_n
 	*nr = (unsigned int)(chain->magazine >> MAGAZINE_COUNT_SHIFT);
 	WRITE_ONCE(node->magazines, (struct object *)(chain->magazine & ((1UL << MAGAZINE_COUNT_SHIFT) - 1)));
 	ADD_ONCE(cache->nr_magazine_objects, -*nr);
+	atomic_sub_return(&magazine_bytes, (unsigned long)*nr * cache->size);
 	if (cache->magazine_low > cache->nr_magazine_objects)
 		cache->magazine_low = cache->nr_magazine_objects;
 	return chain;
+}
+
+bool thread_is_alone(void)
+{
+	return READ_ONCE(nr_heap_threads) < 2 && !slab_nodes;
+}
+
+/* The thread asks for what it has brought home: the next time so much more waits for it. */
+static noinline void grow_own(struct kmem_cache *cache)
+{
+	unsigned long most = OWN_BYTES / cache->size, nr = READ_ONCE(cache->own_missed);
+
+	WRITE_ONCE(cache->own_limit, (uint32_t)min_ul(READ_ONCE(cache->own_limit) + nr, most));
+	WRITE_ONCE(cache->own_missed, 0);
+}
+
+/* One of any home on the node; the lock is held. */
+static struct object *magazine_pop_node(struct kmem_cache *cache, int nid, unsigned int *nr)
+{
+	unsigned int home, nr_homes = smp_load_acquire(&nr_slab_homes);
+	struct object *chain = NULL;
+
+	for (home = 0; home < nr_homes && !chain; home++)
+		chain = magazine_pop(cache, get_home(cache, home, nid), nr);
+	return chain;
+}
+
+/* Rather than another slab, is much of the class in magazines of other homes? */
+static bool others_have_magazines(struct kmem_cache *cache, int nid)
+{
+	return READ_ONCE(cache->nr_magazine_objects) > READ_ONCE(cache->nr_active) / SLAB_SPARE &&
+	       READ_ONCE(get_home(cache, tcache.home, nid)->partial_head) == NO_PFN;
+}
+
+static void note_missed(struct kmem_cache *cache, const void *self)
+{
+	const void *putter = READ_ONCE(cache->magazine_putter);
+
+	if (putter && putter != self && !READ_ONCE(cache->nr_magazine_objects))
+		WRITE_ONCE(cache->magazine_missed, true);
 }
 
 struct object *magazine_get(struct kmem_cache *cache, int nid, const void *self, unsigned int *nr)
@@ -36,17 +84,30 @@ struct object *magazine_get(struct kmem_cache *cache, int nid, const void *self,
 	if (!READ_ONCE(node->magazines))
 		node = get_node(cache, nid);
 	if (!READ_ONCE(node->magazines)) {
-		const void *putter = READ_ONCE(cache->magazine_putter);
-
-		if (putter && putter != self)
-			WRITE_ONCE(cache->magazine_missed, true);
-		return NULL;
+		note_missed(cache, self);
+		if (READ_ONCE(cache->own_missed))
+			grow_own(cache);
+		if (!others_have_magazines(cache, nid))
+			return NULL;
+		node = NULL;
 	}
 	mutex_lock(&cache->lock);
-	chain = magazine_pop(cache, node, nr);
+	chain = node ? magazine_pop(cache, node, nr) : magazine_pop_node(cache, nid, nr);
 	cache->magazine_taken |= cache->magazine_putter != self;
 	mutex_unlock(&cache->lock);
 	return chain;
+}
+
+/* Room for the thread's own, if it is alone and no other has asked: for then they lie side by side (put_list_aside). */
+static bool own_room(struct kmem_cache *cache, unsigned int nr)
+{
+	if (nr < OWN_LEAST || cache->magazine_limit || !thread_is_alone())
+		return false;
+	if (cache->nr_magazine_objects + nr <= READ_ONCE(cache->own_limit) &&
+	    READ_ONCE(magazine_bytes) + nr * cache->size <= OWN_BYTES)
+		return true;
+	ADD_ONCE(cache->own_missed, nr);
+	return false;
 }
 
 /* Room for nr more objects? Where others asked in vain the limit grows. */
@@ -59,7 +120,7 @@ static bool magazine_room(struct kmem_cache *cache, unsigned int nr)
 		WRITE_ONCE(cache->magazine_limit,
 			   min_ul(max_ul(2 * cache->magazine_limit, MAGAZINES_MIN_BYTES / cache->size), most));
 	}
-	return cache->nr_magazine_objects + nr <= cache->magazine_limit;
+	return cache->nr_magazine_objects + nr <= cache->magazine_limit || own_room(cache, nr);
 }
 
 /* The lock is held. */
@@ -68,17 +129,19 @@ static void magazine_push(struct kmem_cache *cache, struct kmem_cache_node *node
 	chain->magazine = (uintptr_t)node->magazines | (uintptr_t)nr << MAGAZINE_COUNT_SHIFT;
 	WRITE_ONCE(node->magazines, chain);
 	ADD_ONCE(cache->nr_magazine_objects, nr);
+	atomic_add_return(&magazine_bytes, (unsigned long)nr * cache->size);
 }
 
-/* The thread's home if it is the chain's, else 0. */
+/* The thread's home if it is the chain's, else 0. NULL: what it begins with was freed twice, and its slab is gone. */
 static struct kmem_cache_node *node_for(struct kmem_cache *cache, const struct object *chain)
 {
 	unsigned long index;
 	size_t offset;
 	const struct page *slab = slab_of(chain, &index, &offset);
-	int nid = likely(!slab_nodes) ? 0 : page_to_nid(slab);
 
-	return get_home(cache, slab->home == tcache.home ? tcache.home : 0, nid);
+	if (unlikely(!slab))
+		return NULL;
+	return get_home(cache, slab->home == tcache.home ? tcache.home : 0, likely(!slab_nodes) ? 0 : page_to_nid(slab));
 }
 
 bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr)
@@ -90,7 +153,7 @@ bool magazine_put(struct kmem_cache *cache, const void *self, struct object *cha
 	wanted = cache->magazine_taken;
 	cache->magazine_taken = false;
 	WRITE_ONCE(cache->magazine_putter, self);
-	room = magazine_room(cache, nr);
+	room = node && magazine_room(cache, nr);
 	if (room)
 		magazine_push(cache, node, chain, nr);
 	mutex_unlock(&cache->lock);
@@ -112,7 +175,7 @@ bool magazine_leave(struct kmem_cache *cache, struct object *chain, unsigned int
 	bool room;
 
 	mutex_lock(&cache->lock);
-	room = cache->nr_magazine_objects + nr <= max_ul(cache->magazine_limit, MAGAZINES_MIN_BYTES / cache->size);
+	room = node && cache->nr_magazine_objects + nr <= max_ul(cache->magazine_limit, MAGAZINES_MIN_BYTES / cache->size);
 	if (room)
 		magazine_push(cache, node, chain, nr);
 	mutex_unlock(&cache->lock);
@@ -122,13 +185,11 @@ bool magazine_leave(struct kmem_cache *cache, struct object *chain, unsigned int
 /* One of any home and node. */
 static struct object *magazine_pop_any(struct kmem_cache *cache, unsigned int *nr)
 {
-	unsigned int home, nr_homes = smp_load_acquire(&nr_slab_homes);
 	struct object *chain = NULL;
 	int nid;
 
-	for (home = 0; home < nr_homes && !chain; home++)
-		for (nid = 0; nid < nr_slab_nodes && !chain; nid++)
-			chain = magazine_pop(cache, get_home(cache, home, nid), nr);
+	for (nid = 0; nid < nr_slab_nodes && !chain; nid++)
+		chain = magazine_pop_node(cache, nid, nr);
 	return chain;
 }
 
@@ -142,14 +203,29 @@ struct object *magazine_get_any(struct kmem_cache *cache, unsigned int *nr)
 	return chain;
 }
 
+void magazines_drop(struct kmem_cache *cache)
+{
+	struct object *chain;
+	unsigned int nr;
+
+	if (!READ_ONCE(cache->own_limit))
+		return;
+	WRITE_ONCE(cache->own_limit, 0);
+	WRITE_ONCE(cache->own_missed, 0);
+	while ((chain = magazine_get_any(cache, &nr)))
+		slab_free_bulk(cache, chain);
+}
+
 static void age_magazines(struct kmem_cache *cache)
 {
 	struct object *chain;
 	unsigned int nr;
 
 	mutex_lock(&cache->lock);
-	if (cache->magazine_low)
+	if (cache->magazine_low) {
 		WRITE_ONCE(cache->magazine_limit, cache->magazine_limit / 2);
+		WRITE_ONCE(cache->own_limit, READ_ONCE(cache->own_limit) / 2);
+	}
 	while (cache->magazine_low && (chain = magazine_pop_any(cache, &nr))) {
 		uint32_t low = cache->magazine_low;
 

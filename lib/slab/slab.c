@@ -21,7 +21,6 @@
 #define SLAB_MIN_LARGE_OBJECTS 2 /* and of more */
 #define SLAB_WASTE 12		 /* that part of a slab may be left over */
 #define SLAB_MAX_ORDER 6
-#define SLAB_SPARE 16 /* if more than that part of a class is free, homes use what is free in others */
 
 struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
 struct kmem_cache_node *slab_nodes;
@@ -98,8 +97,9 @@ unsigned long slab_unused_pages(void)
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		const struct kmem_cache *cache = &kmem_caches[class];
 		unsigned long pages = READ_ONCE(cache->nr_pages);
+		unsigned long used = READ_ONCE(cache->nr_active) - READ_ONCE(cache->nr_magazine_objects);
 
-		nr += pages - min_ul(pages, READ_ONCE(cache->nr_active) * cache->size >> PAGE_SHIFT);
+		nr += pages - min_ul(pages, used * cache->size >> PAGE_SHIFT);
 	}
 	return nr;
 }
@@ -229,22 +229,20 @@ static void free_slab(struct kmem_cache *cache, struct page *slab)
 /* Cut up to nr untouched objects off, as far as the page that is begun reaches, but at least one. */
 static unsigned int carve(struct kmem_cache *cache, struct page *slab, unsigned int nr, struct object ***tail)
 {
-	char *base = page_to_window_addr(slab);
 	size_t at = slab->carved * (size_t)cache->size;
-	size_t end = PAGE_SIZE << slab->order;
-	size_t page_end = align_up(at + 1, PAGE_SIZE);
-	unsigned int n = 0;
+	unsigned long fit = object_index(cache, align_up(at + 1, PAGE_SIZE) - at);
+	unsigned int i, n = (unsigned int)max_ul(min_ul(fit, nr), 1);
+	struct object *obj = (struct object *)((char *)page_to_window_addr(slab) + at);
 
-	while (n < nr && at + cache->size <= end && (n == 0 || at + cache->size <= page_end)) {
-		struct object *obj = (struct object *)(base + at);
-
-		**tail = obj;
+	**tail = obj;
+	for (i = 1; i < n; i++, obj = obj->next) {
 		if (annotate_listening)
 			annotate_undefined(obj, sizeof(*obj));
-		*tail = &obj->next;
-		at += cache->size;
-		n++;
+		obj->next = (struct object *)((char *)obj + cache->size);
 	}
+	if (annotate_listening)
+		annotate_undefined(obj, sizeof(*obj));
+	*tail = &obj->next;
 	ADD_ONCE(slab->carved, n); /* block_of reads it without the lock */
 	return n;
 }
@@ -370,7 +368,7 @@ unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct o
 	return slab_alloc_bulk_node(cache, likely(!slab_nodes) ? 0 : mempolicy_slab_node(), nr, chain);
 }
 
-static struct page *head_of(unsigned long pfn)
+static always_inline struct page *head_of(unsigned long pfn)
 {
 	struct page *page = pfn_to_page(pfn);
 
@@ -388,70 +386,103 @@ void report_bad_free(const void *addr, size_t offset, size_t size)
 		bm_warn(text, addr, offset, size);
 }
 
-/* Its slab has got so many objects back; true if it is to be freed, being empty where the class has one of those. */
-static bool slab_gets_back(struct kmem_cache *cache, struct kmem_cache_node *node, struct page *slab, unsigned int nr)
-{
-	slab->refcount -= nr;
-	if (slab->refcount) {
-		if (!(slab->flags & PG_PARTIAL))
-			partial_add_tail(node, slab);
-		return false;
-	}
-	if (slab->flags & PG_PARTIAL)
-		partial_del(node, slab);
-	node = get_node(cache, likely(!slab_nodes) ? 0 : page_to_nid(slab));
-	return READ_ONCE(node->empty) != NO_PFN || !try_cmpxchg(&node->empty, NO_PFN, (uint32_t)page_to_pfn(slab));
-}
+/* Objects on their way to their slabs, of a home and node at a time. */
+struct homecoming {
+	struct kmem_cache *cache;
+	struct object *chain;
+	struct kmem_cache_node *node; /* locked; NULL: none is */
+	int home;		      /* its home; any: several nodes */
+	uint32_t empty;		      /* slabs that are to be freed, linked by next */
+};
+#define ANY_HOME (-1)
 
-/* Lock a node in the place of that which is held; NULL: none. */
-static void switch_node(struct kmem_cache_node **held, struct kmem_cache_node *node)
+static noinline void switch_node(struct homecoming *h, const struct page *slab)
 {
-	if (*held == node)
+	struct kmem_cache_node *node = slab ? node_of(h->cache, slab) : NULL;
+
+	if (node == h->node)
 		return;
-	if (*held)
-		mutex_unlock(&(*held)->lock);
+	if (h->node)
+		mutex_unlock(&h->node->lock);
 	if (node)
 		mutex_lock(&node->lock);
-	*held = node;
+	h->node = node;
+	h->home = slab && !slab_nodes ? slab->home : ANY_HOME;
 }
 
-/* The objects at the head of the chain that lie in one slab come home together: neighbours are often freed one after the
- * other. How many; *empty: that slab, if it is to be freed. Its node is held afterwards. */
-static unsigned int free_objects(struct kmem_cache *cache, struct object **chain, struct kmem_cache_node **held,
-				 struct page **empty)
+/* A slab has no objects in use any more: the class keeps it, or it is to be freed, if there is one already. */
+static noinline void slab_emptied(struct homecoming *h, struct page *slab)
 {
+	struct kmem_cache_node *node = get_node(h->cache, likely(!slab_nodes) ? 0 : page_to_nid(slab));
+
+	if (slab->flags & PG_PARTIAL)
+		partial_del(h->node, slab);
+	if (READ_ONCE(node->empty) == NO_PFN && try_cmpxchg(&node->empty, NO_PFN, (uint32_t)page_to_pfn(slab)))
+		return;
+	slab->next = h->empty;
+	h->empty = (uint32_t)page_to_pfn(slab);
+}
+
+/* No object that is in use begins there. Nothing is locked afterwards. */
+static cold void refuse_object(struct homecoming *h)
+{
+	struct object *obj = h->chain;
 	unsigned long index = 0;
-	size_t offset = 0, at, end;
-	struct page *slab = slab_of(*chain, &index, &offset);
-	struct object *first = *chain, *last, *obj = first;
+	size_t offset = 0;
+	struct page *slab = slab_of(obj, &index, &offset);
+	bool twice = slab && !offset && !slab->refcount;
+
+	h->chain = annotate_listening ? NULL : obj->next;
+	switch_node(h, NULL);
+	if (twice)
+		bm_fatal("free(%p): double free of a block of %zu bytes", (void *)obj, (size_t)h->cache->size);
+	report_bad_free(obj, offset, h->cache->size);
+}
+
+/* The objects at the head of the chain that lie in one slab, up to most, come home together: neighbours are often freed
+ * one after the other. How many. */
+static always_inline unsigned int free_objects(struct homecoming *h, unsigned int most)
+{
+	struct object *obj = h->chain, *last;
+	unsigned long pfn = addr_to_pfn(obj);
+	struct page *slab = likely(pfn_valid(pfn)) ? head_of(pfn) : NULL;
+	uint64_t reciprocal = h->cache->reciprocal;
+	unsigned int nr, used;
 	const char *base;
-	unsigned int nr = 0;
+	size_t at, end;
 
-	if (likely(slab))
-		switch_node(held, node_of(cache, slab));
-	if (unlikely(!slab || offset || index >= slab->carved || !slab->refcount)) {
-		bool twice = slab && !offset && !slab->refcount;
-
-		*chain = annotate_listening ? NULL : obj->next;
-		switch_node(held, NULL);
-		if (twice)
-			bm_fatal("free(%p): double free of a block of %zu bytes", (void *)obj, (size_t)cache->size);
-		report_bad_free(obj, offset, cache->size);
+	if (unlikely(!slab || page_type(slab) != PAGE_SLAB)) {
+		refuse_object(h);
 		return 0;
 	}
+	if (unlikely(slab->home != h->home))
+		switch_node(h, slab);
 	base = page_to_window_addr(slab);
-	end = slab->carved * (size_t)cache->size;
-	do {
-		last = obj;
-		obj = annotate_listening ? NULL : obj->next; /* memcheck: one at a time */
-		nr++;
+	end = slab->carved * (size_t)h->cache->size;
+	at = (size_t)((const char *)obj - base); /* a stale tail's is beyond the end, too */
+	used = slab->refcount;
+	if (unlikely(at >= end || at * reciprocal >= reciprocal || !used)) {
+		refuse_object(h);
+		return 0;
+	}
+	most = (unsigned int)min_ul(most, used);
+	last = h->chain;
+	for (nr = 1; nr < most && !annotate_listening; nr++) { /* memcheck: one at a time */
+		obj = last->next;
 		at = (size_t)((const char *)obj - base);
-	} while (at < end && is_object_start(cache, at) && nr < slab->refcount);
+		if (at >= end || at * reciprocal >= reciprocal)
+			break;
+		last = obj;
+	}
+	obj = annotate_listening ? NULL : last->next;
 	object_link(last, slab->freelist);
-	slab->freelist = first;
-	*chain = obj;
-	if (slab_gets_back(cache, *held, slab, nr))
-		*empty = slab;
+	slab->freelist = h->chain;
+	h->chain = obj;
+	slab->refcount = used - nr;
+	if (unlikely(nr == used))
+		slab_emptied(h, slab);
+	else if (!(slab->flags & PG_PARTIAL))
+		partial_add_tail(h->node, slab);
 	return nr;
 }
 
@@ -465,24 +496,25 @@ static void free_slab_list(struct kmem_cache *cache, uint32_t pfn)
 	}
 }
 
+struct object *slab_free_some(struct kmem_cache *cache, struct object *chain, unsigned int nr)
+{
+	struct homecoming h = { .cache = cache, .chain = chain, .home = ANY_HOME, .empty = NO_PFN };
+	unsigned int n, left;
+	unsigned long freed = 0;
+
+	for (left = nr; h.chain && left; left -= n + !n) {
+		n = free_objects(&h, left);
+		freed += n;
+	}
+	switch_node(&h, NULL);
+	atomic_sub_return(&cache->nr_active, freed);
+	free_slab_list(cache, h.empty);
+	return h.chain;
+}
+
 void slab_free_bulk(struct kmem_cache *cache, struct object *chain)
 {
-	struct kmem_cache_node *held = NULL;
-	uint32_t empty = NO_PFN;
-	unsigned long nr = 0;
-
-	while (chain) {
-		struct page *slab = NULL;
-
-		nr += free_objects(cache, &chain, &held, &slab);
-		if (slab) {
-			slab->next = empty;
-			empty = (uint32_t)page_to_pfn(slab);
-		}
-	}
-	switch_node(&held, NULL);
-	atomic_sub_return(&cache->nr_active, nr);
-	free_slab_list(cache, empty);
+	slab_free_some(cache, chain, UINT32_MAX);
 }
 
 /* Free the empty slabs that a class keeps. */

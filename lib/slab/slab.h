@@ -40,6 +40,8 @@ struct kmem_cache {
 	uint32_t nr_magazine_objects;
 	uint32_t magazine_limit;     /* objects that magazines may hold: grows while other threads ask in vain */
 	uint32_t magazine_low;	     /* fewest of them since magazines were aged: nobody needed those */
+	uint32_t own_limit;	     /* the same, for what a thread that is alone leaves to itself; a hint */
+	uint32_t own_missed;	     /* objects that it brought home since it last asked in vain; a hint */
 	const void *magazine_putter; /* the last thread that left one, or would have; a hint */
 	bool magazine_missed;	     /* another thread than it asked in vain; a hint, written without the lock */
 	bool magazine_taken;	     /* another thread took one since the last was left */
@@ -81,15 +83,22 @@ unsigned int slab_alloc_bulk_node(struct kmem_cache *cache, int nid, unsigned in
 unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct object **chain);
 /* Bring a chain of objects of this class home to their slabs; slabs that become empty go back to the zone. */
 void slab_free_bulk(struct kmem_cache *cache, struct object *chain);
+/* The first nr of them only; the rest of the chain. */
+struct object *slab_free_some(struct kmem_cache *cache, struct object *chain, unsigned int nr);
 
 #define SPARSE_BYTES_MIN (1 * MiB)
 
-/* Are the slabs of a class mostly free? Then what threads cache of it keeps pages from being freed. Torn. */
+/* Are the slabs of a class mostly free, but for what magazines hold? Then what threads cache of it keeps pages from being
+ * freed. Torn. */
 static always_inline bool cache_is_sparse(const struct kmem_cache *cache)
 {
-	size_t held = READ_ONCE(cache->nr_pages) << PAGE_SHIFT;
+	size_t held = READ_ONCE(cache->nr_pages) << PAGE_SHIFT, left;
 
-	return held > SPARSE_BYTES_MIN && READ_ONCE(cache->nr_active) * cache->size < held / 4;
+	if (likely(held <= SPARSE_BYTES_MIN))
+		return false;
+	left = READ_ONCE(cache->nr_magazine_objects);
+	held -= left * cache->size;
+	return held > SPARSE_BYTES_MIN && (READ_ONCE(cache->nr_active) - left) * cache->size < held / 4;
 }
 
 /* Slabs that are wholly free, which the class keeps. */
@@ -104,8 +113,9 @@ bool slab_has_free(struct kmem_cache *cache);
 /* Say, as the foreign_free tunable wants it, that a block was freed by a pointer into its middle. */
 void report_bad_free(const void *addr, size_t offset, size_t size);
 
-/* A whole magazine left to the thread's home or to all, or NULL; *nr: objects in it, which are all on the node. self is
- * any address of the thread's own. magazine_get_any: of any home and node. */
+/* A whole magazine left to the thread's home or to all, or to other homes, if much is there and the thread's has no
+ * slab; or NULL. *nr: objects in it, which are all on the node. self is any address of the thread's own.
+ * magazine_get_any: of any home and node. */
 struct object *magazine_get(struct kmem_cache *cache, int nid, const void *self, unsigned int *nr);
 struct object *magazine_get_any(struct kmem_cache *cache, unsigned int *nr);
 /* Leave a magazine of nr objects, all on one node, to other threads; its objects go home unless those have shown that
@@ -113,6 +123,10 @@ struct object *magazine_get_any(struct kmem_cache *cache, unsigned int *nr);
 bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr);
 /* The same of a thread that ends: nothing is brought home, and false if there is no room. */
 bool magazine_leave(struct kmem_cache *cache, struct object *chain, unsigned int nr);
+/* There are no others, and one node: what the thread leaves can but wait for itself. */
+bool thread_is_alone(void);
+/* Bring home what a thread that was alone has left to itself. */
+void magazines_drop(struct kmem_cache *cache);
 /* Have others shown that they need what this thread would leave? A hint. */
 bool magazine_wanted(struct kmem_cache *cache, const void *self);
 /* Bring home what magazines held all the time since the last call. */

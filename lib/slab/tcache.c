@@ -3,11 +3,12 @@
  * Slow paths of the thread caches.
  *
  * A list starts small and doubles its bound when it overflows, up to MAGAZINE_BYTES, but only if it has run dry since
- * the last time, or other threads want what it sheds: a list that only ever overflows would keep slabs from emptying
- * and save nothing. A full list becomes the spare magazine; a full spare goes to the class's magazines, whole, or, of a
- * single thread that no other has followed, scattered objects go home in parts. Now and then lists that nobody touched
- * since the last look are brought home, so that a phase of the program does not keep its blocks for ever. Runs have a
- * list only, no spare, and only the smaller ones.
+ * the last time, or, up to less, if other threads want what it sheds: a list that only ever overflows keeps slabs from
+ * emptying and saves its thread nothing. A full list becomes the spare magazine; a full spare goes to the class's
+ * magazines, whole, or, of a single thread that no other has followed, scattered objects go home in parts. Now and then
+ * lists that nobody touched since the last look are brought home, so that a phase of the program does not keep its
+ * blocks for ever; and a single thread that does nothing but free caches less and less, for no look may come after it.
+ * Runs have a list only, no spare, and only the smaller ones.
  */
 #include "slab/tcache.h"
 
@@ -33,10 +34,13 @@
 #define MAGAZINE_BYTES (128 * KiB)
 #define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
 #define MAGAZINE_MAX 1024UL
+#define SPARSE_CAP 4U /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
+#define WANTED_BYTES (16 * KiB) /* of a list that never runs dry, for others */
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
 #define SHED_MAX 128U /* scattered objects that go home at a time where no other thread asks for them */
 #define SAMPLE 16U    /* tells whether they are */
+#define CACHED_SHARE 5 /* of what is left of a class may be cached by who does nothing but free */
 #define AGE_MS 100
 #define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
 
@@ -140,6 +144,7 @@ void tcache_close_lists(struct tcache *tc)
 {
 	__builtin_memset(tc->room, 0, sizeof(tc->room));
 	__builtin_memset(tc->cap, 0, sizeof(tc->cap));
+	__builtin_memset(tc->usual_cap, 0, sizeof(tc->usual_cap));
 	tc->more_runs = 0;
 }
 
@@ -353,6 +358,14 @@ static cold void take_charges(struct object *chain)
 		owner_take_charge(slab_of(chain, &index, &offset));
 }
 
+/* It allocates again. */
+static void restore_cap(struct tcache *tc, unsigned int class)
+{
+	tc->room[class] += tc->usual_cap[class] - tc->cap[class];
+	tc->cap[class] = tc->usual_cap[class];
+	tc->usual_cap[class] = 0;
+}
+
 cold void *tcache_alloc_slow(unsigned int class)
 {
 	struct tcache *tc = &tcache;
@@ -377,6 +390,8 @@ cold void *tcache_alloc_slow(unsigned int class)
 		tc->spare[class] = NULL;
 		nr = tc->spare_nr[class];
 	} else {
+		if (tc->usual_cap[class])
+			restore_cap(tc, class);
 		chain = magazine_get(cache, nid, tc, &nr);
 		if (chain && unlikely(READ_ONCE(owner_accounting)) && READ_ONCE(nr_heap_threads) > 1)
 			take_charges(chain);
@@ -419,18 +434,13 @@ static bool is_scattered(const struct object *obj)
 	return pages >= SAMPLE / 2;
 }
 
-/* They alone go home. */
-static void shed(struct tcache *tc, unsigned int class)
+/* The first of a chain go home; how many. */
+static unsigned int shed(struct object **chain, unsigned int held, unsigned int class)
 {
-	struct object *chain = tc->head[class], *last = chain;
-	unsigned int nr;
+	unsigned int nr = (unsigned int)min_ul(held, SHED_MAX);
 
-	for (nr = 1; nr < SHED_MAX && last->next; nr++)
-		last = last->next;
-	tc->head[class] = last->next;
-	tc->room[class] += (int)nr;
-	last->next = NULL;
-	slab_free_bulk(&kmem_caches[class], chain);
+	*chain = slab_free_some(&kmem_caches[class], *chain, nr);
+	return nr;
 }
 
 /* The list is full: it becomes the spare, and a spare that was there goes to the others. True: they want it. */
@@ -439,9 +449,9 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
 	struct object *spare = tc->spare[class];
 	unsigned int spare_nr = tc->spare_nr[class];
 
-	if (spare && READ_ONCE(nr_heap_threads) < 2 && !slab_nodes && !magazine_wanted(&kmem_caches[class], tc) &&
+	if (spare && thread_is_alone() && !magazine_wanted(&kmem_caches[class], tc) &&
 	    is_scattered(tc->head[class])) {
-		shed(tc, class);
+		tc->room[class] = (int32_t)shed(&tc->head[class], tc->cap[class], class);
 		return false;
 	}
 	if (unlikely(slab_nodes) && tcache_drop_foreign(tc, class))
@@ -453,26 +463,59 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
 	return spare && magazine_put(&kmem_caches[class], tc, spare, spare_nr);
 }
 
+static unsigned int least_cap(unsigned int class)
+{
+	return class_size(class) <= 1 * KiB ? SPARSE_CAP : 1;
+}
+
 /* What is cached of a class whose slabs are mostly free pins them: let it go, and cache less. */
 static void shrink_list(struct tcache *tc, unsigned int class)
 {
-	if (tc->cap[class] > size_classes.first_cap[class])
+	if (tc->cap[class] > least_cap(class))
 		tc->cap[class] /= 2;
 	flush_class(tc, class);
+	magazines_drop(&kmem_caches[class]);
+}
+
+/* Does the only thread cache a good part of what is left of the class? */
+static bool outgrows_use(const struct tcache *tc, unsigned int class)
+{
+	unsigned long cached = tc->cap[class] + (tc->spare[class] ? tc->spare_nr[class] : 0UL);
+
+	return READ_ONCE(nr_heap_threads) < 2 && cached > READ_ONCE(kmem_caches[class].nr_active) / CACHED_SHARE;
+}
+
+/* If this free was the last call, what is cached pins slabs for good. So of a full list and the spare some go home, and
+ * until the thread allocates it caches less. */
+static void recede(struct tcache *tc, unsigned int class)
+{
+	unsigned int cap = tc->cap[class], nr = shed(&tc->head[class], cap, class);
+
+	if (tc->spare[class])
+		tc->spare_nr[class] -= (uint16_t)shed(&tc->spare[class], tc->spare_nr[class], class);
+	if (!tc->usual_cap[class])
+		tc->usual_cap[class] = (uint16_t)cap;
+	tc->cap[class] = (uint16_t)max_ul(cap - nr / 2, least_cap(class));
+	tc->room[class] = (int32_t)(tc->cap[class] - (cap - nr));
 }
 
 /* Make room in a full list of slab objects. */
 static void make_room(struct tcache *tc, unsigned int class)
 {
 	unsigned int max = max_cap(class);
+	bool missed = tc->missed[class];
 
+	tc->missed[class] = false;
 	if (cache_is_sparse(&kmem_caches[class])) {
 		shrink_list(tc, class);
-	} else if (tc->missed[class] && tc->cap[class] < max) {
-		tc->missed[class] = false;
+	} else if (!missed && outgrows_use(tc, class)) {
+		recede(tc, class);
+	} else if (missed && tc->cap[class] < max) {
 		grow_cap(tc, class, max);
-	} else if (put_list_aside(tc, class) && tc->cap[class] < max) {
-		grow_cap(tc, class, max);
+	} else if (put_list_aside(tc, class)) {
+		max = (unsigned int)(WANTED_BYTES / class_size(class));
+		if (tc->cap[class] < max)
+			grow_cap(tc, class, max);
 	}
 }
 

@@ -8,7 +8,7 @@
 
 static char in_data[1000];
 
-/* In "middle-SIZE" it is the 16th byte of a block of that size. */
+/* In "middle-SIZE" it is the 16th byte of a block of that size; "untouched": where an object may begin, but none has. */
 static char *pointer(const char *where, char *stack)
 {
 	if (!strcmp(where, "stack"))
@@ -21,6 +21,11 @@ static char *pointer(const char *where, char *stack)
 		return (char *)16;
 	if (!strcmp(where, "kernel"))
 		return (char *)-4096L;
+	if (!strcmp(where, "untouched")) {
+		char *first = malloc(1000);
+
+		return first + 8 * malloc_usable_size(first);
+	}
 	if (!strncmp(where, "middle-", 7))
 		return (char *)malloc((size_t)atol(where + 7)) + 16;
 	exit(99);

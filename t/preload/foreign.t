@@ -40,6 +40,11 @@ for call in free realloc malloc_usable_size; do
 	done
 done
 
+hand abort untouched realloc
+[ "$status" -eq 134 ] && grep -q "^buddymalloc: realloc(${pointer}): invalid pointer" warned
+ok $? "realloc of what lies in a slab, but was never given out" ||
+	{ echo "exit status $status, pointer $pointer"; cat warned; } | diag
+
 LD_PRELOAD=$BM_LIB ./foreign stack free >said 2>warned
 is $? 134 "to abort is the default"
 

@@ -48,4 +48,9 @@ said=$(BUDDYMALLOC_CONF=kswapd:off preloaded ./idle 3)
 is "${said#*more}" "
 alone" "kswapd:off: nobody gives it back" || diag "$said"
 
+is "$(BUDDYMALLOC_CONF=kswapd:on preloaded ./idle 30 alone)" "given back" \
+	"kswapd:on: the same in a program of one thread"
+said=$(preloaded ./idle 3 alone)
+is "${said#*kB }" more "which keeps it otherwise" || diag "$said"
+
 done_testing

@@ -16,6 +16,9 @@
 #include "os/os.h"
 #include "fake_os.h"
 
+#ifndef MADV_COLD /* Linux 5.4 */
+#define MADV_COLD 20
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -165,7 +168,7 @@ static long fake_mprotect(void *addr, size_t len, int prot)
 
 static long fake_madvise(void *addr, size_t len, int advice)
 {
-	long err = fail(FAKE_MADVISE);
+	long err = advice == MADV_COLD ? -EINVAL : fail(FAKE_MADVISE); /* how long it takes decides no test */
 
 	if (!err && (advice == MADV_DONTNEED || advice == MADV_FREE) &&
 	    (hugetlb_mapped(&pools[0], (uintptr_t)addr, len) || hugetlb_mapped(&pools[1], (uintptr_t)addr, len)))

@@ -276,6 +276,20 @@ static void half_way(void)
 	check_used();
 }
 
+/* What pages are brought to has dirty ones only behind these. */
+static void behind_a_move(void)
+{
+	unsigned long pb;
+	bool clean;
+
+	make_pieces();
+	fake_os_reset();
+	pb = arena_alloc_to_move(2 * PIECE, PIECE, 0, &clean);
+	must(pb && !clean && range_is_clean(pb, PIECE) && fake_os_calls(FAKE_MREMAP) == 1);
+	must(moved_to(pb, PIECE) == 0 && moved_to(pb + PIECE, PIECE) == PIECE);
+	check_used();
+}
+
 int main(void)
 {
 	model_init();
@@ -285,6 +299,7 @@ int main(void)
 	run_case("as many as there are", a_part);
 	run_case("into a range of which a part has no pages", into_clean);
 	run_case("into a hole behind a block that is lengthened", lengthened);
+	run_case("behind what is moved itself", behind_a_move);
 	run_case("a zone grows by two that are no pair", odd_pair);
 	run_case("not those of another node", another_node);
 	run_case("each is a mapping, and counted", pieces_counted);

@@ -14,9 +14,7 @@
 
 static void start(void)
 {
-	fake_sys_init();
-	fake_sys_nodes(1, 0);
-	model_start();
+	walk_start(1);
 	slab_init();
 }
 
@@ -102,6 +100,7 @@ static void kernel_is_not_told(void)
 	fake_sys_mems_allowed(1);
 	seq = read_mems_allowed_begin();
 	must(!read_mems_allowed_retry(seq) && cpuset_mems_allowed == ~0UL);
+	fake_sys_remove();
 	for (int nid = 0; nid < NR; nid++)
 		must(nid_of(alloc_pages_nodemask(GFP_KERNEL | GFP_THISNODE, PAGEBLOCK_ORDER, nid, NULL)) == nid);
 	must(fake_os_calls(FAKE_MBIND) == 0, "%lu calls of mbind", fake_os_calls(FAKE_MBIND));
@@ -128,11 +127,23 @@ static void fallback(void)
 	must(!alloc_pages_nodemask(GFP_MALLOC, 0, 1, NULL));
 }
 
+/* Lists of one node are not taken for those of several. */
+static void homes_before(void)
+{
+	struct object *chain;
+
+	start();
+	must(slab_home_enter());
+	emulate(NR);
+	must(!slab_nodes && nr_slab_nodes == 1);
+	must(slab_alloc_bulk(&kmem_caches[CLASS], 1, &chain) == 1);
+	slab_free_bulk(&kmem_caches[CLASS], chain);
+	check_cache(&kmem_caches[CLASS]);
+}
+
 static void several(void)
 {
-	fake_sys_init();
-	fake_sys_nodes(2, 0);
-	model_start();
+	walk_start(2);
 	must(numa_emulation(NR) == -EEXIST && topology.nr_nodes == 2 && !topology.fake);
 }
 
@@ -166,6 +177,7 @@ int main(void)
 	run_case("what was there before is the first one's", had_before);
 	run_case("the kernel is neither told of them nor asked", kernel_is_not_told);
 	run_case("exhausted ones fall back in the order of their lists", fallback);
+	run_case("slabs are as they were where threads have homes", homes_before);
 	run_case("not on a machine that has several", several);
 	run_case("where there is no memory for them there is the one", no_memory);
 	return done_testing();

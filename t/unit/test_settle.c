@@ -114,6 +114,19 @@ static void thisnode(void)
 	fake_sys_remove();
 }
 
+/* What is cut off a block of which nothing was touched has memory behind it, and is to be given back. */
+static void cut_off(void)
+{
+	struct page *page;
+
+	start(4096);
+	must(nid_of(get(HERE, 0, 0)) == HERE && !zone_of(HERE)->nr_dirty);
+	page = alloc_pages_exact(GFP_KERNEL | GFP_THISNODE, 5 << 4, 0);
+	must(nid_of(page) == HERE && populated == 8 << 4);
+	must(zone_of(HERE)->nr_dirty == 3 << 4, "%lu dirty", zone_of(HERE)->nr_dirty);
+	fake_sys_remove();
+}
+
 static void next_nearest(void)
 {
 	unsigned long foreign;
@@ -312,6 +325,7 @@ int main(void)
 	run_case("one node: nobody looks", one_node);
 	run_case("nor where a node has plenty, for who may have others' pages", plenty);
 	run_case("THISNODE: memory is there, and of the node, or there is none", thisnode);
+	run_case("and what is cut off has memory, too", cut_off);
 	run_case("a node that has little is looked at when its zone grows: after it comes the next nearest",
 		 next_nearest);
 	run_case("and is asked again after a while", tried_again);

@@ -249,6 +249,35 @@ static void freed_twice(void)
 	slab_free_bulk(cache, chain);
 }
 
+/* Freed twice, and since the first time all others of the slab came home. */
+static struct object *freed_long_ago(void)
+{
+	struct object *chain;
+
+	start(4);
+	must(slab_alloc_bulk(cache, 1, &chain) == 1);
+	slab_free_bulk(cache, chain);
+	slab_reclaim();
+	chain->next = NULL;
+	return chain;
+}
+
+static void left_twice(void)
+{
+	struct object *chain = freed_long_ago();
+
+	WRITE_ONCE(cache->magazine_missed, true);
+	magazine_put(cache, &cache, chain, 1);
+}
+
+static void left_twice_at_end(void)
+{
+	struct object *chain = freed_long_ago();
+
+	if (!magazine_leave(cache, chain, 1))
+		slab_free_bulk(cache, chain);
+}
+
 /* However many are in demand, there is a limit; and all come home. */
 static void many_magazines(void)
 {
@@ -413,7 +442,8 @@ static void homes_are_shared(void)
 	must(slab_home_enter() == 0 && slab_home_enter() == 1 && slab_home_enter() == 2 && slab_home_enter() == 4);
 }
 
-/* Two threads' objects lie in slabs of their own, whoever frees them; and a slab that comes empty is for any of them. */
+/* Two threads' objects lie in slabs of their own, though the first has a little room in its, and whoever frees them; and a
+ * slab that comes empty is for any of them. */
 static void own_slabs(void)
 {
 	enum { SLABS = 20, EACH = 256 };
@@ -424,14 +454,14 @@ static void own_slabs(void)
 	must(PAGE_SIZE / cache->size == EACH);
 	other = slab_home_enter();
 	for (home = 0; home <= other; home++)
-		for (unsigned int i = 0; i < SLABS * EACH / 4; i++)
+		for (unsigned int i = !home; i < SLABS * EACH / 4; i++)
 			for (chain = take_at(home, 4); chain; chain = next) {
 				must(slab_of_object(chain)->home == home);
 				next = chain->next;
 				chain->next = all;
 				all = chain;
 			}
-	must(cache->nr_slabs == 2 * SLABS && cache->nr_active == 2 * SLABS * EACH);
+	must(cache->nr_slabs == 2 * SLABS && cache->nr_active == 2 * SLABS * EACH - 4);
 	check_cache(cache);
 	slab_free_bulk(cache, all);
 	must(!cache->nr_active && cache->nr_slabs == 1 && cache_nr_empty(cache) == 1);
@@ -448,21 +478,17 @@ static void own_slabs(void)
 	check_nothing_left();
 }
 
-/* What is left free in the slabs of a home that nobody takes from serves the others before there are more slabs. */
-static void free_elsewhere(void)
+/* What is left free in the slabs of a home that nobody takes from serves another before there are more slabs. */
+static void serve(unsigned int from, unsigned int to)
 {
 	enum { SLABS = 20, EACH = 64 };
 	struct object *obj[SLABS * EACH];
-	unsigned long slabs, i, used = 0;
-	unsigned int other;
+	unsigned long i, used = 0;
 
-	start(4);
 	must(PAGE_SIZE / cache->size == EACH);
-	other = slab_home_enter();
 	for (i = 0; i < SLABS * EACH; i++)
-		obj[i] = take_at(0, 1);
-	slabs = cache->nr_slabs;
-	must(slabs == SLABS);
+		obj[i] = take_at(from, 1);
+	must(cache->nr_slabs == SLABS);
 	for (i = 0; i < SLABS * EACH; i++)
 		if (i % 4) {
 			obj[i]->next = NULL;
@@ -471,17 +497,45 @@ static void free_elsewhere(void)
 		}
 	for (i = 0; i < SLABS * EACH; i++)
 		if (!obj[i]) {
-			obj[i] = take_at(other, 1);
-			used += slab_of_object(obj[i])->home == 0;
+			obj[i] = take_at(to, 1);
+			used += slab_of_object(obj[i])->home == from;
 		}
 	check_cache(cache);
-	must(cache->nr_slabs <= slabs + 2 && used > SLABS * EACH / 2, "%lu slabs, %lu objects of the first", cache->nr_slabs,
-	     used);
+	must(cache->nr_slabs <= SLABS + 2 && used > SLABS * EACH / 2, "%lu slabs, %lu objects of home %u", cache->nr_slabs,
+	     used, from);
 	for (i = 0; i < SLABS * EACH; i++) {
 		obj[i]->next = NULL;
 		slab_free_bulk(cache, obj[i]);
 	}
 	check_nothing_left();
+}
+
+static void free_elsewhere(void)
+{
+	unsigned int other;
+
+	start(4);
+	other = slab_home_enter();
+	serve(0, other);
+	serve(other, 0);
+}
+
+/* Who forks holds the locks of all homes, and lets go of them; the child's are open. */
+static void forked(void)
+{
+	struct mutex *lock;
+
+	start(4);
+	lock = &get_home(cache, slab_home_enter(), 0)->lock;
+	slab_lock_all();
+	must(!mutex_trylock(lock));
+	slab_unlock_all();
+	must(mutex_trylock(lock));
+	mutex_unlock(lock);
+	slab_lock_all();
+	slab_reinit_after_fork();
+	must(mutex_trylock(lock));
+	mutex_unlock(lock);
 }
 
 static void leave_at(unsigned int home, struct object *chain)
@@ -503,20 +557,66 @@ static struct object *magazine_at(unsigned int home)
 /* A magazine of objects of its own home is left to the threads of that, and one of another home's to all. */
 static void magazines_of_a_home(void)
 {
-	unsigned int one, other;
-	struct object *chain;
+	struct object *chain, *used[30];
+	unsigned int i, one, other;
 
 	start(4);
 	one = slab_home_enter();
 	other = slab_home_enter();
+	for (i = 0; i < ARRAY_SIZE(used); i++)
+		used[i] = take_at(one, 10);
 	chain = take_at(one, 10);
 	leave_at(one, chain);
 	must(!magazine_at(0) && !magazine_at(other) && magazine_at(one) == chain);
+	must(!cache->magazine_missed, "there was one, though not for them");
 	leave_at(other, chain);
 	must(magazine_at(one) == chain);
 	leave_at(other, chain);
 	must(magazine_at(other) == chain);
 	leave_at(one, chain);
+	for (i = 0; i < ARRAY_SIZE(used); i++)
+		slab_free_bulk(cache, used[i]);
+	must(magazine_at(other) == chain, "most of the class lies there, and the home has no slab");
+	leave_at(one, chain);
+	slab_reclaim();
+	check_nothing_left();
+}
+
+/* As much as threads that end leave without a word from others; or as those have shown that they need. */
+static void bounded(void)
+{
+	enum { EACH = 32, MIN = 32 * KiB, MORE = 80 * KiB };
+	struct object *chain;
+	size_t held;
+
+	start(4);
+	for (size_t most = MIN; most; most = most == MIN ? MORE : 0) {
+		if (most == MORE)
+			cache->magazine_limit = (uint32_t)(most / cache->size);
+		while (slab_alloc_bulk(cache, EACH, &chain) == EACH && magazine_leave(cache, chain, EACH))
+			;
+		held = cache->nr_magazine_objects * (size_t)cache->size;
+		must(held <= most && held > most - EACH * cache->size, "%zu bytes, %zu may be", held, most);
+		slab_free_bulk(cache, chain);
+	}
+	slab_reclaim();
+	check_nothing_left();
+}
+
+/* Another thread has asked in vain since this one would have left a magazine; or since it did. */
+static void wanted(void)
+{
+	struct object *chain;
+	unsigned int nr;
+	int a, b;
+
+	start(4);
+	must(!magazine_wanted(cache, &a) && !magazine_get(cache, 0, &a, &nr));
+	must(!magazine_wanted(cache, &a) && !magazine_get(cache, 0, &b, &nr));
+	must(magazine_wanted(cache, &a));
+	nr = slab_alloc_bulk(cache, 10, &chain);
+	magazine_put(cache, &a, chain, nr);
+	must(cache->nr_magazine_objects == nr && !cache->magazine_missed && magazine_wanted(cache, &a));
 	slab_reclaim();
 	check_nothing_left();
 }
@@ -535,8 +635,13 @@ int main(void)
 	run_case("objects of different homes lie in different slabs", own_slabs);
 	run_case("what is free in a home serves the others", free_elsewhere);
 	run_case("magazines are for their home, or for all", magazines_of_a_home);
+	run_case("threads that end leave as many as there is room for", bounded);
+	run_case("who would leave one learns that it is wanted", wanted);
+	run_case("a fork holds the locks of all homes", forked);
 	run_case("what one of many large objects keeps", survivors);
 	run_case("out of memory", no_memory);
 	run_case_aborts("a block freed twice, others in between, is reported", freed_twice, "double free of a block of 64 bytes");
+	run_case_aborts("or left to others when its slab is gone", left_twice, "invalid pointer: 0 bytes into a block of 64 bytes");
+	run_case_aborts("by a thread that ends, too", left_twice_at_end, "invalid pointer: 0 bytes into a block of 64 bytes");
 	return done_testing();
 }

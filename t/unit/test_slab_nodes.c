@@ -17,8 +17,7 @@ static struct kmem_cache *cache;
 
 static void start(int nodes)
 {
-	fake_sys_nodes(nodes, nodes > 1 ? HERE : 0);
-	model_start();
+	walk_start(nodes);
 	slab_init();
 	cache = &kmem_caches[CLASS];
 }
@@ -215,6 +214,17 @@ static void foreign_runs(void)
 	must(!tcache.head[FIRST_RUN_CLASS] && !run_stats_read().nr);
 }
 
+/* Lists of a thread that ends are left to nobody: they may be of several nodes. */
+static void thread_ends(void)
+{
+	start(4);
+	give_object(take_object());
+	must(tcache.head[CLASS]);
+	tcache_leave_lists();
+	must(!cache->nr_active && !cache->nr_magazine_objects);
+	check_cache(cache);
+}
+
 static void first_call(void)
 {
 	struct object *chain;
@@ -305,6 +315,23 @@ static void nothing_else(void)
 	must(slab_has_free(cache));
 	must(slab_alloc_bulk(cache, 1, &chain) && node_of_object(chain) == 2, "the nearest: on %d",
 	     node_of_object(chain));
+	check_cache(cache);
+}
+
+/* Or a slab that nothing is taken from, which another class cannot have while nobody may reclaim. */
+static void empty_elsewhere(void)
+{
+	struct object *chain;
+
+	start(4);
+	must(slab_alloc_bulk_node(cache, 2, 1, &chain));
+	slab_free_bulk(cache, chain);
+	must(cache_nr_empty(cache) == 1);
+	use_up_here();
+	memalloc_flags_save(PF_MEMALLOC);
+	must(!slab_alloc_bulk(&kmem_caches[CLASS + 1], 1, &chain), "and nothing else is left");
+	must(slab_has_free(cache) && !slab_has_free(&kmem_caches[CLASS + 1]));
+	must(slab_alloc_bulk(cache, 1, &chain) && node_of_object(chain) == 2 && !cache_nr_empty(cache));
 	check_cache(cache);
 }
 
@@ -399,10 +426,12 @@ int main(void)
 	run_case("to threads there, if they want it", foreign_are_wanted);
 	run_case("runs at once", foreign_runs);
 	run_case("a thread's first call", first_call);
+	run_case("and its end", thread_ends);
 	run_case("who interleaves keeps blocks of all nodes", in_turn);
 	run_case("a thread that has moved sees it by a full list, too", moved_away);
 	run_case("of a chain those of a node are kept", kept_and_not);
 	run_case("where there is no memory another node's objects will do, but not under bind", nothing_else);
+	run_case("or an empty slab of another node", empty_elsewhere);
 	run_case("several nodes are preferred: these first", preferred_many);
 	run_case("slabs elsewhere are used up one after the other", elsewhere_in_turn);
 	run_case("and go home when a thread's list of both is full", others_in_list);

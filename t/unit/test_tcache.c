@@ -9,6 +9,7 @@
 #include "base/tunables.h"
 #include "malloc/heap.h"
 #include "mm/budget.h"
+#include "mm/pressure.h"
 #include "os/os.h"
 #include "slab/run.h"
 #include "model.h"
@@ -152,9 +153,15 @@ static void random_operations(void)
 	must(active() == before && cached() == 0, "%lu active, %lu cached", active(), cached());
 }
 
+/* What a list has room for when the thread allocates, too. */
+static unsigned int usual_cap(unsigned int class)
+{
+	return max_ul(tcache.cap[class], tcache.usual_cap[class]);
+}
+
 static void growth(void)
 {
-	enum { N = 4000, CLASS = 4 };
+	enum { N = 16000, CLASS = 4 };
 	static void *p[N];
 	unsigned int i, round, first;
 
@@ -169,9 +176,13 @@ static void growth(void)
 		for (i = 0; i < N; i++)
 			give(p[i], CLASS);
 		check_lists();
-		must(tcache.cap[CLASS] >= first);
+		must(usual_cap(CLASS) >= first);
 	}
-	must(tcache.cap[CLASS] > first, "a list that runs dry and overflows grows");
+	must(usual_cap(CLASS) > first, "a list that runs dry and overflows grows");
+	for (i = 0; i < N; i++)
+		p[i] = take(CLASS);
+	for (i = 0; i < N / 4; i++)
+		give(p[i], CLASS);
 	must(tcache.spare[CLASS], "and has a spare");
 	/* What the spare holds is taken from there: no slab is asked. */
 	mutex_lock(&kmem_caches[CLASS].node.lock);
@@ -181,11 +192,13 @@ static void growth(void)
 	must(i > tcache.cap[CLASS]);
 	while (i)
 		give(p[--i], CLASS);
+	for (i = N / 4; i < N; i++)
+		give(p[i], CLASS);
 	tcache_flush();
 	must(!tcache.head[CLASS] && !tcache.spare[CLASS] && tcache.room[CLASS] == tcache.cap[CLASS]);
 }
 
-enum { SCATTERED_BLOCKS = 8000, SCATTERED_CLASS = 4 };
+enum { SCATTERED_BLOCKS = 15000, SCATTERED_CLASS = 4 };
 
 /* Take blocks and free each stride-th in turn. The most that one free brought home. */
 static unsigned long most_home(unsigned int stride)
@@ -202,7 +215,6 @@ static unsigned long most_home(unsigned int stride)
 		most = max_ul(most, before - cache->nr_active);
 	}
 	check_lists();
-	tcache_flush();
 	return most;
 }
 
@@ -222,14 +234,172 @@ static void scattered(void)
 	start();
 	for (i = 0; i < 10; i++)
 		most_home(1);
+	magazines_drop(&kmem_caches[SCATTERED_CLASS]);
 	most = most_home(1);
-	must(most == tcache.cap[SCATTERED_CLASS] && most > 512, "%lu blocks side by side", most);
+	must(most == usual_cap(SCATTERED_CLASS) && most > 512, "%lu blocks side by side", most);
 	most = most_home(67);
-	must(most && most <= 128, "%lu scattered blocks", most);
+	must(most && most <= 256, "%lu scattered blocks", most);
+	nr_heap_threads++;
+	most = most_home(67);
+	must(most > 128, "%lu scattered blocks of one thread of two", most);
+	nr_heap_threads--;
 	/* Others may have them, though: of a thread that has asked in vain the next ones shall not. */
 	must(!pthread_create(&thread, NULL, ask_in_vain, NULL) && !pthread_join(thread, NULL));
 	most = most_home(67);
 	must(most > 128, "%lu scattered blocks that others want", most);
+}
+
+/* Where most of a class is free, each object that a list holds may be all that keeps a slab. */
+static void sparse(void)
+{
+	enum { N = 40000, CLASS = 4, KEPT = 8 };
+	static void *p[N];
+	unsigned int i;
+
+	start();
+	for (i = 0; i < N; i++)
+		p[i] = take(CLASS);
+	for (i = 0; i < N; i++)
+		if (i % KEPT)
+			give(p[i], CLASS);
+	must(cache_is_sparse(&kmem_caches[CLASS]));
+	must(cached() <= 4, "%lu cached", cached());
+	for (i = 0; i < N; i += KEPT)
+		give(p[i], CLASS);
+	tcache_flush();
+	check_lists();
+}
+
+/* A list that is filled for others alone, by a thread that takes nothing, grows for them, but stays small. */
+static void filled_for_others(void)
+{
+	unsigned int i, first, bound = 16 * KiB / class_size(SCATTERED_CLASS);
+	static void *p[SCATTERED_BLOCKS];
+	pthread_t thread;
+
+	start();
+	for (i = 0; i < SCATTERED_BLOCKS; i++)
+		p[i] = take(SCATTERED_CLASS);
+	first = tcache.cap[SCATTERED_CLASS];
+	for (i = 0; i < SCATTERED_BLOCKS; i++) {
+		give(p[i], SCATTERED_CLASS);
+		if (i % 64 == 0)
+			must(!pthread_create(&thread, NULL, ask_in_vain, NULL) && !pthread_join(thread, NULL));
+		must(tcache.cap[SCATTERED_CLASS] <= bound, "%u blocks in a list", tcache.cap[SCATTERED_CLASS]);
+	}
+	must(usual_cap(SCATTERED_CLASS) > 2 * first);
+	check_lists();
+	tcache_flush();
+}
+
+/* Take blocks and free all of them, without order, again and again: how many more are cached in the end. */
+static unsigned long left_cached(void)
+{
+	const struct kmem_cache *cache = &kmem_caches[SCATTERED_CLASS];
+	unsigned long before = cache->nr_active;
+
+	for (int i = 0; i < 10; i++)
+		most_home(67);
+	return cache->nr_active - before;
+}
+
+static void *left_cached_by_thread(void *arg)
+{
+	unsigned long *left = arg;
+
+	*left = left_cached();
+	return NULL;
+}
+
+/* A thread that is alone and has freed all that it had keeps few blocks, and as many as before when it allocates again. */
+static void freed_all(void)
+{
+	unsigned int first = size_classes.first_cap[SCATTERED_CLASS], usual, i;
+	unsigned long left;
+	void *p[100];
+	pthread_t thread;
+
+	start();
+	left = left_cached();
+	usual = usual_cap(SCATTERED_CLASS);
+	must(left <= 2UL * first, "%lu cached", left);
+	must(usual > 512 && tcache.cap[SCATTERED_CLASS] < 2 * first, "room for %u, now %u", usual, tcache.cap[SCATTERED_CLASS]);
+	for (i = 0; i < ARRAY_SIZE(p); i++)
+		p[i] = take(SCATTERED_CLASS);
+	must(tcache.cap[SCATTERED_CLASS] == usual && tcache.usual_cap[SCATTERED_CLASS] == 0);
+	while (i)
+		give(p[--i], SCATTERED_CLASS);
+	tcache_flush();
+	must(!pthread_create(&thread, NULL, left_cached_by_thread, &left) && !pthread_join(thread, NULL));
+	must(left > usual, "%lu cached by one of two", left);
+}
+
+enum { OWN_BLOCKS = 12000, OWN_CLASS = 4 };
+
+/* Take blocks and free all of them, side by side or not. How many wait in magazines afterwards. */
+static unsigned int left_to_itself(unsigned int stride)
+{
+	static void *p[OWN_BLOCKS];
+	unsigned int i;
+
+	for (i = 0; i < OWN_BLOCKS; i++)
+		p[i] = take(OWN_CLASS);
+	for (i = 0; i < OWN_BLOCKS; i++)
+		give(p[i * stride % OWN_BLOCKS], OWN_CLASS);
+	check_lists();
+	return kmem_caches[OWN_CLASS].nr_magazine_objects;
+}
+
+/* What a thread that is alone takes and frees in turn waits for it, unless it lies scattered, while it is asked for. */
+static void own_magazines(void)
+{
+	struct kmem_cache *cache = &kmem_caches[OWN_CLASS];
+	unsigned int i, nr, least;
+
+	start();
+	for (i = 0; i < 10; i++)
+		nr = left_to_itself(1);
+	must(nr > 1024 && nr * cache->size <= 1 * MiB, "%u objects wait", nr);
+	magazines_age();
+	least = nr;
+	for (i = 0; i < 2; i++) {
+		magazines_age();
+		must(cache->nr_magazine_objects < least);
+		least = cache->nr_magazine_objects;
+	}
+	must(!least, "%u objects still wait", least);
+	tcache_flush();
+	for (i = 0; i < 10; i++)
+		nr = left_to_itself(67);
+	must(!nr, "%u scattered objects wait", nr);
+	tcache_flush();
+}
+
+/* They keep slabs: where most of the class is free they go home. */
+static void own_magazines_sparse(void)
+{
+	enum { N = 60000, KEPT = 8 };
+	static void *p[N];
+	struct kmem_cache *cache = &kmem_caches[OWN_CLASS];
+	unsigned int i;
+
+	start();
+	for (i = 0; i < 10; i++)
+		left_to_itself(1);
+	for (i = 0; i < N; i++)
+		p[i] = take(OWN_CLASS);
+	for (i = 0; i < N / 2; i++)
+		give(p[i], OWN_CLASS);
+	must(cache->nr_magazine_objects, "none waits");
+	for (; i < N; i++)
+		if (i % KEPT)
+			give(p[i], OWN_CLASS);
+	must(cache_is_sparse(cache) && !cache->nr_magazine_objects, "%u objects wait", cache->nr_magazine_objects);
+	for (i = N / 2; i < N; i++)
+		if (i % KEPT == 0)
+			give(p[i], OWN_CLASS);
+	tcache_flush();
+	slab_reclaim();
 }
 
 static void *close_others(void *arg)
@@ -359,6 +529,7 @@ static void *use_few(void *arg)
 	struct object *list;
 
 	give(take(5), 5);
+	must(tcache.home, "the first thread's");
 	list = tcache.head[5];
 	must(length(list) == tcache.cap[5] - (unsigned int)tcache.room[5]);
 	tcache_exit();
@@ -391,6 +562,80 @@ static void lists_left(void)
 	check_lists();
 }
 
+static void *use_many(void *arg)
+{
+	static __thread void *p[1000];
+	unsigned int i, nr = 4U * size_classes.first_cap[5];
+	unsigned long *left = arg;
+
+	must(nr <= ARRAY_SIZE(p));
+	for (i = 0; i < nr; i++)
+		p[i] = take(5);
+	while (i && !tcache.spare[5])
+		give(p[--i], 5);
+	*left = length(tcache.spare[5]) + length(tcache.head[5]);
+	must(*left, "nothing to leave");
+	tcache_exit();
+	while (i)
+		give(p[--i], 5);
+	return NULL;
+}
+
+/* Both its lists are left, but not what keeps slabs that are mostly free, nor anything where much is given back. */
+static void some_left(void)
+{
+	enum { N = 40000, KEPT = 8 };
+	static void *p[N];
+	unsigned long left;
+	pthread_t thread;
+	unsigned int i;
+
+	start();
+	give(take(1), 1);
+	must(!pthread_create(&thread, NULL, use_few, NULL) && !pthread_join(thread, NULL));
+	tunables.dirty_decay = 3600000;
+	must(!pthread_create(&thread, NULL, use_many, &left) && !pthread_join(thread, NULL));
+	must(in_magazines() == left && left > size_classes.first_cap[5], "%lu of %lu", in_magazines(), left);
+	slab_reclaim();
+	for (i = 0; i < N; i++)
+		p[i] = take(5);
+	for (i = 0; i < N; i++)
+		if (i % KEPT)
+			give(p[i], 5);
+	tcache_flush();
+	slab_reclaim();
+	must(cache_is_sparse(&kmem_caches[5]));
+	must(!pthread_create(&thread, NULL, use_many, &left) && !pthread_join(thread, NULL));
+	must(!in_magazines(), "%lu where much is free", in_magazines());
+}
+
+/* Of the homes only that of the thread that forked is in use in the child. */
+static void *fork_here(void *arg)
+{
+	int status;
+	pid_t pid;
+
+	give(take(5), 5);
+	must(tcache.home);
+	pid = fork();
+	if (!pid) {
+		must(slab_home_enter() == 0 && slab_home_enter() == 3U - tcache.home);
+		_exit(0);
+	}
+	must(waitpid(pid, &status, 0) == pid && !status);
+	return arg;
+}
+
+static void forks(void)
+{
+	pthread_t thread;
+
+	start();
+	give(take(1), 1);
+	must(!pthread_create(&thread, NULL, fork_here, NULL));
+	must(!pthread_join(thread, NULL));
+}
+
 static void *use_bytes(void *arg)
 {
 	static __thread void *p[1000];
@@ -400,6 +645,7 @@ static void *use_bytes(void *arg)
 		*(char *)(p[i] = take(FIRST_RUN_CLASS)) = 1;
 	while (i)
 		give(p[--i], FIRST_RUN_CLASS);
+	give(take(5), 5);
 	return NULL;
 }
 
@@ -442,7 +688,7 @@ static void ends_in_a_row(void)
 	bound = dirty_after(MANY);
 	must(bound > FEW / 2 && bound < FEW + LITTLE, "dirty_max:5m keeps %zu", bound);
 	tunables.dirty_max = 0;
-	must(dirty_after(FEW) < LITTLE, "dirty_max:0 keeps nothing");
+	must(dirty_after(FEW) < LITTLE && !in_magazines(), "dirty_max:0 keeps nothing");
 	tunables.dirty_max = most;
 	tunables.limit = 1 * GiB;
 	budget_init();
@@ -548,12 +794,19 @@ int main(void)
 	model_init();
 	run_case("lists grow on demand, and have a spare", growth);
 	run_case("what lies scattered goes home in parts", scattered);
+	run_case("lists of what is mostly free hold little", sparse);
+	run_case("a list that only others need stays small", filled_for_others);
+	run_case("who has freed all keeps little", freed_all);
+	run_case("what a thread takes and frees in turn waits for it", own_magazines);
+	run_case("but goes home where most is free", own_magazines_sparse);
 	run_case("a flush opens lists that hold nothing and were closed", closed);
 	run_case("idle lists go home", idle);
 	run_case("lists of runs hold more while few lengths come and go", runs);
 	run_case("random operations: lists and counts", random_operations);
 	run_case("a thread's end leaves nothing behind", exits);
 	run_case("a thread's lists are left to the next", lists_left);
+	run_case("all of them, unless they keep what is free", some_left);
+	run_case("the child of a fork has the homes of others", forks);
 	run_case("threads that end one after the other leave as much as was in use", ends_in_a_row);
 	run_case("after its end a thread is served without lists", after_exit);
 	run_case("threads exchange blocks", threads_exchange);

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Giving back: free pageblocks to the arenas, dirty pages to the system; how much may stay, what is kept because it was
+ * missed, and what goes because nobody wants it.
+ */
+#include <errno.h>
+
+#include "base/tunables.h"
+#include "mm/budget.h"
+#include "mm/internal.h"
+#include "model.h"
+
+static struct zone *zone;
+
+static void start(size_t dirty_max)
+{
+	zone = model_start();
+	tunables.dirty_max = dirty_max;
+	tunables.thp = THP_NEVER;
+}
+
+static void take(struct page **page, unsigned long nr, unsigned int order)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++)
+		must(page[i] = alloc_pages(GFP_USER, order));
+}
+
+/* So many pages, if nothing was missed. */
+static unsigned long may_be_dirty(void)
+{
+	return (tunables.dirty_max >> PAGE_SHIFT) + (zone->managed_pages - zone->nr_free_pages) / 2;
+}
+
+static void trimming(void)
+{
+	struct page *page[4];
+	unsigned int i;
+
+	zone = model_start();
+	for (i = 0; i < 4; i++)
+		page[i] = alloc_pages(GFP_USER, PAGEBLOCK_ORDER);
+	must(zone->managed_pages == 4 * PAGEBLOCK_PAGES && arena_stats.used == 4);
+	for (i = 0; i < 4; i++)
+		free_pages(page[i], PAGEBLOCK_ORDER);
+	drain_all_pages();
+	zone_trim(zone, 1);
+	must(arena_stats.used <= 1 && zone->nr_free_blocks <= 1, "a zone keeps one free pageblock");
+	must(zone->managed_pages == zone->nr_free_blocks << PAGEBLOCK_ORDER);
+	zone_trim(zone, 0);
+	must(!arena_stats.used && !zone->managed_pages && arena_stats.dirty == 4);
+	must(mm_trim(2 * PAGEBLOCK_SIZE) == 2 * PAGEBLOCK_SIZE && arena_stats.dirty == 2);
+	must(mm_trim(0) == 2 * PAGEBLOCK_SIZE && arena_stats.dirty == 0);
+	must(mm_trim(0) == 0);
+	for (i = 0; i < 4; i++)
+		page[i] = alloc_pages(GFP_USER, 5);
+	free_pages(page[0], 5);
+	free_pages(page[2], 5);
+	drain_all_pages();
+	must(mm_trim(32 * PAGE_SIZE) == 32 * PAGE_SIZE && zone->nr_dirty == 32, "%lu pages left", zone->nr_dirty);
+	free_pages(page[1], 5);
+	free_pages(page[3], 5);
+	check_zone(zone);
+	check_arena();
+}
+
+static void purging(void)
+{
+	struct page *page, *hold;
+	unsigned long dirty;
+
+	zone = model_start();
+	hold = alloc_pages(GFP_USER, 4);
+	page = alloc_pages(GFP_USER, 7);
+	memset(page_to_addr(page), 1, PAGE_SIZE << 7);
+	free_pages(page, 7);
+	dirty = zone->nr_dirty;
+	must(dirty >= 128);
+	fake_os_fail(FAKE_MADVISE, 1, true, EINVAL);
+	must(zone_purge(zone, 0, 0) == 0 && zone->nr_dirty == dirty, "a refused purge changes nothing");
+	check_zone(zone);
+	fake_os_reset();
+	must(zone_purge(zone, MAX_ORDER - 1, 0) == 0, "no block is that large");
+	must(zone_purge(zone, 0, dirty) == 0, "that much may stay");
+	must(zone_purge(zone, 0, 0) == dirty << PAGE_SHIFT && zone->nr_dirty == 0);
+	check_zone(zone);
+	page = alloc_pages(GFP_USER, 7);
+	must(!(page->flags & PG_DIRTY) && all_zero(page_to_addr(page), PAGE_SIZE << 7));
+	free_pages(page, 7);
+	free_pages(hold, 4);
+}
+
+#define SWING 540
+
+/* Use goes up by nr blocks and down again, a few times, and a block in each pageblock stays. What is dirty then. */
+static unsigned long swing(unsigned int nr, unsigned int times)
+{
+	static struct page *page[SWING];
+	unsigned int i;
+
+	while (times--) {
+		for (i = 0; i < nr; i++)
+			if (!page[i])
+				must(page[i] = alloc_pages(GFP_USER, 5));
+		for (i = 0; i < nr; i++)
+			if (i % 16) {
+				free_pages(page[i], 5);
+				page[i] = NULL;
+			}
+		check_zone(zone);
+	}
+	return zone->nr_dirty;
+}
+
+/* Nobody wants again what a program that only frees gives back. */
+static void nothing_in_vain(void)
+{
+	static struct page *page[1500];
+
+	start(16 * MiB);
+	tunables.dirty_decay = 3600000;
+	take(page, ARRAY_SIZE(page), 5);
+	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++) {
+		if (i % 16)
+			free_pages(page[i], 5);
+		zones_decay(3600000);
+	}
+	must(fake_os_calls(FAKE_MADVISE));
+	must(zone->regret.slack <= (tunables.dirty_max >> PAGE_SHIFT) / 8, "%lu pages", zone->regret.slack);
+}
+
+/* What is wanted again is seen when use rises, not only when there is too much once more, which may be long after. */
+static void seen_at_a_look(void)
+{
+	static struct page *page[SWING];
+
+	start(4 * MiB);
+	tunables.dirty_decay = 3600000;
+	swing(SWING, 1);
+	must(!zone->regret.slack);
+	for (unsigned int i = 0; i < SWING / 2; i++)
+		must(page[i] = alloc_pages(GFP_USER, 5));
+	zones_decay(3600000);
+	must(zone->regret.slack >= tunables.dirty_max >> PAGE_SHIFT, "%lu pages", zone->regret.slack);
+}
+
+/* Where much is in use, swings may be so much larger. */
+static void regretting_much(void)
+{
+	unsigned long i, usual, kept;
+
+	start(1 * MiB);
+	tunables.dirty_decay = 3600000;
+	for (i = 0; i < SWING / 2; i++)
+		must(alloc_pages(GFP_USER, 5));
+	usual = swing(SWING, 1);
+	kept = swing(SWING, 9);
+	must(kept >= 2 * usual, "%lu pages dirty, %lu at first", kept, usual);
+}
+
+/* What is given back in vain is kept, up to three times as much again as is kept anyway; and when that ends it goes. */
+static void regret_and_forget(unsigned long limit)
+{
+	unsigned long calls, usual, kept, most;
+	int i;
+
+	zone = model_start();
+	tunables.limit = limit;
+	budget_limit_changed();
+	tunables.dirty_max = 12 * MiB;
+	tunables.thp = THP_NEVER;
+	tunables.dirty_decay = 3600000;
+	usual = swing(SWING / 3, 1);
+	swing(SWING / 3, 5);
+	calls = fake_os_calls(FAKE_MADVISE);
+	kept = swing(SWING / 3, 5);
+	must(fake_os_calls(FAKE_MADVISE) == calls, "%lu calls for what is wanted again",
+	     fake_os_calls(FAKE_MADVISE) - calls);
+	must(kept > usual, "%lu pages dirty, %lu at first", kept, usual);
+	kept = swing(SWING, 10);
+	most = 3 * (tunables.dirty_max >> PAGE_SHIFT) + may_be_dirty();
+	must(kept <= most, "%lu pages dirty, at most %lu", kept, most);
+	tunables.dirty_decay = 1;
+	for (i = 0; i < 20; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+		zone_forget_regret(zone);
+	}
+	most -= 3 * (tunables.dirty_max >> PAGE_SHIFT);
+	must(zone->nr_dirty <= most, "%lu pages are still dirty, at most %lu", zone->nr_dirty, most);
+}
+
+static void regretting(void)
+{
+	regret_and_forget(0);
+}
+
+/* A limit of the heap's own counts whole pageblocks, whatever is free in them. */
+static void regretting_limited(void)
+{
+	regret_and_forget(1024 * MiB);
+}
+
+/* What lies scattered in blocks of 64 KiB goes as well. */
+static void small_ones(void)
+{
+	static struct page *page[800];
+	unsigned int i;
+
+	start(4 * MiB);
+	take(page, ARRAY_SIZE(page), 4);
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		if (i % 4)
+			free_pages(page[i], 4);
+	drain_all_pages();
+	balance_zone(zone);
+	must(zone->nr_dirty <= may_be_dirty(), "%lu pages dirty", zone->nr_dirty);
+}
+
+/* But when less is in use than while it was missed, the work is done: it goes with the rest. */
+static void no_regret_when_done(void)
+{
+	static struct page *page[160];
+	unsigned int i;
+
+	start(12 * MiB);
+	tunables.dirty_decay = 3600000;
+	take(page, ARRAY_SIZE(page), 5);
+	swing(SWING, 10);
+	must(zone->regret.slack >= tunables.dirty_max >> PAGE_SHIFT, "%lu pages", zone->regret.slack);
+	must(zone->nr_dirty > tunables.dirty_max >> PAGE_SHIFT);
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		if (i % 16)
+			free_pages(page[i], 5);
+	must(zone->nr_dirty <= may_be_dirty(), "%lu pages dirty", zone->nr_dirty);
+}
+
+/* However much is freed, no single free gives back much; and what is free comes to the limit all the same. */
+static void in_steps(void)
+{
+	static struct page *page[1500];
+	unsigned long dirty, given, most = 0, limit;
+	unsigned int i;
+
+	start(32 * MiB);
+	take(page, ARRAY_SIZE(page), 5);
+	for (i = 0; i < ARRAY_SIZE(page); i++) {
+		if (i % 16 == 0)
+			continue;
+		dirty = zone->nr_dirty;
+		free_pages(page[i], 5);
+		given = dirty + (1UL << 5) - min_ul(dirty + (1UL << 5), zone->nr_dirty);
+		most = max_ul(most, given);
+	}
+	must(most && most <= 4 * MiB >> PAGE_SHIFT, "%lu pages given back by one free", most);
+	limit = may_be_dirty() + zone->regret.slack;
+	must(zone->nr_dirty <= limit + (MiB >> PAGE_SHIFT), "%lu pages dirty, %lu may be", zone->nr_dirty, limit);
+}
+
+/* What lies in small blocks counts as dirty, but only while it does. */
+static void no_longer_small(void)
+{
+	static struct page *small[8192], *page[208];
+	unsigned long limit, i;
+
+	start(1 * MiB);
+	take(page, ARRAY_SIZE(page), 5);
+	take(small, ARRAY_SIZE(small), 0);
+	for (i = 0; i < ARRAY_SIZE(small); i += 2)
+		free_pages(small[i], 0);
+	drain_all_pages();
+	balance_zone(zone);
+	must(zone->nr_dirty >= ARRAY_SIZE(small) / 2);
+	for (i = 0; i < ARRAY_SIZE(small); i += 2)
+		must(small[i] = alloc_pages(GFP_USER, 0));
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		if (i % 16)
+			free_pages(page[i], 5);
+	limit = may_be_dirty();
+	must(zone->nr_dirty <= limit + limit / 8, "%lu pages dirty, %lu may be", zone->nr_dirty, limit);
+}
+
+/* More than may be dirty, but all of it in small blocks: to look at them at every free would be in vain. */
+static void all_small(void)
+{
+	static struct page *small[8192];
+	unsigned long i;
+
+	start(1 * MiB);
+	take(small, ARRAY_SIZE(small), 0);
+	for (i = 0; i < ARRAY_SIZE(small); i += 2)
+		free_pages(small[i], 0);
+	drain_all_pages();
+	must(zone->nr_dirty > may_be_dirty());
+	zone->clean_left = ~0UL;
+	balance_zone(zone);
+	must(zone->clean_left == ~0UL);
+}
+
+/* Of blocks of 16 KiB free those that lie so in a group of four. */
+static void free_lying(struct page **page, unsigned int nr, unsigned int where)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (page[i] && (page_to_pfn(page[i]) >> 2) % 4 == where) {
+			free_pages(page[i], 2);
+			page[i] = NULL;
+		}
+	drain_all_pages();
+	for (i = 0; i < 16; i++)
+		balance_zone(zone);
+}
+
+/* Small blocks are given back while twice as much is dirty as in use. */
+static void mostly_small(void)
+{
+	static struct page *page[4096];
+	unsigned long used;
+
+	start(1 * MiB);
+	take(page, ARRAY_SIZE(page), 2);
+	free_lying(page, ARRAY_SIZE(page), 1);
+	free_lying(page, ARRAY_SIZE(page), 2);
+	must(zone->nr_dirty >= ARRAY_SIZE(page) * 2, "%lu pages dirty beside half that is in use", zone->nr_dirty);
+	free_lying(page, ARRAY_SIZE(page), 3);
+	used = zone->managed_pages - zone->nr_free_pages;
+	must(zone->nr_dirty <= 2 * used, "%lu pages dirty, %lu in use", zone->nr_dirty, used);
+	check_zone(zone);
+}
+
+/* Single pages go, too, that nobody wanted for long; those that are wanted now and then stay. */
+static void decaying(void)
+{
+	struct page *page[32];
+	unsigned long swings;
+	unsigned int i;
+
+	zone = model_start();
+	take(page, ARRAY_SIZE(page), 0);
+	for (i = 0; i < ARRAY_SIZE(page); i += 2)
+		free_pages(page[i], 0);
+	drain_all_pages();
+	must(zone->nr_dirty >= 16);
+	zones_decay(3600000);
+	zones_decay(3600000);
+	must(zone->nr_dirty >= 16, "not yet");
+	for (swings = 0; swings < 4; swings++) {
+		page[0] = alloc_pages(GFP_USER, 6);
+		zones_decay(0);
+		free_pages(page[0], 6);
+		zones_decay(0);
+	}
+	must(zone->nr_dirty == 64, "%lu pages, of which 64 are wanted", zone->nr_dirty);
+	for (i = 0; i < 4; i++)
+		zones_decay(0);
+	must(!zone->nr_dirty, "%lu pages", zone->nr_dirty);
+	check_zone(zone);
+}
+
+/* What slabs have free takes from what may be dirty. */
+static void unused_counts(void)
+{
+	static struct page *page[512];
+	unsigned int i;
+
+	start(0);
+	take(page, ARRAY_SIZE(page), 5);
+	mm_unused_pages = ARRAY_SIZE(page) << 5;
+	for (i = 0; i < ARRAY_SIZE(page); i += 4)
+		free_pages(page[i], 5);
+	mm_unused_pages = 0;
+	must(zone->nr_dirty <= 64, "%lu pages dirty", zone->nr_dirty);
+}
+
+int main(void)
+{
+	model_init();
+	run_case("whole free pageblocks go back to the arenas, and to the system", trimming);
+	run_case("purging of free blocks", purging);
+	run_case("giving back in steps", in_steps);
+	run_case("what nobody wants goes", decaying);
+	run_case("what slabs have free counts", unused_counts);
+	run_case("what is given back in vain is kept next time", regretting);
+	run_case("also under a limit that does not count it", regretting_limited);
+	run_case("more of it where more is in use", regretting_much);
+	run_case("which is seen when use rises", seen_at_a_look);
+	run_case("and nothing is in vain where use only falls", nothing_in_vain);
+	run_case("small blocks that are wanted again do not count", no_longer_small);
+	run_case("nor is there a look at them at each free", all_small);
+	run_case("small blocks go, too", small_ones);
+	run_case("at once where little else is in use", mostly_small);
+	run_case("nor kept when less is in use than while it was missed", no_regret_when_done);
+	return done_testing();
+}
