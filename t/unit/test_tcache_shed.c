@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a thread keeps of that which it frees, and what goes home or to others: as they ask for it, as it lies side by side
+ * or scattered, and as the thread is alone.
+ */
+#include <pthread.h>
+
+#include "mm/pressure.h"
+#include "tcache.h"
+
+enum { SCATTERED_BLOCKS = 15000, SCATTERED_CLASS = 4 };
+
+/* Take blocks and free each stride-th in turn. The most that one free brought home. */
+static unsigned long most_home(unsigned int stride)
+{
+	static void *p[SCATTERED_BLOCKS];
+	const struct kmem_cache *cache = &kmem_caches[SCATTERED_CLASS];
+	unsigned long i, before, most = 0;
+
+	for (i = 0; i < SCATTERED_BLOCKS; i++)
+		p[i] = take(SCATTERED_CLASS);
+	for (i = 0; i < SCATTERED_BLOCKS; i++) {
+		before = cache->nr_active;
+		give(p[i * stride % SCATTERED_BLOCKS], SCATTERED_CLASS);
+		most = max_ul(most, before - cache->nr_active);
+	}
+	check_lists();
+	return most;
+}
+
+static void *ask_in_vain(void *arg)
+{
+	give(take(SCATTERED_CLASS), SCATTERED_CLASS);
+	return arg;
+}
+
+/* Blocks that lie side by side go home by the list, but no free waits for a whole list of those that do not. */
+static void scattered(void)
+{
+	unsigned long most;
+	pthread_t thread;
+	int i;
+
+	start();
+	for (i = 0; i < 10; i++)
+		most_home(1);
+	magazines_drop(&kmem_caches[SCATTERED_CLASS]);
+	most = most_home(1);
+	must(most == usual_cap(SCATTERED_CLASS) && most > 512, "%lu blocks side by side", most);
+	most = most_home(67);
+	must(most && most <= 256, "%lu scattered blocks", most);
+	nr_heap_threads++;
+	most = most_home(67);
+	must(most > 128, "%lu scattered blocks of one thread of two", most);
+	nr_heap_threads--;
+	/* Others may have them, though: of a thread that has asked in vain the next ones shall not. */
+	must(!pthread_create(&thread, NULL, ask_in_vain, NULL) && !pthread_join(thread, NULL));
+	most = most_home(67);
+	must(most > 128, "%lu scattered blocks that others want", most);
+}
+
+/* Where most of a class is free, each object that a list holds may be all that keeps a slab. */
+static void sparse(void)
+{
+	enum { N = 40000, CLASS = 4, KEPT = 8 };
+	static void *p[N];
+	unsigned int i;
+
+	start();
+	for (i = 0; i < N; i++)
+		p[i] = take(CLASS);
+	for (i = 0; i < N; i++)
+		if (i % KEPT)
+			give(p[i], CLASS);
+	must(cache_is_sparse(&kmem_caches[CLASS]));
+	must(cached() <= 4, "%lu cached", cached());
+	for (i = 0; i < N; i += KEPT)
+		give(p[i], CLASS);
+	tcache_flush();
+	check_lists();
+}
+
+/* A list that is filled for others alone, by a thread that takes nothing, grows for them, but stays small. */
+static void filled_for_others(void)
+{
+	unsigned int i, first, bound = 16 * KiB / class_size(SCATTERED_CLASS);
+	static void *p[SCATTERED_BLOCKS];
+	pthread_t thread;
+
+	start();
+	for (i = 0; i < SCATTERED_BLOCKS; i++)
+		p[i] = take(SCATTERED_CLASS);
+	first = tcache.cap[SCATTERED_CLASS];
+	for (i = 0; i < SCATTERED_BLOCKS; i++) {
+		give(p[i], SCATTERED_CLASS);
+		if (i % 64 == 0)
+			must(!pthread_create(&thread, NULL, ask_in_vain, NULL) && !pthread_join(thread, NULL));
+		must(tcache.cap[SCATTERED_CLASS] <= bound, "%u blocks in a list", tcache.cap[SCATTERED_CLASS]);
+	}
+	must(usual_cap(SCATTERED_CLASS) > 2 * first);
+	check_lists();
+	tcache_flush();
+}
+
+/* Take blocks and free all of them, without order, again and again: how many more are cached in the end. */
+static unsigned long left_cached(void)
+{
+	const struct kmem_cache *cache = &kmem_caches[SCATTERED_CLASS];
+	unsigned long before = cache->nr_active;
+
+	for (int i = 0; i < 10; i++)
+		most_home(67);
+	return cache->nr_active - before;
+}
+
+static void *left_cached_by_thread(void *arg)
+{
+	unsigned long *left = arg;
+
+	*left = left_cached();
+	return NULL;
+}
+
+/* A thread that is alone and has freed all that it had keeps few blocks, and as many as before when it allocates again. */
+static void freed_all(void)
+{
+	unsigned int first = size_classes.first_cap[SCATTERED_CLASS], usual, i;
+	unsigned long left;
+	void *p[100];
+	pthread_t thread;
+
+	start();
+	left = left_cached();
+	usual = usual_cap(SCATTERED_CLASS);
+	must(left <= 2UL * first, "%lu cached", left);
+	must(usual > 512 && tcache.cap[SCATTERED_CLASS] < 2 * first, "room for %u, now %u", usual, tcache.cap[SCATTERED_CLASS]);
+	for (i = 0; i < ARRAY_SIZE(p); i++)
+		p[i] = take(SCATTERED_CLASS);
+	must(tcache.cap[SCATTERED_CLASS] == usual && tcache.usual_cap[SCATTERED_CLASS] == 0);
+	while (i)
+		give(p[--i], SCATTERED_CLASS);
+	tcache_flush();
+	must(!pthread_create(&thread, NULL, left_cached_by_thread, &left) && !pthread_join(thread, NULL));
+	must(left > usual, "%lu cached by one of two", left);
+}
+
+enum { OWN_BLOCKS = 12000, OWN_CLASS = 4 };
+
+/* Take blocks and free all of them, side by side or not. How many wait in magazines afterwards. */
+static unsigned int left_to_itself(unsigned int stride)
+{
+	static void *p[OWN_BLOCKS];
+	unsigned int i;
+
+	for (i = 0; i < OWN_BLOCKS; i++)
+		p[i] = take(OWN_CLASS);
+	for (i = 0; i < OWN_BLOCKS; i++)
+		give(p[i * stride % OWN_BLOCKS], OWN_CLASS);
+	check_lists();
+	return kmem_caches[OWN_CLASS].nr_magazine_objects;
+}
+
+/* What a thread that is alone takes and frees in turn waits for it, unless it lies scattered, while it is asked for. */
+static void own_magazines(void)
+{
+	struct kmem_cache *cache = &kmem_caches[OWN_CLASS];
+	unsigned int i, nr, least;
+
+	start();
+	for (i = 0; i < 10; i++)
+		nr = left_to_itself(1);
+	must(nr > 1024 && nr * cache->size <= 1 * MiB, "%u objects wait", nr);
+	magazines_age();
+	least = nr;
+	for (i = 0; i < 2; i++) {
+		magazines_age();
+		must(cache->nr_magazine_objects < least);
+		least = cache->nr_magazine_objects;
+	}
+	must(!least, "%u objects still wait", least);
+	tcache_flush();
+	for (i = 0; i < 10; i++)
+		nr = left_to_itself(67);
+	must(!nr, "%u scattered objects wait", nr);
+	tcache_flush();
+}
+
+/* They keep slabs: where most of the class is free they go home. */
+static void own_magazines_sparse(void)
+{
+	enum { N = 60000, KEPT = 8 };
+	static void *p[N];
+	struct kmem_cache *cache = &kmem_caches[OWN_CLASS];
+	unsigned int i;
+
+	start();
+	for (i = 0; i < 10; i++)
+		left_to_itself(1);
+	for (i = 0; i < N; i++)
+		p[i] = take(OWN_CLASS);
+	for (i = 0; i < N / 2; i++)
+		give(p[i], OWN_CLASS);
+	must(cache->nr_magazine_objects, "none waits");
+	for (; i < N; i++)
+		if (i % KEPT)
+			give(p[i], OWN_CLASS);
+	must(cache_is_sparse(cache) && !cache->nr_magazine_objects, "%u objects wait", cache->nr_magazine_objects);
+	for (i = N / 2; i < N; i++)
+		if (i % KEPT == 0)
+			give(p[i], OWN_CLASS);
+	tcache_flush();
+	slab_reclaim();
+}
+
+int main(void)
+{
+	model_init();
+	run_case("what lies scattered goes home in parts", scattered);
+	run_case("lists of what is mostly free hold little", sparse);
+	run_case("a list that only others need stays small", filled_for_others);
+	run_case("who has freed all keeps little", freed_all);
+	run_case("what a thread takes and frees in turn waits for it", own_magazines);
+	run_case("but goes home where most is free", own_magazines_sparse);
+	return done_testing();
+}

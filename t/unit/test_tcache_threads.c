@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads that end, and what they leave to others; forks; and blocks that change threads.
+ */
+#include <pthread.h>
+
+#include "base/tunables.h"
+#include "mm/budget.h"
+#include "tcache.h"
+
+static unsigned long thread_allocates;
+
+static void *allocate_and_free(void *arg)
+{
+	static __thread void *p[500];
+	unsigned int class, i;
+
+	for (class = 1; class <= 80; class += 9) {
+		for (i = 0; i < 500 && i * class_size(class) < 4 * MiB; i++)
+			p[i] = take(class);
+		while (i)
+			give(p[--i], class);
+	}
+	check_lists();
+	atomic_add_return(&thread_allocates, 1UL);
+	if (arg)
+		tcache_exit();
+	return p;
+}
+
+static void exits(void)
+{
+	unsigned long before, threads, i;
+	pthread_t thread;
+
+	start();
+	give(take(1), 1);
+	tcache_flush();
+	slab_reclaim();
+	before = active();
+	threads = tcache_threads();
+	must(threads == 1);
+	for (i = 0; i < 20; i++) {
+		must(!pthread_create(&thread, NULL, allocate_and_free, i % 2 ? &thread : NULL));
+		must(!pthread_join(thread, NULL));
+		must(tcache_threads() == threads);
+	}
+	must(thread_allocates == 20);
+	tcache_flush();
+	slab_reclaim();
+	must(active() == before && cached() == 0, "%lu active, %lu before", active(), before);
+}
+
+static void *use_few(void *arg)
+{
+	struct object *list;
+
+	give(take(5), 5);
+	must(tcache.home, "the first thread's");
+	list = tcache.head[5];
+	must(length(list) == tcache.cap[5] - (unsigned int)tcache.room[5]);
+	tcache_exit();
+	(void)arg;
+	return list;
+}
+
+/* The next thread takes up the lists of one that has ended, as they are. */
+static void lists_left(void)
+{
+	void *first, *second;
+	unsigned int i;
+	pthread_t thread;
+
+	start();
+	give(take(1), 1);
+	tunables.dirty_decay = 3600000;
+	for (i = 0; i < 2; i++) {
+		must(!in_magazines(), "the first leaves nothing, as none may follow");
+		must(!pthread_create(&thread, NULL, use_few, NULL));
+		must(!pthread_join(thread, &first));
+	}
+	must(in_magazines() == length(first));
+	must(!pthread_create(&thread, NULL, use_few, NULL));
+	must(!pthread_join(thread, &second));
+	must(second == first && in_magazines() == length(first));
+	tunables.dirty_decay = 0;
+	must(!pthread_create(&thread, NULL, use_few, NULL));
+	must(!pthread_join(thread, NULL) && !in_magazines(), "none follows: all is home");
+	check_lists();
+}
+
+static void *use_many(void *arg)
+{
+	static __thread void *p[1000];
+	unsigned int i, nr = 4U * size_classes.first_cap[5];
+	unsigned long *left = arg;
+
+	must(nr <= ARRAY_SIZE(p));
+	for (i = 0; i < nr; i++)
+		p[i] = take(5);
+	while (i && !tcache.spare[5])
+		give(p[--i], 5);
+	*left = length(tcache.spare[5]) + length(tcache.head[5]);
+	must(*left, "nothing to leave");
+	tcache_exit();
+	while (i)
+		give(p[--i], 5);
+	return NULL;
+}
+
+/* Both its lists are left, but not what keeps slabs that are mostly free, nor anything where much is given back. */
+static void some_left(void)
+{
+	enum { N = 40000, KEPT = 8 };
+	static void *p[N];
+	unsigned long left;
+	pthread_t thread;
+	unsigned int i;
+
+	start();
+	give(take(1), 1);
+	must(!pthread_create(&thread, NULL, use_few, NULL) && !pthread_join(thread, NULL));
+	tunables.dirty_decay = 3600000;
+	must(!pthread_create(&thread, NULL, use_many, &left) && !pthread_join(thread, NULL));
+	must(in_magazines() == left && left > size_classes.first_cap[5], "%lu of %lu", in_magazines(), left);
+	slab_reclaim();
+	for (i = 0; i < N; i++)
+		p[i] = take(5);
+	for (i = 0; i < N; i++)
+		if (i % KEPT)
+			give(p[i], 5);
+	tcache_flush();
+	slab_reclaim();
+	must(cache_is_sparse(&kmem_caches[5]));
+	must(!pthread_create(&thread, NULL, use_many, &left) && !pthread_join(thread, NULL));
+	must(!in_magazines(), "%lu where much is free", in_magazines());
+}
+
+/* Of the homes only that of the thread that forked is in use in the child. */
+static void *fork_here(void *arg)
+{
+	int status;
+	pid_t pid;
+
+	give(take(5), 5);
+	must(tcache.home);
+	pid = fork();
+	if (!pid) {
+		must(slab_home_enter() == 0 && slab_home_enter() == 3U - tcache.home);
+		_exit(0);
+	}
+	must(waitpid(pid, &status, 0) == pid && !status);
+	return arg;
+}
+
+static void forks(void)
+{
+	pthread_t thread;
+
+	start();
+	give(take(1), 1);
+	must(!pthread_create(&thread, NULL, fork_here, NULL));
+	must(!pthread_join(thread, NULL));
+}
+
+static void *use_bytes(void *arg)
+{
+	static __thread void *p[1000];
+	size_t size = class_size(FIRST_RUN_CLASS), i, n = *(size_t *)arg / size;
+
+	for (i = 0; i < n; i++)
+		*(char *)(p[i] = take(FIRST_RUN_CLASS)) = 1;
+	while (i)
+		give(p[--i], FIRST_RUN_CLASS);
+	give(take(5), 5);
+	return NULL;
+}
+
+/* A thread that uses so much comes and goes; what is dirty afterwards. */
+static size_t dirty_after(size_t bytes)
+{
+	pthread_t thread;
+
+	must(!pthread_create(&thread, NULL, use_bytes, &bytes));
+	must(!pthread_join(thread, NULL));
+	return mm_dirty_bytes();
+}
+
+#define FEW (5 * MiB)
+#define MANY (12 * MiB)
+#define LITTLE (512 * KiB) /* not worth giving back */
+
+/* What an ended thread used is given back. Of threads that follow each other within dirty_decay each leaves to the next
+ * as much as was ever used at a time, and no more. */
+static void ends_in_a_row(void)
+{
+	size_t first, same, more, bound, most;
+
+	start();
+	tunables.kswapd = KSWAPD_OFF; /* what that gives back, and when, is another thing */
+	give(take(1), 1);
+	tunables.dirty_decay = 3600000;
+	first = dirty_after(FEW);
+	same = dirty_after(FEW);
+	more = dirty_after(MANY);
+	must(first < LITTLE, "the first leaves %zu bytes", first);
+	must(same > FEW / 2 && same < FEW + PAGEBLOCK_SIZE + LITTLE, "%zu bytes left to the next", same);
+	must(more > MANY / 2 && more < MANY + PAGEBLOCK_SIZE + LITTLE, "one that uses more leaves %zu", more);
+	tunables.dirty_decay = 0;
+	must(dirty_after(FEW) < LITTLE, "none follows any other");
+	tunables.dirty_decay = 3600000;
+
+	most = tunables.dirty_max;
+	tunables.dirty_max = FEW;
+	bound = dirty_after(MANY);
+	must(bound > FEW / 2 && bound < FEW + LITTLE, "dirty_max:5m keeps %zu", bound);
+	tunables.dirty_max = 0;
+	must(dirty_after(FEW) < LITTLE && !in_magazines(), "dirty_max:0 keeps nothing");
+	tunables.dirty_max = most;
+	tunables.limit = 1 * GiB;
+	budget_init();
+	must(limits_in_force && dirty_after(FEW) < LITTLE, "nothing stays under a limit");
+}
+
+/* After its end a thread is still served, past the lists. */
+static void after_exit(void)
+{
+	void *small, *run;
+
+	start();
+	small = take(5);
+	run = take(FIRST_RUN_CLASS);
+	tcache_exit();
+	must(tcache.state == TCACHE_OFF && tcache_threads() == 0);
+	give(small, 5);
+	give(run, FIRST_RUN_CLASS);
+	small = take(6);
+	give(take(7), 7);
+	give(small, 6);
+	must(!tcache.head[5] && !tcache.head[6] && !tcache.head[7] && !run_stats_read().nr);
+	tcache_exit();
+	must(tcache_threads() == 0);
+}
+
+#define NR_THREADS 3
+
+static void *mailbox[NR_THREADS][64];
+
+/* Each puts blocks into all the others' boxes, and frees what it finds in its own. */
+static void *exchange(void *arg)
+{
+	unsigned long self = (unsigned long)(uintptr_t)arg, i, state = self * 977 + 1, rounds = steps(100000);
+
+	for (i = 0; i < rounds; i++) {
+		unsigned long *p;
+		unsigned int class;
+		void **box;
+
+		state = state * 6364136223846793005 + 1442695040888963407;
+		class = 2 + (unsigned int)(state >> 40) % 30;
+		p = take(class);
+		p[0] = class;
+		p[1] = ~(unsigned long)class;
+		p[class_size(class) / 8 - 1] = ~(unsigned long)class;
+		box = &mailbox[(state >> 33) % NR_THREADS][(state >> 50) % 64];
+		p = __atomic_exchange_n(box, p, __ATOMIC_ACQ_REL);
+		if (!p)
+			continue;
+		class = (unsigned int)p[0];
+		must(class >= 2 && class < 32 && p[class_size(class) / 8 - 1] == ~p[0], "a block was written to");
+		give(p, class);
+	}
+	return NULL;
+}
+
+static void threads_exchange(void)
+{
+	pthread_t thread[NR_THREADS];
+	uintptr_t i, j;
+
+	start();
+	for (i = 0; i < NR_THREADS; i++)
+		must(!pthread_create(&thread[i], NULL, exchange, (void *)i));
+	for (i = 0; i < NR_THREADS; i++)
+		must(!pthread_join(thread[i], NULL));
+	for (i = 0; i < NR_THREADS; i++)
+		for (j = 0; j < 64; j++)
+			if (mailbox[i][j])
+				give(mailbox[i][j], (unsigned int)*(unsigned long *)mailbox[i][j]);
+	tcache_flush();
+	slab_reclaim();
+	must(active() == 0 && cached() == 0, "%lu active, %lu cached", active(), cached());
+}
+
+int main(void)
+{
+	model_init();
+	run_case("a thread's end leaves nothing behind", exits);
+	run_case("a thread's lists are left to the next", lists_left);
+	run_case("all of them, unless they keep what is free", some_left);
+	run_case("the child of a fork has the homes of others", forks);
+	run_case("threads that end one after the other leave as much as was in use", ends_in_a_row);
+	run_case("after its end a thread is served without lists", after_exit);
+	run_case("threads exchange blocks", threads_exchange);
+	return done_testing();
+}
