@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pair [-c | -r] [-e] [-t] SIZE HELD ROUNDS: malloc and free in a steady state, for counting.
+ * pair [-c | -r | -u] [-e] [-t] SIZE HELD ROUNDS: malloc and free in a steady state, for counting.
  *
  * A round allocates HELD blocks of SIZE bytes and then frees them in the same order. After a warm-up, two
  * write calls that fail mark the beginning and the end of ROUNDS rounds in a trace of system calls.
  * -t touches the first and the last byte of every block. -c allocates by calloc. -r has one block, which a round lets
- * come to SIZE bytes byte by byte, in HELD calls of realloc. -e runs an empty loop: the same calls through the
- * procedure linkage table, to functions that do nothing, but for -c, where one calls memset for a block; what it costs
- * is the loop, and the memset, and not the allocator.
+ * come to SIZE bytes byte by byte, in HELD calls of realloc; -u one of SIZE bytes, of which a round asks HELD times for
+ * the usable size. -e runs an empty loop: the same calls through the procedure linkage table, to functions that do
+ * nothing, but for -c, where one calls memset for a block; what it costs is the loop, and the memset, and not the
+ * allocator.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +45,11 @@ static void *no_realloc(void *p, size_t size)
 	return p;
 }
 
+static size_t no_usable(void *p)
+{
+	return (size_t)p;
+}
+
 /* Indirect functions are called through the linkage table as those of a shared library are. */
 static void *(*__attribute__((used)) resolve_alloc(void))(size_t)
 {
@@ -64,6 +71,12 @@ static void *(*__attribute__((used)) resolve_realloc(void))(void *, size_t)
 	return no_realloc;
 }
 
+static size_t (*__attribute__((used)) resolve_usable(void))(void *)
+{
+	return no_usable;
+}
+
+size_t empty_usable(void *p) __attribute__((ifunc("resolve_usable")));
 void *empty_calloc(size_t nmemb, size_t size) __attribute__((ifunc("resolve_calloc")));
 void *empty_realloc(void *p, size_t size) __attribute__((ifunc("resolve_realloc")));
 void *empty_alloc(size_t size) __attribute__((ifunc("resolve_alloc")));
@@ -89,6 +102,16 @@ static void *held[MAX_HELD];
 			for (unsigned long i = 0; i < nr; i++)                \
 				held[0] = resize(held[0], size - nr + 1 + i); \
 	}
+#define DEFINE_LOOKS(name, usable)                                           \
+	static void name(size_t size, unsigned long nr, unsigned long count) \
+	{                                                                    \
+		void *p = malloc(size);                                      \
+                                                                             \
+		while (count--)                                              \
+			for (unsigned long i = 0; i < nr; i++)               \
+				held[0] = (char *)p + usable(p);             \
+		free(p);                                                     \
+	}
 
 DEFINE_ROUNDS(rounds, malloc(size), free)
 DEFINE_ROUNDS(empty_rounds, empty_alloc(size), empty_free)
@@ -96,6 +119,8 @@ DEFINE_ROUNDS(calloc_rounds, calloc(1, size), free)
 DEFINE_ROUNDS(empty_calloc_rounds, empty_calloc(1, size), empty_free)
 DEFINE_GROWTH(realloc_rounds, realloc)
 DEFINE_GROWTH(empty_realloc_rounds, empty_realloc)
+DEFINE_LOOKS(usable_rounds, malloc_usable_size)
+DEFINE_LOOKS(empty_usable_rounds, empty_usable)
 
 static void touching_rounds(size_t size, unsigned long nr, unsigned long count)
 {
@@ -135,11 +160,12 @@ static unsigned long number(const char *text, unsigned long max)
 	return value;
 }
 
-/* By -c, -r, or neither; and -e. */
-static void (*const modes[3][2])(size_t, unsigned long, unsigned long) = {
+/* By -c, -r, -u, or none of them; and -e. */
+static void (*const modes[4][2])(size_t, unsigned long, unsigned long) = {
 	{ rounds, empty_rounds },
 	{ calloc_rounds, empty_calloc_rounds },
 	{ realloc_rounds, empty_realloc_rounds },
+	{ usable_rounds, empty_usable_rounds },
 };
 
 int main(int argc, char **argv)
@@ -149,15 +175,15 @@ int main(int argc, char **argv)
 	unsigned long size, nr;
 	int option;
 
-	while ((option = getopt(argc, argv, "cert")) != -1) {
+	while ((option = getopt(argc, argv, "certu")) != -1) {
 		if (option == '?')
 			return 2;
-		mode = option == 'c' ? 1 : option == 'r' ? 2 : mode;
+		mode = option == 'c' ? 1 : option == 'r' ? 2 : option == 'u' ? 3 : mode;
 		empty |= option == 'e';
 		touch |= option == 't';
 	}
 	if (argc - optind != 3) {
-		fprintf(stderr, "usage: pair [-c | -r] [-e] [-t] SIZE HELD ROUNDS\n");
+		fprintf(stderr, "usage: pair [-c | -r | -u] [-e] [-t] SIZE HELD ROUNDS\n");
 		return 2;
 	}
 	size = number(argv[optind], mode == 1 ? sizeof(zeroed) : 1UL << 40);

@@ -407,7 +407,7 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 	return p;
 }
 
-size_t heap_usable_size(void *addr)
+static noinline size_t usable_size_slow(void *addr)
 {
 	struct block b;
 
@@ -420,6 +420,18 @@ size_t heap_usable_size(void *addr)
 		return b.size;
 	block_report_foreign("malloc_usable_size", addr);
 	return 0;
+}
+
+size_t heap_usable_size(void *addr)
+{
+	unsigned long pfn = addr_to_pfn(addr), class;
+
+	if (unlikely(pfn >= data_race(vmemmap.nr_pages)))
+		return usable_size_slow(addr);
+	class = vmemmap.class[pfn];
+	if (unlikely(class - 1 >= FIRST_RUN_CLASS - 1 || !slab_begins_object(addr, (unsigned int)class)))
+		return usable_size_slow(addr);
+	return class_size((unsigned int)class);
 }
 
 void *heap_alloc_any(size_t size, unsigned long caller)

@@ -28,18 +28,12 @@ int nr_slab_nodes = 1;
 struct kmem_cache_node *slab_homes;
 unsigned int nr_slab_homes = 1;
 
-/* A reciprocal is 2^64 / size, rounded up: for offsets in a slab, below 2^18, the upper half of the product is the
- * quotient, and the lower half, of a multiple of the size alone, less than the reciprocal. */
+/* The upper half of the product with a reciprocal is the quotient, for offsets in a slab, below 2^18. */
 BUILD_BUG_ON((PAGE_SIZE << SLAB_MAX_ORDER) > UINT64_MAX / SLAB_SIZE_MAX);
 
 static unsigned long object_index(const struct kmem_cache *cache, size_t at)
 {
 	return (unsigned long)((unsigned __int128)at * cache->reciprocal >> 64);
-}
-
-static bool is_object_start(const struct kmem_cache *cache, size_t at)
-{
-	return at * cache->reciprocal < cache->reciprocal;
 }
 
 /* Enough objects that a slab is worth its descriptor, few enough that it empties. The kernel's calculate_order. */
@@ -368,13 +362,6 @@ unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct o
 	return slab_alloc_bulk_node(cache, likely(!slab_nodes) ? 0 : mempolicy_slab_node(), nr, chain);
 }
 
-static always_inline struct page *head_of(unsigned long pfn)
-{
-	struct page *page = pfn_to_page(pfn);
-
-	return page_type(page) == PAGE_TAIL ? pfn_to_page(page->head) : page;
-}
-
 /* A pointer into the middle of an object gets this far before anyone looks where the object begins. */
 void report_bad_free(const void *addr, size_t offset, size_t size)
 {
@@ -445,7 +432,7 @@ static always_inline unsigned int free_objects(struct homecoming *h, unsigned in
 {
 	struct object *obj = h->chain, *last;
 	unsigned long pfn = addr_to_pfn(obj);
-	struct page *slab = likely(pfn_valid(pfn)) ? head_of(pfn) : NULL;
+	struct page *slab = likely(pfn_valid(pfn)) ? slab_head_of(pfn) : NULL;
 	uint64_t reciprocal = h->cache->reciprocal;
 	unsigned int nr, used;
 	const char *base;
@@ -555,7 +542,7 @@ struct page *slab_of(const void *addr, unsigned long *index, size_t *offset)
 
 	if (!pfn_valid(pfn))
 		return NULL;
-	slab = head_of(pfn);
+	slab = slab_head_of(pfn);
 	/* A stale tail may point anywhere: believe only a slab that reaches this far. */
 	if (page_type(slab) != PAGE_SLAB || pfn - page_to_pfn(slab) >= 1UL << slab->order)
 		return NULL;
@@ -563,15 +550,6 @@ struct page *slab_of(const void *addr, unsigned long *index, size_t *offset)
 	*index = object_index(&kmem_caches[slab->cache], at);
 	*offset = at - *index * kmem_caches[slab->cache].size;
 	return slab;
-}
-
-bool slab_begins_object(const void *addr, unsigned int class)
-{
-	const struct kmem_cache *cache = &kmem_caches[class];
-	const struct page *slab = head_of(addr_to_pfn(addr));
-	size_t at = (size_t)((const char *)addr - (const char *)page_to_window_addr(slab));
-
-	return is_object_start(cache, at) && at < READ_ONCE(slab->carved) * (size_t)cache->size;
 }
 
 /* In the order of their ranks, and of their addresses. */

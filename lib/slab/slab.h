@@ -30,7 +30,7 @@ struct kmem_cache {
 	uint32_t size; /* of an object */
 	uint8_t class;
 	uint8_t order;	     /* preferred, of a slab */
-	uint64_t reciprocal; /* of size, to divide by it */
+	uint64_t reciprocal; /* 2^64 / size, rounded up: to divide by it */
 	struct kmem_cache_node node; /* home 0's where there is but one node */
 	/* Atomic: */
 	unsigned long nr_slabs;
@@ -140,8 +140,23 @@ void slab_prepare(struct page *slab, unsigned int class);
 /* The first page of the slab that holds the address, NULL when it is in none; *index: which object it points into,
  * *offset: how far. Reads descriptors only. */
 struct page *slab_of(const void *addr, unsigned long *index, size_t *offset);
-/* Of an address in a slab of the class: does an object that was ever taken begin there? */
-bool slab_begins_object(const void *addr, unsigned int class);
+/* The first page of the slab that page pfn is of, if it is of one. */
+static always_inline struct page *slab_head_of(unsigned long pfn)
+{
+	struct page *page = pfn_to_page(pfn);
+
+	return page_type(page) == PAGE_TAIL ? pfn_to_page(page->head) : page;
+}
+/* Of an address in a slab of the class: does an object that was ever taken begin there? The product's lower half is less
+ * than the reciprocal for multiples of the size alone, of offsets below 2^18. */
+static always_inline bool slab_begins_object(const void *addr, unsigned int class)
+{
+	const struct kmem_cache *cache = &kmem_caches[class];
+	const struct page *slab = slab_head_of(addr_to_pfn(addr));
+	size_t at = (size_t)((const char *)addr - (const char *)page_to_window_addr(slab));
+
+	return at * cache->reciprocal < cache->reciprocal && at < READ_ONCE(slab->carved) * (size_t)cache->size;
+}
 
 /* A node of any home, locked, whose list has a slab; and this thread's, which has the class's empty slab now. NULL: there
  * is none. */

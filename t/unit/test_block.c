@@ -30,6 +30,7 @@ static void check_block(char *p, enum block_kind kind, size_t size)
 			continue;
 		b = block_of(p + inside[i]);
 		must(b.kind == BLOCK_FOREIGN && b.start == p && b.size == size, "%zu bytes into %zu", inside[i], size);
+		must(!heap_usable_size(p + inside[i]), "usable %zu bytes into %zu", inside[i], size);
 	}
 }
 
@@ -40,6 +41,7 @@ static void every_kind(void)
 	char *p;
 
 	start();
+	tunables.foreign_free = FOREIGN_IGNORE;
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		struct object *obj;
 
@@ -84,6 +86,8 @@ static void never_ours(void)
 	struct kmem_cache *cache = &kmem_caches[50];
 	must(slab_alloc_bulk(cache, 1, &obj) == 1);
 	must(block_of((char *)obj + cache->size).kind == BLOCK_FOREIGN);
+	tunables.foreign_free = FOREIGN_IGNORE;
+	must(!heap_usable_size((char *)obj + cache->size));
 }
 
 static void slab_is_freed(void)
