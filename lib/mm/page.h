@@ -66,10 +66,15 @@ struct page {
 	uint32_t next, prev; /* free list (buddy.c) or partial list; zone or cache lock */
 	union {
 		struct {
-			uint8_t type;	   /* enum page_type */
-			uint8_t order;	   /* of a free or allocated block */
-			uint8_t flags;	   /* PG_* */
-			uint8_t cache;	   /* slab, run: the size class; head: zone_id */
+			union {
+				struct {
+					uint8_t type;  /* enum page_type */
+					uint8_t order; /* of a free or allocated block */
+					uint8_t flags; /* PG_* */
+					uint8_t cache; /* slab, run: the size class; head: zone_id */
+				};
+				uint32_t kind; /* all four */
+			};
 			uint32_t refcount; /* head: references; slab: objects not in the slab's own free list */
 		};
 		uint64_t word; /* the same at once: what a per-CPU list's pages look like */

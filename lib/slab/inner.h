@@ -27,11 +27,13 @@ static inline struct object *object_next(struct object *obj)
 
 static inline void object_link(struct object *obj, struct object *next)
 {
-	if (annotate_listening)
-		annotate_undefined(obj, sizeof(*obj));
+	if (likely(!annotate_listening)) {
+		obj->next = next;
+		return;
+	}
+	annotate_undefined(obj, sizeof(*obj));
 	obj->next = next;
-	if (annotate_listening)
-		annotate_noaccess(obj, sizeof(*obj));
+	annotate_noaccess(obj, sizeof(*obj));
 }
 
 static inline struct kmem_cache_node *node_of(struct kmem_cache *cache, const struct page *slab)

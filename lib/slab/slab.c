@@ -473,6 +473,42 @@ static always_inline unsigned int free_objects(struct homecoming *h, unsigned in
 	return nr;
 }
 
+/*
+ * Objects at the head of the chain, up to most, each of another slab than the one before it, of most slabs' order,
+ * partial and of the home that is locked. How many; what else follows is for free_objects, as is what is wrong.
+ */
+static always_inline unsigned int free_scattered(struct homecoming *h, unsigned int most)
+{
+	const struct kmem_cache *cache = h->cache;
+	const struct page usual = {
+		.type = PAGE_SLAB, .order = cache->order, .flags = PG_PARTIAL, .cache = cache->class
+	};
+	const uint64_t reciprocal = cache->reciprocal, size = cache->size;
+	const size_t in_slab = (PAGE_SIZE << cache->order) - 1, end = vmemmap.nr_pages << PAGE_SHIFT;
+	struct object *obj = h->chain;
+	struct page *slab = NULL, *before;
+	unsigned int nr, used;
+	size_t at;
+
+	for (nr = 0; nr < most; nr++) {
+		before = slab;
+		at = (uintptr_t)obj - vmemmap.base;
+		slab = pfn_to_page((at & ~in_slab) >> PAGE_SHIFT); /* a slab is aligned to its length */
+		if (at >= end || slab == before || slab->kind != usual.kind || slab->home != h->home)
+			break;
+		at &= in_slab;
+		used = slab->refcount;
+		if (at >= slab->carved * size || at * reciprocal >= reciprocal || used < 2)
+			break;
+		h->chain = obj->next;
+		obj->next = slab->freelist;
+		slab->freelist = obj;
+		slab->refcount = used - 1;
+		obj = h->chain;
+	}
+	return nr;
+}
+
 static void free_slab_list(struct kmem_cache *cache, uint32_t pfn)
 {
 	while (pfn != NO_PFN) {
@@ -491,6 +527,8 @@ struct object *slab_free_some(struct kmem_cache *cache, struct object *chain, un
 
 	for (left = nr; h.chain && left; left -= n + !n) {
 		n = free_objects(&h, left);
+		if (n == 1 && likely(h.home != ANY_HOME && !annotate_listening))
+			n += free_scattered(&h, left - n);
 		freed += n;
 	}
 	switch_node(&h, NULL);

@@ -358,7 +358,7 @@ static cold void take_charges(struct object *chain)
 		owner_take_charge(slab_of(chain, &index, &offset));
 }
 
-/* It allocates again. */
+/* It allocates again: with a list as small as it got each few objects would be asked for. */
 static void restore_cap(struct tcache *tc, unsigned int class)
 {
 	tc->room[class] += tc->usual_cap[class] - tc->cap[class];
@@ -468,9 +468,12 @@ static unsigned int least_cap(unsigned int class)
 	return class_size(class) <= 1 * KiB ? SPARSE_CAP : 1;
 }
 
-/* What is cached of a class whose slabs are mostly free pins them: let it go, and cache less. */
+/* What is cached of a class whose slabs are mostly free pins them: let it go, and cache less until it
+ * allocates. */
 static void shrink_list(struct tcache *tc, unsigned int class)
 {
+	if (!tc->usual_cap[class])
+		tc->usual_cap[class] = tc->cap[class];
 	if (tc->cap[class] > least_cap(class))
 		tc->cap[class] /= 2;
 	flush_class(tc, class);

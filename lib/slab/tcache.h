@@ -36,7 +36,7 @@ struct tcache {
 	int32_t room[NR_CLASSES];
 	uint16_t cap[NR_CLASSES];
 	uint16_t spare_nr[FIRST_RUN_CLASS];
-	uint16_t usual_cap[FIRST_RUN_CLASS];   /* what cap was before the thread did nothing but free; 0: as it is */
+	uint16_t usual_cap[FIRST_RUN_CLASS];   /* what cap was until the thread cached less; 0: as it is */
 	bool missed[FIRST_RUN_CLASS];	       /* the list ran dry since it last overflowed: it may grow */
 	struct object *spare[FIRST_RUN_CLASS]; /* a second magazine, so that the boundary is not crossed to and fro */
 	uint32_t seen[NR_CLASSES];	       /* what head was when last looked at: unchanged means idle */

@@ -175,6 +175,78 @@ static void byte_by_byte(void)
 	}
 }
 
+enum { FEW = 4 };
+
+/* FEW slabs of objects, and a chain of them that goes from slab to slab with each object. */
+static struct object *scatter(struct object *of[FEW], unsigned int each)
+{
+	struct object *chain = NULL, *obj;
+	unsigned int i, n;
+
+	for (n = 0; n < each; n++)
+		for (i = 0; i < FEW; i++) {
+			obj = of[i];
+			of[i] = obj->next;
+			obj->next = chain;
+			chain = obj;
+		}
+	return chain;
+}
+
+/* All objects of FEW slabs, as a chain each; how many in each. */
+static unsigned int fill_slabs(struct object *of[FEW])
+{
+	unsigned int i, nr = 0, n;
+
+	for (i = 0; i < FEW; i++) {
+		struct object **tail = &of[i];
+
+		do {
+			n = slab_alloc_bulk(cache, UINT16_MAX, tail);
+			must(n);
+			nr += n;
+			while (*tail)
+				tail = &(*tail)->next;
+		} while (cache->node.partial_head != NO_PFN);
+	}
+	return nr / FEW;
+}
+
+/* Objects that lie apart come home one by one; what is none, or in use no more, does not come with them. */
+static void scattered_home(unsigned int class)
+{
+	struct object *of[FEW], *chain, *at, *middle;
+	unsigned int each, i;
+
+	start(class);
+	tunables.foreign_free = FOREIGN_IGNORE;
+	each = fill_slabs(of);
+	must(each > FEW && cache->nr_slabs == FEW);
+	chain = scatter(of, each / 2);
+	slab_free_bulk(cache, chain);
+	check_cache(cache);
+	must(cache->nr_active == (each - each / 2) * FEW && cache->nr_slabs == FEW);
+	chain = scatter(of, each - each / 2);
+	/* A pointer into an object, between those of other slabs. */
+	for (i = 0, at = chain; i < FEW; i++)
+		at = at->next;
+	if (cache->size >= 2 * MALLOC_ALIGN) {
+		middle = (struct object *)((char *)at + MALLOC_ALIGN);
+		middle->next = at->next->next;
+		at->next->next = middle;
+	}
+	slab_free_bulk(cache, chain);
+	check_nothing_left();
+}
+
+static void scattered_objects(void)
+{
+	scattered_home(1);
+	scattered_home(4);
+	scattered_home(30);
+	scattered_home(FIRST_RUN_CLASS - 12);
+}
+
 /* A slab gets no more objects back than are out: a chain that leads back into itself comes to an end. */
 static void freed_twice(void)
 {
@@ -238,6 +310,7 @@ int main(void)
 	run_case("fresh objects are cut off page by page", carving);
 	run_case("random operations against the model", random_operations);
 	run_case("every byte of a slab is of the right object", byte_by_byte);
+	run_case("objects that lie apart come home one by one", scattered_objects);
 	run_case("what one of many large objects keeps", survivors);
 	run_case("out of memory", no_memory);
 	run_case_aborts("a block freed twice, others in between, is reported", freed_twice, "double free of a block of 64 bytes");

@@ -64,7 +64,7 @@ static void sparse(void)
 {
 	enum { N = 40000, CLASS = 4, KEPT = 8 };
 	static void *p[N];
-	unsigned int i;
+	unsigned int i, usual;
 
 	start();
 	for (i = 0; i < N; i++)
@@ -74,6 +74,14 @@ static void sparse(void)
 			give(p[i], CLASS);
 	must(cache_is_sparse(&kmem_caches[CLASS]));
 	must(cached() <= 4, "%lu cached", cached());
+	usual = usual_cap(CLASS);
+	must(usual >= 16, "room for %u", usual);
+	/* Once the thread allocates it asks for as many as before. */
+	for (i = 1; i < KEPT; i++)
+		p[i] = take(CLASS);
+	must(tcache.cap[CLASS] >= usual, "room for %u, not %u", tcache.cap[CLASS], usual);
+	while (--i)
+		give(p[i], CLASS);
 	for (i = 0; i < N; i += KEPT)
 		give(p[i], CLASS);
 	tcache_flush();
