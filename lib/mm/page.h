@@ -80,7 +80,7 @@ struct page {
 		uint64_t word; /* the same at once: what a per-CPU list's pages look like */
 	};
 	uint16_t carved; /* slab: objects ever taken from the untouched end */
-	uint16_t home;	 /* slab: whose partial list is its own; changes only while it is empty */
+	uint16_t home;	 /* slab: whose partial list is its own, and its class; changes only while it is empty */
 	uint32_t owner;	 /* who is charged; 0: the process, and always for what is free */
 	union {
 		void *freelist;			 /* slab: free objects, linked through their first word */

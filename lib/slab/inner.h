@@ -38,7 +38,13 @@ static inline void object_link(struct object *obj, struct object *next)
 
 static inline struct kmem_cache_node *node_of(struct kmem_cache *cache, const struct page *slab)
 {
-	return get_home(cache, slab->home, likely(!slab_nodes) ? 0 : page_to_nid(slab));
+	return get_home(cache, slab_home(slab), likely(!slab_nodes) ? 0 : page_to_nid(slab));
+}
+
+/* A slab that objects of the class come home to: not another class's, nor a named owner's. */
+static inline bool slab_is_of(const struct kmem_cache *cache, const struct page *slab)
+{
+	return slab->home >> HOME_CLASS_SHIFT == cache->class;
 }
 
 static inline bool slab_has_room(const struct kmem_cache *cache, const struct page *slab)

@@ -132,16 +132,16 @@ static void magazine_push(struct kmem_cache *cache, struct kmem_cache_node *node
 	atomic_add_return(&magazine_bytes, (unsigned long)nr * cache->size);
 }
 
-/* The thread's home if it is the chain's, else 0. NULL: what it begins with was freed twice, and its slab is gone. */
+/* The thread's home if it is the chain's, else 0. NULL: what it begins with was freed twice, and its page is another's. */
 static struct kmem_cache_node *node_for(struct kmem_cache *cache, const struct object *chain)
 {
 	unsigned long index;
 	size_t offset;
 	const struct page *slab = slab_of(chain, &index, &offset);
 
-	if (unlikely(!slab))
+	if (unlikely(!slab || !slab_is_of(cache, slab)))
 		return NULL;
-	return get_home(cache, slab->home == tcache.home ? tcache.home : 0, likely(!slab_nodes) ? 0 : page_to_nid(slab));
+	return get_home(cache, slab_home(slab) == tcache.home ? tcache.home : 0, likely(!slab_nodes) ? 0 : page_to_nid(slab));
 }
 
 bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr)

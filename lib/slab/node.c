@@ -18,7 +18,7 @@ void slab_nodes_init(void)
 	nodemask_t nodes = node_states_memory();
 	struct kmem_cache_node *lists;
 	int nr = (int)topology.nr_nodes;
-	unsigned int class;
+	unsigned int class, i;
 
 	if (is_power_of_2(nodes) || slab_homes)
 		return;
@@ -33,12 +33,11 @@ void slab_nodes_init(void)
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		struct kmem_cache *cache = &kmem_caches[class];
 
-		for (int nid = 0; nid < nr; nid++)
-			mutex_init(&get_node(cache, nid)->lock, RANK_SLAB);
 		*get_node(cache, 0) = cache->node;
-		mutex_init(&get_node(cache, 0)->lock, RANK_SLAB);
 		cache->node = (struct kmem_cache_node){ 0 };
 	}
+	for (i = 0; i < (unsigned int)nr * FIRST_RUN_CLASS; i++) /* class 0 has one, too: a fork takes all */
+		mutex_init(&slab_nodes[i].lock, RANK_SLAB);
 	if (tcache.state == TCACHE_ACTIVE)
 		tcache_follow_node(&tcache);
 }

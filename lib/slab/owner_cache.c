@@ -87,6 +87,7 @@ static struct page *new_slab(struct owner *o, unsigned int class, bool near)
 	if (!slab)
 		return NULL;
 	slab_prepare(slab, class);
+	slab->home = NO_HOME;
 	atomic_add_return(&owner_slabs.pages, 1UL << slab->order);
 	atomic_add_return(&owner_slabs.empty_pages, 1UL << slab->order);
 	return slab;

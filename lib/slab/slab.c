@@ -148,7 +148,7 @@ static struct kmem_cache_node *lock_new_home(struct kmem_cache *cache, struct pa
 {
 	struct kmem_cache_node *node;
 
-	slab->home = tcache.home;
+	slab->home = (uint16_t)(tcache.home | cache->class << HOME_CLASS_SHIFT);
 	node = node_of(cache, slab);
 	mutex_lock(&node->lock);
 	if (node->partial_head == NO_PFN)
@@ -378,7 +378,7 @@ struct homecoming {
 	struct kmem_cache *cache;
 	struct object *chain;
 	struct kmem_cache_node *node; /* locked; NULL: none is */
-	int home;		      /* its home; any: several nodes */
+	int home;		      /* its slabs' home and class; any: several nodes */
 	uint32_t empty;		      /* slabs that are to be freed, linked by next */
 };
 #define ANY_HOME (-1)
@@ -410,6 +410,15 @@ static noinline void slab_emptied(struct homecoming *h, struct page *slab)
 	h->empty = (uint32_t)page_to_pfn(slab);
 }
 
+/* The slab's node is locked. False: it is another class's by now, or a named owner's, whom no chain comes home to. */
+static noinline bool enter_home(struct homecoming *h, const struct page *slab)
+{
+	if (unlikely(!slab_is_of(h->cache, slab)))
+		return false;
+	switch_node(h, slab);
+	return true;
+}
+
 /* No object that is in use begins there. Nothing is locked afterwards. */
 static cold void refuse_object(struct homecoming *h)
 {
@@ -417,13 +426,15 @@ static cold void refuse_object(struct homecoming *h)
 	unsigned long index = 0;
 	size_t offset = 0;
 	struct page *slab = slab_of(obj, &index, &offset);
-	bool twice = slab && !offset && !slab->refcount;
+	bool ours = slab && slab_is_of(h->cache, slab);
+	bool twice = ours && !offset && !slab->refcount;
 
-	h->chain = annotate_listening ? NULL : obj->next;
+	/* In a page that is another's by now no next one can be believed. */
+	h->chain = ours && !annotate_listening ? obj->next : NULL;
 	switch_node(h, NULL);
 	if (twice)
 		bm_fatal("free(%p): double free of a block of %zu bytes", (void *)obj, (size_t)h->cache->size);
-	report_bad_free(obj, offset, h->cache->size);
+	report_bad_free(obj, ours ? offset : 0, h->cache->size);
 }
 
 /* The objects at the head of the chain that lie in one slab, up to most, come home together: neighbours are often freed
@@ -438,12 +449,11 @@ static always_inline unsigned int free_objects(struct homecoming *h, unsigned in
 	const char *base;
 	size_t at, end;
 
-	if (unlikely(!slab || page_type(slab) != PAGE_SLAB)) {
+	if (unlikely(!slab || page_type(slab) != PAGE_SLAB) ||
+	    (unlikely(slab->home != h->home) && !enter_home(h, slab))) {
 		refuse_object(h);
 		return 0;
 	}
-	if (unlikely(slab->home != h->home))
-		switch_node(h, slab);
 	base = page_to_window_addr(slab);
 	end = slab->carved * (size_t)h->cache->size;
 	at = (size_t)((const char *)obj - base); /* a stale tail's is beyond the end, too */

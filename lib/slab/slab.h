@@ -61,6 +61,13 @@ static always_inline struct kmem_cache_node *get_node(struct kmem_cache *cache, 
 #define SLAB_HOMES 16U
 extern hidden_var struct kmem_cache_node *slab_homes;
 extern hidden_var unsigned int nr_slab_homes; /* grows only */
+/* With it a slab says whose class it is, so that who brings an object home compares both at once. */
+#define HOME_CLASS_SHIFT 8
+#define NO_HOME 0xffffU /* a named owner's */
+static always_inline unsigned int slab_home(const struct page *slab)
+{
+	return slab->home & ((1U << HOME_CLASS_SHIFT) - 1);
+}
 static always_inline struct kmem_cache_node *get_home(struct kmem_cache *cache, unsigned int home, int nid)
 {
 	if (!home)

@@ -51,4 +51,13 @@ TAP_UNUSED struct object *take_at(unsigned int home, unsigned int nr)
 	return chain;
 }
 
+TAP_UNUSED unsigned int chain_length(const struct object *obj)
+{
+	unsigned int n = 0;
+
+	for (; obj; obj = obj->next)
+		n++;
+	return n;
+}
+
 #endif

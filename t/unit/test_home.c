@@ -35,7 +35,7 @@ static void own_slabs(void)
 	for (home = 0; home <= other; home++)
 		for (unsigned int i = !home; i < SLABS * EACH / 4; i++)
 			for (chain = take_at(home, 4); chain; chain = next) {
-				must(slab_of_object(chain)->home == home);
+				must(slab_home(slab_of_object(chain)) == home);
 				next = chain->next;
 				chain->next = all;
 				all = chain;
@@ -49,7 +49,7 @@ static void own_slabs(void)
 		first = take_at(home, 1);
 		second = take_at(home, 1);
 		must(cache->nr_slabs == 1 && !cache_nr_empty(cache), "home %u: another slab", home);
-		must(slab_of_object(first)->home == home && slab_of_object(second)->home == home);
+		must(slab_home(slab_of_object(first)) == home && slab_home(slab_of_object(second)) == home);
 		first->next = second;
 		second->next = NULL;
 		slab_free_bulk(cache, first);
@@ -77,7 +77,7 @@ static void serve(unsigned int from, unsigned int to)
 	for (i = 0; i < SLABS * EACH; i++)
 		if (!obj[i]) {
 			obj[i] = take_at(to, 1);
-			used += slab_of_object(obj[i])->home == from;
+			used += slab_home(slab_of_object(obj[i])) == from;
 		}
 	check_cache(cache);
 	must(cache->nr_slabs <= SLABS + 2 && used > SLABS * EACH / 2, "%lu slabs, %lu objects of home %u", cache->nr_slabs,

@@ -4,15 +4,6 @@
  */
 #include "slab.h"
 
-static unsigned int chain_length(const struct object *obj)
-{
-	unsigned int n = 0;
-
-	for (; obj; obj = obj->next)
-		n++;
-	return n;
-}
-
 /* What one thread puts another gets, whole. */
 static void magazines(void)
 {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "base/tunables.h"
 #include "malloc/huge.h"
 #include "mm/fault_inject.h"
 #include "mm/migrate.h"
@@ -53,6 +54,40 @@ static void named_slabs(void)
 			must(owner_cache_free(o, slab_of(obj[i], &index, &offset), obj[i]));
 		must(owner_usage(o) == before && !owner_slabs.pages, "nobody is inside: nothing is kept");
 	}
+}
+
+/* Freed twice by a thread, and since the first time its page has become an owner's. */
+static struct object *freed_into_owner(struct owner **o)
+{
+	struct object *obj = NULL;
+
+	start();
+	*o = named("other", 0);
+	must(slab_alloc_bulk(&kmem_caches[4], 1, &obj) == 1);
+	slab_free_bulk(&kmem_caches[4], obj);
+	slab_reclaim();
+	must(owner_cache_alloc(*o, 4) == obj, "not the page that was free last");
+	obj->next = NULL;
+	return obj;
+}
+
+static void freed_twice(void)
+{
+	struct owner *o;
+
+	slab_free_bulk(&kmem_caches[4], freed_into_owner(&o));
+}
+
+static void left_twice(void)
+{
+	struct owner *o;
+	struct object *obj = freed_into_owner(&o);
+
+	tunables.foreign_free = FOREIGN_IGNORE;
+	must(!magazine_leave(&kmem_caches[4], obj, 1));
+	slab_free_bulk(&kmem_caches[4], obj);
+	check_owner_cache(o);
+	must(owner_usage(o) == 1 && !kmem_caches[4].nr_active);
 }
 
 static void kept_slabs(void)
@@ -315,6 +350,9 @@ int main(void)
 	model_native();
 	run_case("a named owner's slabs: small at first, never in a list", named_slabs);
 	run_case("an empty one is kept for who is inside, until memory is short", kept_slabs);
+	run_case_aborts("a thread's block that was freed twice is not taken for an owner's", freed_twice,
+			"invalid pointer: 0 bytes into a block of 64 bytes");
+	run_case("and changes nothing of it", left_twice);
 	run_case("a limit", at_its_limit);
 	run_case("at its limit an owner's empty slabs go first", limit_and_empty_slabs);
 	run_case("blocks that are packed", packed);

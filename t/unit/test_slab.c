@@ -304,6 +304,43 @@ static void no_memory(void)
 	check_nothing_left();
 }
 
+/* Freed twice, and since the first time its page has become another class's, whose first object lies there. */
+static struct object *freed_elsewhere(struct object **new)
+{
+	struct object *chain;
+	unsigned int nr;
+
+	start(4);
+	nr = slab_alloc_bulk(cache, BULK, &chain);
+	slab_free_bulk(cache, chain);
+	slab_reclaim();
+	cache = &kmem_caches[5];
+	must(nr > 1 && slab_alloc_bulk(cache, 2, new) == 2 && *new == chain, "not the page that was free last");
+	return chain;
+}
+
+static void freed_into_another_class(void)
+{
+	struct object *new;
+
+	freed_elsewhere(&new)->next = NULL;
+	slab_free_bulk(&kmem_caches[4], new);
+}
+
+/* Neither that slab nor its object is written to, and what this says is next is not freed. */
+static void another_class_is_left_alone(void)
+{
+	struct object *new;
+
+	tunables.foreign_free = FOREIGN_IGNORE;
+	slab_free_bulk(&kmem_caches[4], freed_elsewhere(&new));
+	must(chain_length(new) == 2 && slab_of_object(new)->refcount == 2 && cache->nr_active == 2);
+	must(!kmem_caches[4].nr_active && !slab_of_object(new)->freelist);
+	must(!magazine_leave(&kmem_caches[4], new, 1) && !new->magazine, "left to others");
+	slab_free_bulk(cache, new);
+	check_nothing_left();
+}
+
 int main(void)
 {
 	model_init();
@@ -314,5 +351,8 @@ int main(void)
 	run_case("what one of many large objects keeps", survivors);
 	run_case("out of memory", no_memory);
 	run_case_aborts("a block freed twice, others in between, is reported", freed_twice, "double free of a block of 64 bytes");
+	run_case_aborts("or where its page is of another class by now", freed_into_another_class,
+			"invalid pointer: 0 bytes into a block of 64 bytes");
+	run_case("which is left alone", another_class_is_left_alone);
 	return done_testing();
 }

@@ -103,6 +103,17 @@ static void own_lists(void)
 	must(!cache->nr_slabs);
 }
 
+/* All of the table, as the handlers of a fork do not know which classes are used. */
+static void locks_have_ranks(void)
+{
+	start(4);
+	for (unsigned int i = 0; i < 4 * FIRST_RUN_CLASS; i++)
+		must(slab_nodes[i].lock.rank == RANK_SLAB, "lock %u", i);
+	slab_lock_all();
+	must(!mutex_trylock(&slab_nodes[0].lock) && !mutex_trylock(&get_node(cache, 3)->lock));
+	slab_unlock_all();
+}
+
 static void policies(void)
 {
 	static const int in_turn[] = { 0, 2, 3 };
@@ -419,6 +430,7 @@ int main(void)
 	model_init();
 	run_case("one node: one list", one_node);
 	run_case("each node has its list, and gets its objects back", own_lists);
+	run_case("and a lock, which a fork takes", locks_have_ranks);
 	run_case("objects come from the node of the thread's policy", policies);
 	run_case("a thread's lists go home when its node changes", lists_follow);
 	run_case("what is freed on another node goes home by the chain, and is not had again here", foreign_go_home);
