@@ -339,6 +339,33 @@ static void regrets(void)
 	check_arena();
 }
 
+/* Less was in use in between: so much is what it was missed with. */
+static void regrets_with_less(void)
+{
+	unsigned long kept[32], pb[40], missed, i;
+	bool clean;
+
+	model_start();
+	tunables.dirty_max = 4 * PAGEBLOCK_SIZE;
+	tunables.dirty_decay = 3600000;
+	for (i = 0; i < 32; i++)
+		must(kept[i] = arena_alloc(1, 1, PB_HUGE, 0, &clean));
+	for (i = 0; i < 16; i++)
+		must(pb[i] = arena_alloc(1, 1, PB_HUGE, 0, &clean));
+	while (i)
+		arena_free(pb[--i], 1, true);
+	must(arena_stats.dirty == 8, "%lu dirty", arena_stats.dirty);
+	for (i = 0; i < 24; i++)
+		arena_free(kept[i], 1, false);
+	for (i = 0; i < 40; i++)
+		must(pb[i] = arena_alloc(1, 1, PB_HUGE, 0, &clean));
+	missed = arena_regrets();
+	must(missed >= 8, "%lu were missed", missed);
+	while (i)
+		arena_free(pb[--i], 1, true);
+	must(arena_stats.dirty == 4 + 8 / 8 + missed, "%lu dirty", arena_stats.dirty);
+}
+
 /* With the decay off what is old stays, also when the limit is passed. */
 static void purge_without_age(void)
 {
@@ -375,6 +402,7 @@ int main(void)
 	run_case("dirty ranges make room", make_room);
 	run_case("giving back by number and by age", purge_by_count_and_age);
 	run_case("what was missed stays, while as much is in use", regrets);
+	run_case("as there was at least before it was missed", regrets_with_less);
 	run_case("without a decay the limit alone counts", purge_without_age);
 	run_case("random operations against the model", random_operations);
 	return done_testing();

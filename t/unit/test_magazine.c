@@ -228,6 +228,31 @@ static void wanted(void)
 	check_nothing_left();
 }
 
+/* A thread that is alone leaves to itself what is a page's worth and more of it, and no more than it is to have. */
+static void own_chains(void)
+{
+	enum { LEAST = 64, MOST = 2 * LEAST };
+	struct object *chain;
+	unsigned int nr;
+
+	start(4);
+	must(thread_is_alone() && PAGE_SIZE / cache->size == LEAST);
+	cache->own_limit = MOST;
+	for (nr = LEAST - 1; nr <= LEAST; nr++) {
+		must(slab_alloc_bulk(cache, nr, &chain) == nr);
+		magazine_put(cache, &nr, chain, nr);
+		must(cache->nr_magazine_objects == (nr < LEAST ? 0 : nr), "%u objects wait", cache->nr_magazine_objects);
+		slab_reclaim();
+	}
+	for (unsigned int i = 0; i < 3; i++) {
+		must(slab_alloc_bulk(cache, LEAST, &chain) == LEAST);
+		magazine_put(cache, &nr, chain, LEAST);
+	}
+	must(cache->nr_magazine_objects == MOST && cache->own_missed == LEAST);
+	slab_reclaim();
+	check_nothing_left();
+}
+
 int main(void)
 {
 	model_init();
@@ -238,6 +263,7 @@ int main(void)
 	run_case("magazines are for their home, or for all", magazines_of_a_home);
 	run_case("threads that end leave as many as there is room for", bounded);
 	run_case("who would leave one learns that it is wanted", wanted);
+	run_case("who is alone leaves whole pages to itself", own_chains);
 	run_case_aborts("a block freed twice is reported as it is left to others", left_twice,
 			"invalid pointer: 0 bytes into a block of 64 bytes");
 	run_case_aborts("by a thread that ends, too", left_twice_at_end, "invalid pointer: 0 bytes into a block of 64 bytes");

@@ -145,6 +145,47 @@ static void seen_at_a_look(void)
 	must(zone->regret.slack >= tunables.dirty_max >> PAGE_SHIFT, "%lu pages", zone->regret.slack);
 }
 
+/* And counts once. */
+static void missed_once(void)
+{
+	unsigned long slack;
+
+	start(4 * MiB);
+	tunables.dirty_decay = 3600000;
+	swing(SWING, 1);
+	while (!zone->regret.slack) {
+		must(alloc_pages(GFP_USER, 5));
+		zones_decay(3600000);
+	}
+	slack = zone->regret.slack;
+	zones_decay(3600000);
+	must(zone->regret.slack == slack, "%lu pages, then %lu", slack, zone->regret.slack);
+}
+
+/* What is missed while there is still more to give back in steps ends these, though it is less than that. */
+static void missed_meanwhile(void)
+{
+	static struct page *page[1500];
+	unsigned long calls, nr;
+	unsigned int i;
+
+	start(16 * MiB);
+	tunables.dirty_decay = 3600000;
+	take(page, ARRAY_SIZE(page), 5);
+	for (i = 0; i < ARRAY_SIZE(page) && !zone->purge_goal; i++)
+		if (i % 16)
+			free_pages(page[i], 5);
+	must(zone->purge_goal && zone->purge_goal < zone->nr_dirty && zone->purged);
+	nr = zone->purged / 2;
+	zone->clean_left += nr;
+	zone->regret.least -= nr;
+	calls = fake_os_calls(FAKE_MADVISE);
+	for (i = 0; i < 4; i++)
+		balance_zone(zone);
+	must(zone->regret.slack && fake_os_calls(FAKE_MADVISE) == calls, "given back: %lu pages",
+	     fake_os_calls(FAKE_MADVISE) - calls);
+}
+
 /* Where much is in use, swings may be so much larger. */
 static void regretting_much(void)
 {
@@ -385,6 +426,8 @@ int main(void)
 	run_case("also under a limit that does not count it", regretting_limited);
 	run_case("more of it where more is in use", regretting_much);
 	run_case("which is seen when use rises", seen_at_a_look);
+	run_case("and once", missed_once);
+	run_case("and ends what goes in steps", missed_meanwhile);
 	run_case("and nothing is in vain where use only falls", nothing_in_vain);
 	run_case("small blocks that are wanted again do not count", no_longer_small);
 	run_case("nor is there a look at them at each free", all_small);

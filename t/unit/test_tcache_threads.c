@@ -6,6 +6,8 @@
 
 #include "base/tunables.h"
 #include "mm/budget.h"
+#include "mm/internal.h"
+#include "mm/pressure.h"
 #include "tcache.h"
 
 static unsigned long thread_allocates;
@@ -222,6 +224,45 @@ static void ends_in_a_row(void)
 	must(limits_in_force && dirty_after(FEW) < LITTLE, "nothing stays under a limit");
 }
 
+/* Magazines of such threads, one after the other; there is nothing else at first. */
+static unsigned long left_by(size_t bytes)
+{
+	mm_trim(0);
+	slab_reclaim();
+	dirty_after(bytes);
+	return in_magazines();
+}
+
+/* Magazines stay while little is dirty: an eighth of what the next thread may find, which is no more than once was used. */
+static void ends_with_little(void)
+{
+	start();
+	tunables.kswapd = KSWAPD_OFF;
+	give(take(1), 1);
+	tunables.dirty_decay = 3600000;
+	tunables.dirty_max = 16 * MiB;
+	dirty_after(0);
+	must(arena_stats.used_peak << PAGEBLOCK_SHIFT <= 4 * MiB && !left_by(1 * MiB), "left where little was ever used");
+	dirty_after(20 * MiB);
+	must(left_by(1 * MiB) && !left_by(4 * MiB));
+}
+
+/* When one thread is left the background's is told to look whether it is wanted. */
+static void last_but_one(void)
+{
+	uint32_t *wakeups = &NODE_DATA(0)->kswapd_wakeups, before;
+
+	start();
+	give(take(1), 1);
+	nr_heap_threads++;
+	before = *wakeups;
+	dirty_after(0);
+	must(*wakeups == before, "there are others");
+	nr_heap_threads--;
+	dirty_after(0);
+	must(*wakeups == before + 1);
+}
+
 /* After its end a thread is still served, past the lists. */
 static void after_exit(void)
 {
@@ -300,6 +341,8 @@ int main(void)
 	run_case("all of them, unless they keep what is free", some_left);
 	run_case("the child of a fork has the homes of others", forks);
 	run_case("threads that end one after the other leave as much as was in use", ends_in_a_row);
+	run_case("or their lists, where little is dirty", ends_with_little);
+	run_case("the last but one tells kswapd", last_but_one);
 	run_case("after its end a thread is served without lists", after_exit);
 	run_case("threads exchange blocks", threads_exchange);
 	return done_testing();
