@@ -250,6 +250,22 @@ static unsigned long alloc_locked(const struct arena_request *rq, bool *grown)
 	return start;
 }
 
+/* Where others began, for a block of which little will be touched; but rather elsewhere than nowhere. */
+static unsigned long alloc_spread(const struct arena_request *rq, bool *grown)
+{
+	struct arena_request spread = *rq;
+	unsigned long pb;
+
+	spread.align = max_ul(rq->align, 1UL << ilog2(rq->nr));
+	pb = alloc_locked(&spread, grown);
+	return pb ? pb : alloc_locked(rq, grown);
+}
+
+static bool may_spread(const struct arena_request *rq)
+{
+	return rq->state == PB_HUGE && !rq->moved_to && touched_less_than(TOUCHED_HARDLY);
+}
+
 /* There was nothing to be had: give back what is free elsewhere, and try again. Under a limit no more than is asked for
  * may do, and the limit may have been raised meanwhile. */
 static cold unsigned long alloc_again(const struct arena_request *rq, bool *clean)
@@ -282,7 +298,7 @@ static unsigned long alloc_range(const struct arena_request *rq, bool *clean)
 		return 0;
 	budget_poll();
 	mutex_lock(&arena.lock);
-	pb = alloc_locked(rq, &grown);
+	pb = unlikely(may_spread(rq)) ? alloc_spread(rq, &grown) : alloc_locked(rq, &grown);
 	*clean = pb && range_is_clean(pb, nr);
 	dirty = arena_stats.dirty;
 	mutex_unlock(&arena.lock);
@@ -307,8 +323,6 @@ unsigned long arena_alloc(unsigned long nr, unsigned long align, enum pageblock_
 	struct arena_request rq = { .nr = nr, .align = align, .state = state, .nid = nid };
 
 	rq.reserve = state == PB_OFFLINE ? nr << PAGEBLOCK_SHIFT : 0;
-	if (state == PB_HUGE && touched_less_than(TOUCHED_HARDLY))
-		rq.align = max_ul(align, 1UL << ilog2(nr));
 	return alloc_range(&rq, clean);
 }
 

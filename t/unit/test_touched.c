@@ -205,6 +205,28 @@ static void spread(void)
 	must(!touched_less_than(PAGEBLOCK_PAGES) && touched_more_dirty() == 1);
 }
 
+/* Unless the system has nothing more, and there is room elsewhere. */
+static void where_there_is_room(void)
+{
+	unsigned long pb[256], nr = 0, i;
+	bool clean;
+
+	start(2);
+	note_frees(1);
+	must(touched_less_than(TOUCHED_HARDLY));
+	fake_os_no_memory();
+	while (nr < ARRAY_SIZE(pb) && (pb[nr] = arena_alloc(1, 1, PB_HUGE, 0, &clean)))
+		nr++;
+	must(nr < ARRAY_SIZE(pb));
+	for (i = 0; i + 2 < nr && !(pb[i] % 2 && pb[i + 1] == pb[i] + 1 && pb[i + 2] == pb[i] + 2); i++)
+		;
+	must(i + 2 < nr, "no three side by side of %lu", nr);
+	arena_free(pb[i], 3, true);
+	must(arena_alloc(3, 1, PB_HUGE, 0, &clean) == pb[i]);
+	must(!arena_alloc(3, 1, PB_HUGE, 0, &clean));
+	check_arena();
+}
+
 static void free_two(void)
 {
 	bool zeroed;
@@ -288,6 +310,7 @@ int main(void)
 	run_case("nor does a system without the advice", no_advice);
 	run_case("huge blocks are looked at while the heap grows", when_asked);
 	run_case("large blocks begin at pageblocks where others did, and more stay dirty", spread);
+	run_case("or anywhere, where there is no more memory", where_there_is_room);
 	run_case("what others left does not count", left_by_others);
 	run_case("large blocks of zones are looked at, too", of_zones);
 	run_case("hugepages are not", of_hugepages);
