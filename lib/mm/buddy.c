@@ -346,15 +346,27 @@ static struct page *free_block_before(const struct zone *zone, unsigned long pfn
 	return NULL;
 }
 
-/* What a free block is part of; it may go on behind `enough` pages, and before its first pageblock if it has these. */
-static struct free_extent extent_of(const struct zone *zone, const struct page *page, unsigned long enough)
+/* Are there fewer than nr free pages beside this one? What goes on into the next pageblock begins there with a block. */
+static bool is_narrow(unsigned long pfn, unsigned long nr)
+{
+	unsigned long begin = align_down(pfn, PAGEBLOCK_PAGES), end = begin + PAGEBLOCK_PAGES;
+
+	return pfn_to_block(pfn)->nr_free < nr && page_type(pfn_to_page(begin)) != PAGE_BUDDY &&
+	       !(pfn_valid(end) && page_type(pfn_to_page(end)) == PAGE_BUDDY);
+}
+
+/* What a free block is part of, or `most` pages of it and more; it may go on behind `enough` pages, and before its first
+ * pageblock if it has these. */
+static struct free_extent extent_of(const struct zone *zone, const struct page *page, unsigned long enough,
+				    unsigned long most)
 {
 	unsigned long pfn = page_to_pfn(page), end = pfn + (1UL << page->order);
 	enum migratetype mt = get_pageblock_migratetype(pfn);
 
-	while ((pfn % PAGEBLOCK_PAGES || end - pfn < enough) && (page = free_block_before(zone, pfn, mt)))
+	while (end - pfn < most && (pfn % PAGEBLOCK_PAGES || end - pfn < enough) &&
+	       (page = free_block_before(zone, pfn, mt)))
 		pfn = page_to_pfn(page);
-	while (end - pfn < enough && (end % PAGEBLOCK_PAGES || is_alike(zone, end, mt)) &&
+	while (end - pfn < most && end - pfn < enough && (end % PAGEBLOCK_PAGES || is_alike(zone, end, mt)) &&
 	       page_type(pfn_to_page(end)) == PAGE_BUDDY)
 		end += 1UL << pfn_to_page(end)->order;
 	return (struct free_extent){ pfn, end - pfn };
@@ -372,10 +384,13 @@ static struct free_extent best_extent(const struct zone *zone, uint32_t pfn, uns
 
 	for (tries = 0; pfn != NO_PFN && tries < EXACT_TRIES; tries++) {
 		const struct page *page = pfn_to_page(pfn);
-		struct free_extent extent = extent_of(zone, page, 2 * nr);
 
-		if (extent.nr >= nr && (!best.nr || extent.nr < best.nr))
-			best = extent;
+		if (!is_narrow(pfn, nr)) {
+			struct free_extent extent = extent_of(zone, page, 2 * nr, best.nr ? best.nr : ~0UL);
+
+			if (extent.nr >= nr && (!best.nr || extent.nr < best.nr))
+				best = extent;
+		}
 		if (best.nr && best.nr - nr <= nr / EXACT_SHARE)
 			break;
 		pfn = page->next;

@@ -345,8 +345,9 @@ static void exact_across(void)
 
 	must(take_exact(300) == pfn && take_exact(300) == pfn + 300 && take_exact(300) == pfn + 600, "a pageblock is begun");
 	must(!take_exact(300));
+	must(take_exact(124) == pfn + 900);
 	give_range(pfn + 500, 100);
-	must(take_exact(100) == pfn + 500, "shorter ones, too");
+	must(take_exact(100) == pfn + 500, "shorter ones, too, and 88 in the second are too few");
 	give_range(pfn + 300, 300);
 	must(take_exact(320) == 0 && take_exact(300) == pfn + 300);
 	give_range(pfn + 300, 300);
