@@ -480,12 +480,14 @@ static void shrink_list(struct tcache *tc, unsigned int class)
 	magazines_drop(&kmem_caches[class]);
 }
 
-/* Does the only thread cache a good part of what is left of the class? */
+/* Does the only thread cache a good part of what is left of the class, which it has not asked for again lately? */
 static bool outgrows_use(const struct tcache *tc, unsigned int class)
 {
+	const struct kmem_cache *cache = &kmem_caches[class];
 	unsigned long cached = tc->cap[class] + (tc->spare[class] ? tc->spare_nr[class] : 0UL);
 
-	return READ_ONCE(nr_heap_threads) < 2 && cached > READ_ONCE(kmem_caches[class].nr_active) / CACHED_SHARE;
+	return READ_ONCE(nr_heap_threads) < 2 && !READ_ONCE(cache->own_limit) &&
+	       cached > READ_ONCE(cache->nr_active) / CACHED_SHARE;
 }
 
 /* If this free was the last call, what is cached pins slabs for good. So of a full list and the spare some go home, and

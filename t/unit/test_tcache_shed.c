@@ -193,6 +193,26 @@ static void own_magazines(void)
 	tcache_flush();
 }
 
+/* The list of who takes and frees the same few in turn stays as long as it is, though it holds most of them. */
+static void own_list(void)
+{
+	enum { N = 3000 };
+	static void *p[N];
+	unsigned int i, round;
+
+	start();
+	for (round = 0; round < 30; round++) {
+		for (i = 0; i < N; i++)
+			p[i] = take(OWN_CLASS);
+		for (i = 0; i < N; i++)
+			give(p[i], OWN_CLASS);
+	}
+	must(kmem_caches[OWN_CLASS].own_limit && !tcache.usual_cap[OWN_CLASS], "room for %u, %u at most",
+	     tcache.cap[OWN_CLASS], tcache.usual_cap[OWN_CLASS]);
+	tcache_flush();
+	slab_reclaim();
+}
+
 /* They keep slabs: where most of the class is free they go home. */
 static void own_magazines_sparse(void)
 {
@@ -228,6 +248,7 @@ int main(void)
 	run_case("a list that only others need stays small", filled_for_others);
 	run_case("who has freed all keeps little", freed_all);
 	run_case("what a thread takes and frees in turn waits for it", own_magazines);
+	run_case("and its list does not become smaller", own_list);
 	run_case("but goes home where most is free", own_magazines_sparse);
 	return done_testing();
 }
