@@ -52,4 +52,10 @@ static inline bool slab_has_room(const struct kmem_cache *cache, const struct pa
 	return slab->freelist || (slab->carved + 1UL) * cache->size <= PAGE_SIZE << slab->order;
 }
 
+/* slab.c. To the end of the list, and off it. */
+void partial_add_tail(struct kmem_cache_node *node, struct page *slab);
+void partial_del(struct kmem_cache_node *node, struct page *slab);
+/* It is in no list, and nothing of it is in use. No lock held. */
+void free_slab(struct kmem_cache *cache, struct page *slab);
+
 #endif
