@@ -14,13 +14,14 @@
 #include "mm/debug.h"
 #include "mm/internal.h"
 #include "mm/page_alloc.h"
+#include "mm/touched.h"
 
 /* They hold this always, but no more than a share of what may be dirty, */
 #define EXACT_KEPT 256UL
 #define EXACT_DIRTY_SHARE 2
 /* and up to all of it, and what may be dirty beyond, while few lengths come and go: what goes home for want of room is
  * so many blocks of each length, and half of what is missed is of these. With random lengths it would keep pageblocks
- * from emptying. */
+ * from emptying, which matters little where they are hardly touched. */
 #define EXACT_MOST (dirty_max_pages() + (arena_regrets() << PAGEBLOCK_ORDER))
 #define BLOCKS_PER_LENGTH 4
 
@@ -126,6 +127,13 @@ unsigned long drain_exact_lists(struct zone *zone, bool wait)
 	return free_chain(zone, all);
 }
 
+/* Does what went home come back? */
+static bool few_lengths(void)
+{
+	return exact_lists.gone_blocks >= exact_lists.gone_lengths * BLOCKS_PER_LENGTH &&
+	       exact_lists.wanted >= exact_lists.missed / 2;
+}
+
 /* Taken. Enough has gone home, and was missed: is it worth it that they hold twice as much, or not even so much? */
 static void adapt(void)
 {
@@ -133,8 +141,7 @@ static void adapt(void)
 
 	if (exact_lists.gone_pages < dirty_max_pages() || exact_lists.missed < dirty_max_pages())
 		return;
-	if (exact_lists.gone_blocks >= exact_lists.gone_lengths * BLOCKS_PER_LENGTH &&
-	    exact_lists.wanted >= exact_lists.missed / 2)
+	if (few_lengths() || touched_less_than(TOUCHED_HARDLY))
 		next = min_ul(next * 2, EXACT_MOST);
 	else
 		next /= 2;

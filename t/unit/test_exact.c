@@ -8,6 +8,7 @@
 #include "mm/budget.h"
 #include "mm/exact.h"
 #include "mm/internal.h"
+#include "mm/touched.h"
 #include "mm/vmstat.h"
 #include "slab/run.h"
 #include "model.h"
@@ -148,6 +149,21 @@ static void grown(void)
 	must(exact_lists.granted <= (long)KEPT, "other lengths");
 }
 
+/* Of many lengths, too, where that holds few pages. */
+static void hardly_touched(void)
+{
+	start();
+	halve(32);
+	touched.pages = TOUCHED_HARDLY - 1;
+	bursts(FIRST_RUN_CLASS, 1);
+	must(exact_lists.granted == (long)(tunables.dirty_max >> PAGE_SHIFT), "%ld", exact_lists.granted);
+	drain_all_pages();
+	check_zone(zone);
+	touched.pages = TOUCHED_HARDLY;
+	bursts(FIRST_RUN_CLASS, 1);
+	must(exact_lists.granted <= (long)KEPT, "%ld", exact_lists.granted);
+}
+
 /* Full of one length, they keep what they have; that is more where more may be dirty because it was missed. */
 static void full(void)
 {
@@ -276,6 +292,7 @@ int main(void)
 	run_case("a freed run is had back", kept);
 	run_case("bounded, and let go when idle", bounded);
 	run_case("they hold more while few lengths come and go", grown);
+	run_case("they hold more where blocks are hardly touched", hardly_touched);
 	run_case("full of one length", full);
 	run_case("blocks longer than runs", packed);
 	run_case("used before a huge block has new memory", before_huge);
