@@ -16,6 +16,7 @@
 #include "base/lock.h"
 #include "base/tunables.h"
 #include "mm/budget.h"
+#include "mm/current.h"
 #include "mm/exact.h"
 #include "mm/hugetlb.h"
 #include "mm/kswapd.h"
@@ -348,10 +349,12 @@ unsigned long arena_dirty_limit(void)
 void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 {
 	uint32_t decay = (uint32_t)READ_ONCE(tunables.dirty_decay);
-	uint32_t now = (uint32_t)os_clock_ms();
+	uint32_t now = (uint32_t)os_clock_ms(), since = now;
 	unsigned long i, limit, oldest;
 	bool over, gigantic;
 
+	if (unlikely(current->flags & PF_FREES_IDLE))
+		since -= decay + 1;
 	mutex_lock(&arena.lock);
 	gigantic = block_at(pb)->flags & PBF_GIGANTIC;
 	if (block_at(pb)->state == PB_HUGE)
@@ -361,7 +364,7 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 		struct pageblock *b = block_at(i);
 
 		b->flags = (uint8_t)((b->flags & ~PBF_DIRTY) | (dirty && (b->flags & PBF_MAPPED) ? PBF_DIRTY : 0));
-		b->stamp = now;
+		b->stamp = since;
 	}
 	range_insert_pieces(pb, nr);
 	regret_forget(&arena.regret, &arena.regretted, now, decay);

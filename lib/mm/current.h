@@ -17,6 +17,7 @@
 #define PF_MEMSTALL 0x40u /* is stalled for memory (pressure.h) */
 #define PF_COUNT_RESIDENT 0x200u /* wants to know exactly how much goes back to the system */
 #define PF_KSWAPD 0x80u	  /* reclaims in the background */
+#define PF_FREES_IDLE 0x400u /* what it frees has lain idle for long (idle_frees_begin) */
 
 struct owner;
 

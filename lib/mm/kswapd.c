@@ -33,7 +33,7 @@
 #define NAP_MS 100U		/* woken within: that was too early to sleep */
 #define IDLE_MS 10000U		/* then it ends */
 #define WORTH_BYTES (4 * MiB)	/* dirty: more than its stack and its making cost */
-#define LOOKS 4U		/* at what is dirty, in dirty_decay */
+#define LOOKS 5U		/* at what lies idle, in dirty_decay */
 #define LEFT_PAGES 256UL	/* dirty in a zone: not worth waking for */
 
 enum { KSWAPD_NONE, KSWAPD_STARTING, KSWAPD_RUNNING, KSWAPD_PAUSING };
@@ -251,7 +251,7 @@ static bool kswapd_idle(pg_data_t *pgdat, uint32_t seen)
 		if (kswapd_sleep(pgdat, seen, ms))
 			return true;
 		slept = dirty ? 0 : slept + ms;
-		if (dirty && kswapd_idle_work)
+		if (READ_ONCE(tunables.dirty_decay) && kswapd_idle_work) /* slabs may have what is to go while nothing is dirty */
 			kswapd_idle_work();
 		if (slept >= IDLE_MS)
 			return false;

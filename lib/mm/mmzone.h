@@ -104,8 +104,10 @@ struct zone {
 	unsigned long purged;	   /* pages that went and are not known to have been wanted again */
 	unsigned long clean_left;  /* free pages that were clean when the last ones went */
 	uint32_t purge_stamp;	   /* when that was, in ms */
-	uint32_t decay_stamp;	    /* when this period of dirty_decay began, */
-	unsigned long dirty_low[2]; /* the fewest dirty pages at any look of the last one and of this */
+	uint32_t decay_stamp;	    /* when this part of dirty_decay began, */
+#define DECAY_PARTS 6U
+	unsigned long dirty_low[DECAY_PARTS + 1]; /* the fewest dirty pages at any look of this one and of those before */
+	unsigned long dirty_before; /* when idle_frees_begin was called */
 	/* Events, for vmstat. What per-CPU lists serve they count themselves. numa: atomic; see zone_numa_stat(). */
 	struct mutex grow_lock;	   /* held by who brings it pageblocks: the others wait for these */
 	unsigned long nr_grown, nr_given_back, nr_fallback, nr_stolen;

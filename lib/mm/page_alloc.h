@@ -196,6 +196,10 @@ unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned lon
 /* What was free and dirty for so many ms, and wanted by nobody, goes back, small blocks too: a little each time. For one
  * who comes by now and then, as drain_idle_pages. */
 void zones_decay(uint32_t decay);
+/* What this thread frees in between was needed by nobody for dirty_decay: the next look gives it back, too. One thread at a
+ * time; what others free meanwhile may pass for the same. */
+void idle_frees_begin(void);
+void idle_frees_end(void);
 /* Pages of slabs' free objects, as far as they were counted: set by who has slabs. They take from what may be dirty. */
 extern unsigned long mm_unused_pages;
 /* Bytes that went back to the system, ever, whether or not all of them were resident; atomic. */

@@ -331,24 +331,66 @@ void zone_forget_regret(struct zone *zone)
 	balance_zone(zone);
 }
 
-/* One look at a zone. The fewest pages that were dirty at any look of this period and the last were needed by nobody. */
+/* No more was idle through than is dirty now; a part of dirty_decay that is over makes room for the next one. */
+static void note_dirty_low(struct zone *zone, unsigned long dirty, uint32_t decay, uint32_t now)
+{
+	unsigned long *low = zone->dirty_low;
+	unsigned int i;
+
+	WRITE_ONCE(low[0], min_ul(READ_ONCE(low[0]), dirty));
+	if (now - READ_ONCE(zone->decay_stamp) < decay / DECAY_PARTS)
+		return;
+	WRITE_ONCE(zone->decay_stamp, now);
+	for (i = ARRAY_SIZE(zone->dirty_low) - 1; i; i--)
+		WRITE_ONCE(low[i], READ_ONCE(low[i - 1]));
+	WRITE_ONCE(low[0], dirty);
+}
+
+/* The fewest pages that were dirty at any look of this part of dirty_decay and of those before were needed by nobody. */
+static unsigned long idle_dirty(const struct zone *zone, unsigned long dirty)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(zone->dirty_low); i++)
+		dirty = min_ul(dirty, READ_ONCE(zone->dirty_low[i]));
+	return dirty;
+}
+
+/* One look at a zone. */
 static void zone_decay(struct zone *zone, uint32_t decay, uint32_t now)
 {
-	unsigned long dirty = READ_ONCE(zone->nr_dirty), *low = zone->dirty_low, idle;
+	unsigned long dirty = READ_ONCE(zone->nr_dirty), idle = idle_dirty(zone, dirty);
 
 	zone_regret(zone);
-	WRITE_ONCE(low[1], min_ul(READ_ONCE(low[1]), dirty));
-	idle = min_ul(READ_ONCE(low[0]), READ_ONCE(low[1]));
 	if (idle) {
 		zone_purge(zone, 0, dirty - (current->flags & PF_KSWAPD ? idle : min_ul(idle, ZONE_DECAY_STEP)));
 		dirty = min_ul(dirty, READ_ONCE(zone->nr_dirty));
-		WRITE_ONCE(low[1], min_ul(READ_ONCE(low[1]), dirty));
 	}
-	if (now - READ_ONCE(zone->decay_stamp) < decay)
-		return;
-	WRITE_ONCE(zone->decay_stamp, now);
-	WRITE_ONCE(low[0], READ_ONCE(low[1]));
-	WRITE_ONCE(low[1], dirty);
+	note_dirty_low(zone, dirty, decay, now);
+}
+
+void idle_frees_begin(void)
+{
+	struct zone *zone;
+	int i;
+
+	current->flags |= PF_FREES_IDLE;
+	for_each_zone (zone, i)
+		WRITE_ONCE(zone->dirty_before, READ_ONCE(zone->nr_dirty));
+}
+
+void idle_frees_end(void)
+{
+	struct zone *zone;
+	int i;
+
+	current->flags &= ~PF_FREES_IDLE;
+	for_each_zone (zone, i) {
+		unsigned long before = READ_ONCE(zone->dirty_before), dirty = READ_ONCE(zone->nr_dirty), l;
+
+		for (l = 0; dirty > before && l < ARRAY_SIZE(zone->dirty_low); l++)
+			ADD_ONCE(zone->dirty_low[l], dirty - before);
+	}
 }
 
 void zones_decay(uint32_t decay)

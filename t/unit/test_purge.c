@@ -11,6 +11,14 @@
 #include "model.h"
 
 static struct zone *zone;
+static uint64_t clock_ms; /* 0: the real one */
+
+uint64_t __real_os_clock_ms(void);
+uint64_t __wrap_os_clock_ms(void);
+uint64_t __wrap_os_clock_ms(void)
+{
+	return clock_ms ? clock_ms : __real_os_clock_ms();
+}
 
 static void start(size_t dirty_max)
 {
@@ -370,33 +378,78 @@ static void mostly_small(void)
 	check_zone(zone);
 }
 
+/* One look in each tenth of a second of so many ms, where dirty_decay is a second. */
+static void looks(unsigned int ms)
+{
+	for (uint64_t end = clock_ms + ms; clock_ms < end;) {
+		clock_ms += 100;
+		zones_decay(1000);
+	}
+}
+
+static void free_every_other(struct page **page, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i += 2)
+		free_pages(page[i], 0);
+	drain_all_pages();
+	must(zone->nr_dirty >= nr / 2);
+}
+
 /* Single pages go, too, that nobody wanted for long; those that are wanted now and then stay. */
 static void decaying(void)
 {
 	struct page *page[32];
 	unsigned long swings;
-	unsigned int i;
 
 	zone = model_start();
+	clock_ms = 1000000;
 	take(page, ARRAY_SIZE(page), 0);
-	for (i = 0; i < ARRAY_SIZE(page); i += 2)
-		free_pages(page[i], 0);
-	drain_all_pages();
-	must(zone->nr_dirty >= 16);
-	zones_decay(3600000);
-	zones_decay(3600000);
-	must(zone->nr_dirty >= 16, "not yet");
-	for (swings = 0; swings < 4; swings++) {
+	looks(2000);
+	free_every_other(page, ARRAY_SIZE(page));
+	looks(900);
+	must(zone->nr_dirty >= ARRAY_SIZE(page) / 2, "not yet");
+	for (swings = 0; swings < 8; swings++) {
 		page[0] = alloc_pages(GFP_USER, 6);
-		zones_decay(0);
+		looks(300);
 		free_pages(page[0], 6);
-		zones_decay(0);
+		looks(300);
 	}
 	must(zone->nr_dirty == 64, "%lu pages, of which 64 are wanted", zone->nr_dirty);
-	for (i = 0; i < 4; i++)
-		zones_decay(0);
-	must(!zone->nr_dirty, "%lu pages", zone->nr_dirty);
+	looks(600);
+	must(zone->nr_dirty == 64, "%lu pages, too early", zone->nr_dirty);
+	looks(700);
+	must(!zone->nr_dirty, "%lu pages after 1.6 s", zone->nr_dirty);
 	check_zone(zone);
+}
+
+/* What was idle before it was freed goes at once, pages and pageblocks; what others freed before does not. */
+static void freed_idle(void)
+{
+	struct page *page[32], *large[4];
+
+	start(256 * MiB);
+	tunables.dirty_decay = 1000;
+	clock_ms = 1000000;
+	take(page, ARRAY_SIZE(page), 0);
+	take(large, ARRAY_SIZE(large), MAX_ORDER - 1);
+	looks(2000);
+	free_every_other(page, ARRAY_SIZE(page) / 2);
+	idle_frees_begin();
+	free_every_other(page + ARRAY_SIZE(page) / 2, ARRAY_SIZE(page) / 2);
+	free_pages(large[0], MAX_ORDER - 1);
+	free_pages(large[1], MAX_ORDER - 1);
+	zone_trim(zone, 0);
+	idle_frees_end();
+	must(!arena_stats.dirty && zone->nr_dirty == ARRAY_SIZE(page) / 2, "%lu pageblocks, %lu pages", arena_stats.dirty,
+	     zone->nr_dirty);
+	looks(100);
+	must(zone->nr_dirty == ARRAY_SIZE(page) / 4, "%lu pages", zone->nr_dirty);
+	free_pages(large[2], MAX_ORDER - 1);
+	zone_trim(zone, 0);
+	arena_purge(~0UL, 1000, false);
+	must(arena_stats.dirty == 2, "others' is not idle yet");
 }
 
 /* What slabs have free takes from what may be dirty. */
@@ -421,6 +474,7 @@ int main(void)
 	run_case("purging of free blocks", purging);
 	run_case("giving back in steps", in_steps);
 	run_case("what nobody wants goes", decaying);
+	run_case("what was idle goes at once", freed_idle);
 	run_case("what slabs have free counts", unused_counts);
 	run_case("what is given back in vain is kept next time", regretting);
 	run_case("also under a limit that does not count it", regretting_limited);
