@@ -57,13 +57,19 @@ enum page_type {
 #define PG_MOVABLE 0x08	   /* has movable operations: mapping */
 #define PG_MT_SHIFT 4	   /* in a per-CPU list, or from one: two bits of migratetype */
 #define PG_PROTECTED 0x40   /* guard: inaccessible */
+#define PG_HOLES 0x40	   /* slab: some of its pages were given back */
 #define PG_PARTIAL 0x80	   /* slab: on its cache's partial list */
 #define PG_CHARGED 0x80	   /* head: a block of the page API that owner pays for */
 
 struct movable_mapping;
 
 struct page {
-	uint32_t next, prev; /* free list (buddy.c) or partial list; zone or cache lock */
+	union {
+		struct {
+			uint32_t next, prev; /* free list (buddy.c) or partial list; zone or cache lock */
+		};
+		uint64_t holes; /* second page of a slab with PG_HOLES: which of its pages were given back */
+	};
 	union {
 		struct {
 			union {
@@ -79,7 +85,10 @@ struct page {
 		};
 		uint64_t word; /* the same at once: what a per-CPU list's pages look like */
 	};
-	uint16_t carved; /* slab: objects ever taken from the untouched end */
+	union {
+		uint16_t carved; /* slab: objects ever taken from the untouched end */
+		uint16_t absent; /* where holes is: free objects that are not in the slab's list, as they reach into these */
+	};
 	uint16_t home;	 /* slab: whose partial list is its own, and its class; changes only while it is empty */
 	uint32_t owner;	 /* who is charged; 0: the process, and always for what is free */
 	union {

@@ -49,7 +49,13 @@ static inline bool slab_is_of(const struct kmem_cache *cache, const struct page 
 
 static inline bool slab_has_room(const struct kmem_cache *cache, const struct page *slab)
 {
-	return slab->freelist || (slab->carved + 1UL) * cache->size <= PAGE_SIZE << slab->order;
+	return slab->freelist || slab->flags & PG_HOLES || (slab->carved + 1UL) * cache->size <= PAGE_SIZE << slab->order;
+}
+
+/* Of the slab's own list. */
+static inline unsigned int slab_nr_free(const struct page *slab)
+{
+	return (unsigned int)slab->carved - slab->refcount - (slab->flags & PG_HOLES ? slab[1].absent : 0U);
 }
 
 /* slab.c. To the end of the list, and off it. */
@@ -57,5 +63,21 @@ void partial_add_tail(struct kmem_cache_node *node, struct page *slab);
 void partial_del(struct kmem_cache_node *node, struct page *slab);
 /* It is in no list, and nothing of it is in use. No lock held. */
 void free_slab(struct kmem_cache *cache, struct page *slab);
+
+/* holes.c. The pages of a slab that an object lies in, a bit each. */
+static inline uint64_t object_pages(const struct kmem_cache *cache, unsigned int index)
+{
+	size_t at = index * (size_t)cache->size;
+	unsigned int first = (unsigned int)(at >> PAGE_SHIFT), last = (unsigned int)((at + cache->size - 1) >> PAGE_SHIFT);
+
+	return (~0ULL >> (63 - (last - first))) << first;
+}
+
+/* Whole pages without an object in use, as far as they were ever used, go back to the system: holes. Bytes. */
+unsigned long slab_punch(struct kmem_cache *cache, struct page *slab);
+/* Who was looking at what is idle is not in the child of a fork. */
+void slabs_age_reinit_after_fork(void);
+/* The list is empty: some of the objects that are absent are in it again. */
+void slab_fill_hole(struct kmem_cache *cache, struct page *slab);
 
 #endif

@@ -217,6 +217,7 @@ void free_slab(struct kmem_cache *cache, struct page *slab)
 	atomic_sub_return(&cache->nr_pages, 1UL << slab->order);
 	set_class_map(slab, 1UL << slab->order, NO_CLASS);
 	uncharge_pages(slab, 1UL << slab->order);
+	slab->flags = 0;
 	free_the_page(slab, slab->order);
 }
 
@@ -245,7 +246,7 @@ static unsigned int carve(struct kmem_cache *cache, struct page *slab, unsigned 
  * load it into his cache, where cutting the list at nr would load them one after the other. */
 static bool takes_all(const struct kmem_cache *cache, const struct page *slab, unsigned int nr)
 {
-	unsigned int free = slab->carved - slab->refcount;
+	unsigned int free = slab_nr_free(slab);
 
 	return free <= nr || (nr > 1 && free * cache->size <= PAGE_SIZE);
 }
@@ -256,8 +257,10 @@ static unsigned int slab_take(struct kmem_cache *cache, struct kmem_cache_node *
 {
 	unsigned int n = 0;
 
+	if (unlikely(slab->flags & PG_HOLES) && !slab->freelist)
+		slab_fill_hole(cache, slab);
 	if (!annotate_listening && slab->freelist && takes_all(cache, slab, nr)) {
-		n = slab->carved - slab->refcount;
+		n = slab_nr_free(slab);
 		**tail = slab->freelist;
 		*tail = NULL;
 		slab->freelist = NULL;
@@ -345,6 +348,7 @@ unsigned int slab_alloc_bulk_node(struct kmem_cache *cache, int nid, unsigned in
 		return 0;
 	slab = pfn_to_page(node->partial_head);
 	n = slab_take(cache, node, slab, nr, &tail);
+	WRITE_ONCE(node->nr_taken, node->nr_taken + n);
 	mutex_unlock(&node->lock);
 	atomic_add_return(&cache->nr_active, n);
 	if (unlikely(surplus))
@@ -362,8 +366,7 @@ unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct o
 	return slab_alloc_bulk_node(cache, likely(!slab_nodes) ? 0 : mempolicy_slab_node(), nr, chain);
 }
 
-/* Free the empty slabs that a class keeps. */
-static void shrink_cache(struct kmem_cache *cache)
+void slab_shrink(struct kmem_cache *cache)
 {
 	int nid;
 
@@ -386,7 +389,7 @@ void slab_reclaim(void)
 		left = READ_ONCE(kmem_caches[class].nr_magazine_objects);
 		for (; left && (chain = magazine_get_any(&kmem_caches[class], &nr)); left -= min_ul(left, nr))
 			slab_free_bulk(&kmem_caches[class], chain);
-		shrink_cache(&kmem_caches[class]);
+		slab_shrink(&kmem_caches[class]);
 	}
 	if (unlikely(READ_ONCE(owner_slabs.empty_pages)))
 		owner_slabs_reclaim();
@@ -438,4 +441,5 @@ void slab_unlock_all(void)
 void slab_reinit_after_fork(void)
 {
 	for_all_locks(mutex_reinit_after_fork);
+	slabs_age_reinit_after_fork();
 }

@@ -23,6 +23,7 @@ struct kmem_cache_node {
 	uint32_t partial_head; /* slabs with free objects and with others; taken from the head, added at the tail */
 	uint32_t partial_tail;
 	uint32_t empty;		  /* home 0, for all: a slab without objects in use, whoever takes it by xchg */
+	uint32_t nr_taken;	  /* objects that were taken from its slabs, ever; read without the lock */
 	struct object *magazines; /* home 0's are for all; the cache's lock */
 };
 
@@ -140,6 +141,11 @@ bool magazine_wanted(struct kmem_cache *cache, const void *self);
 void magazines_age(void);
 /* Bring all magazines of all classes home, and free empty slabs. */
 void slab_reclaim(void);
+/* Free the empty slabs that a class keeps. */
+void slab_shrink(struct kmem_cache *cache);
+/* One look at classes whose slabs nobody needs: after dirty_decay their empty ones go home, and whole pages of others back
+ * to the system. For one who comes by every so often while others wait. No lock held. */
+void slabs_age(uint32_t decay);
 
 /* Make an allocated block a slab, all of whose objects are untouched. */
 void slab_prepare(struct page *slab, unsigned int class);

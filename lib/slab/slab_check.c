@@ -14,12 +14,14 @@ static void check_slab(struct kmem_cache *cache, struct page *slab)
 	for (obj = slab->freelist; obj; obj = object_next(obj)) {
 		if (slab_of(obj, &index, &offset) != slab || offset || index >= slab->carved)
 			bm_fatal("check_cache: free object %p is not of its slab", (void *)obj);
+		if (slab->flags & PG_HOLES && object_pages(cache, (unsigned int)index) & slab[1].holes)
+			bm_fatal("check_cache: free object %p reaches into a hole", (void *)obj);
 		if (++nr > objects)
 			bm_fatal("check_cache: free list of slab %p loops", page_to_addr(slab));
 	}
 	if (page_type(slab) != PAGE_SLAB || slab->cache != cache->class)
 		bm_fatal("check_cache: page %p is not a slab of class %u", page_to_addr(slab), cache->class);
-	if (slab->carved > objects || slab->refcount + nr != slab->carved)
+	if (slab->carved > objects || slab->refcount + nr + (slab->flags & PG_HOLES ? slab[1].absent : 0) != slab->carved)
 		bm_fatal("check_cache: slab %p: %u carved, %u in use, %lu free", page_to_addr(slab), slab->carved,
 			 slab->refcount, nr);
 }

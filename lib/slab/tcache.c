@@ -240,7 +240,7 @@ void tcache_init(void)
 
 	register_shrinker(&shrinker);
 	failslab_hook = tcache_close_all;
-	kswapd_idle_work = tcache_age_if_due;
+	kswapd_idle_work = tcache_idle_work;
 }
 
 /* Close or open this thread's lists, as failslab wants it; true if they are open. */
@@ -319,6 +319,15 @@ void tcache_age_if_due(void)
 
 	if (now - then >= AGE_MS && try_cmpxchg(&last, then, now))
 		age_all();
+}
+
+void tcache_idle_work(void)
+{
+	uint32_t decay = (uint32_t)READ_ONCE(tunables.dirty_decay);
+
+	if (decay)
+		slabs_age(decay);
+	tcache_age_if_due();
 }
 
 noinline void tcache_look(struct tcache *tc)

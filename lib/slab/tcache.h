@@ -184,6 +184,8 @@ void tcache_flush_remote(struct tcache *tc);
 void tcache_look(struct tcache *tc);
 /* What lies idle for longer than dirty_decay goes back, if nobody has looked for a while. No lock held. */
 void tcache_age_if_due(void);
+/* The same for one who comes by while others wait: what lies idle in slabs goes back, too. */
+void tcache_idle_work(void);
 static always_inline void tcache_tick(struct tcache *tc)
 {
 	if (unlikely(++tc->ticks >= TICKS_PER_LOOK))

@@ -20,6 +20,7 @@ void __wrap_magazines_age(void);
 void __wrap_exact_lists_age(void);
 unsigned long __wrap_slab_unused_pages(void);
 void __wrap_kswapd_note_dirty(size_t bytes);
+void __wrap_slabs_age(uint32_t decay);
 void __wrap_drain_idle_pages(uint32_t age);
 void __wrap_zones_decay(uint32_t decay);
 unsigned long __real_arena_purge(unsigned long keep, uint32_t age_ms, bool unmap);
@@ -72,6 +73,13 @@ unsigned long __wrap_arena_purge(unsigned long keep, uint32_t age_ms, bool unmap
 	return 0;
 }
 
+static unsigned int slabs;
+void __wrap_slabs_age(uint32_t decay)
+{
+	must(decay == tunables.dirty_decay);
+	slabs++;
+}
+
 static void start(void)
 {
 	must(heap_init());
@@ -103,6 +111,20 @@ static void looks(void)
 	clock_ms += 100;
 	tcache_age_if_due();
 	must_have_asked(2, 1);
+}
+
+/* Slabs are looked at by who comes by while others wait, if anything goes back for its age. */
+static void idle_slabs(void)
+{
+	start();
+	must(!slabs && kswapd_idle_work == tcache_idle_work);
+	clock_ms += 100;
+	tcache_idle_work();
+	must_have_asked(1, 0);
+	must(slabs == 1);
+	tunables.dirty_decay = 0;
+	tcache_idle_work();
+	must(slabs == 1);
 }
 
 static void no_decay(void)
@@ -139,6 +161,7 @@ int main(void)
 {
 	model_init();
 	run_case("a look, each tenth of a second at most, ages everything", looks);
+	run_case("idle slabs are for who comes by while others wait", idle_slabs);
 	run_case("dirty_decay:0: but for pages", no_decay);
 	run_case("a thread that ends looks", threads_end);
 	return done_testing();
