@@ -240,6 +240,23 @@ static void packed(void)
 	must(!huge_stats.packed && !huge_stats.nr && !arena_stats.used, "%lu pageblocks", arena_stats.used);
 }
 
+/* What doubles comes to whole pageblocks, and fills the second half of them later: they are its own, on small pages, and
+ * leave nothing over at their end. */
+static void whole_not_packed(void)
+{
+	unsigned long hugepages;
+	char *p, *q;
+
+	start();
+	must(heap_malloc(tunables.thp_threshold)); /* from here on hugepages are asked for */
+	hugepages = arena_stats.thp;
+	must((p = heap_malloc(PAGEBLOCK_SIZE)) && (q = heap_malloc(2 * PAGEBLOCK_SIZE)));
+	must(is_aligned((uintptr_t)p, PAGEBLOCK_SIZE) && is_aligned((uintptr_t)q, PAGEBLOCK_SIZE));
+	must(!huge_stats.packed && arena_stats.thp == hugepages, "%lu on hugepages", arena_stats.thp - hugepages);
+	heap_free(p);
+	heap_free(q);
+}
+
 /* What else lies free grows old meanwhile. */
 static void packed_ages(void)
 {
@@ -466,6 +483,7 @@ int main(void)
 	run_case("moving", moving);
 	run_case("clearing no more than is dirty", clearing);
 	run_case("side by side in pageblocks of a zone", packed);
+	run_case("but of whole pageblocks they are its own", whole_not_packed);
 	run_case("and giving back by age goes on", packed_ages);
 	run_case("up to a limit", packed_limited);
 	run_case("resizing what is packed", packed_resizing);
