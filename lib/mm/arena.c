@@ -382,6 +382,28 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 		hugetlb_trim(1);
 }
 
+static bool advise(unsigned long pb, unsigned long nr, bool want)
+{
+	unsigned long i, have;
+
+	if (os->madvise(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, want ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) < 0)
+		return false;
+	mutex_lock(&arena.lock);
+	for (i = pb, have = 0; i < pb + nr; i++) {
+		have += !!(block_at(i)->flags & PBF_THP);
+		block_at(i)->flags = (uint8_t)((block_at(i)->flags & ~PBF_THP) | (want ? PBF_THP : 0));
+	}
+	ADD_ONCE(arena_stats.thp, (want ? nr : 0) - have);
+	mutex_unlock(&arena.lock);
+	return true;
+}
+
+void arena_advise_small(unsigned long pb, unsigned long nr)
+{
+	if (!block_is_hugetlb(block_at(pb)))
+		advise(pb, nr, false);
+}
+
 void arena_advise_huge(unsigned long pb, unsigned long nr, bool filled)
 {
 	size_t mapped = READ_ONCE(arena_stats.mapped) << PAGEBLOCK_SHIFT;
@@ -395,16 +417,7 @@ void arena_advise_huge(unsigned long pb, unsigned long nr, bool filled)
 		have += !!(data_race(block_at(i)->flags) & PBF_THP);
 	if (have == (want ? nr : 0))
 		return;
-	if (os->madvise(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, want ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) < 0)
-		return;
-	mutex_lock(&arena.lock);
-	for (i = pb, have = 0; i < pb + nr; i++) {
-		have += !!(block_at(i)->flags & PBF_THP);
-		block_at(i)->flags = (uint8_t)((block_at(i)->flags & ~PBF_THP) | (want ? PBF_THP : 0));
-	}
-	ADD_ONCE(arena_stats.thp, (want ? nr : 0) - have);
-	mutex_unlock(&arena.lock);
-	if (want && !(block_at(pb)->flags & PBF_DIRTY))
+	if (advise(pb, nr, want) && want && !(block_at(pb)->flags & PBF_DIRTY))
 		thp_probe(block_to_addr(pb));
 }
 

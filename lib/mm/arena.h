@@ -79,6 +79,8 @@ bool arena_move(unsigned long dst, unsigned long src, unsigned long nr, size_t b
 void arena_advise_new(void *addr, size_t bytes, int nid);
 /* Ask for hugepages behind a range where policy says so (thp tunable). filled: whatever is known of large blocks. */
 void arena_advise_huge(unsigned long pb, unsigned long nr, bool filled);
+/* No hugepages behind a range, whatever policy says: it gets its next memory by small pages. */
+void arena_advise_small(unsigned long pb, unsigned long nr);
 /* Make the small pages of a pageblock in use a hugepage, where policy says so: 0, -errno, or -EALREADY if policy does
  * not, or it was asked for before. No lock may be held. */
 int arena_collapse(unsigned long pb);

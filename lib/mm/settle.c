@@ -111,6 +111,7 @@ static bool settle(char *addr, size_t bytes, int nid, bool clean)
 		return true;
 	if (unlikely(page_debug)) /* what free pages hold is looked at */
 		return false;
+	unsettle_pages(virt_to_pfn(addr), bytes >> PAGE_SHIFT); /* some of it may have been settled before */
 	os->madvise(addr, bytes, MADV_DONTNEED);
 	if (!clean && populate(addr, bytes) && lies_on(addr, bytes, nid))
 		return true;
@@ -160,6 +161,20 @@ void settle_again(void)
 		WRITE_ONCE(nodes[nid].full_until, 0);
 }
 
+/* The node had nothing for these pageblocks, but says that it has more than that free. Where hugepages are advised the
+ * system rather takes one of another node than small pages of this one. */
+static bool settle_small(unsigned long pb, unsigned long nr, int nid)
+{
+	size_t bytes = nr << PAGEBLOCK_SHIFT;
+	unsigned long free;
+
+	if (unlikely(page_debug) || pfn_is_low(pb << PAGEBLOCK_ORDER) || !os_node_free((unsigned int)nid, &free) ||
+	    free < 2 * bytes)
+		return false;
+	arena_advise_small(pb, nr);
+	return settle(block_to_addr(pb), bytes, nid, true);
+}
+
 bool settle_blocks(unsigned long pb, unsigned long nr, int nid, bool always, bool *clean)
 {
 	unsigned long i;
@@ -168,7 +183,7 @@ bool settle_blocks(unsigned long pb, unsigned long nr, int nid, bool always, boo
 		return true;
 	if (*clean && node_is_full(nid))
 		return false;
-	if (!settle(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, nid, *clean)) {
+	if (!settle(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, nid, *clean) && !(always && settle_small(pb, nr, nid))) {
 		WRITE_ONCE(nodes[nid].full_until, ((uint32_t)os_clock_ms() + FULL_MS) | 1);
 		return false;
 	}

@@ -5,6 +5,7 @@
  */
 #include <linux/mempolicy.h>
 
+#include "base/tunables.h"
 #include "malloc/huge.h"
 #include "mm/page_isolation.h"
 #include "mm/settle.h"
@@ -15,6 +16,7 @@
 
 static nodemask_t full; /* nodes of which new pages lie elsewhere */
 static bool binds;	/* the system lets us say where memory is to be */
+static nodemask_t full_huge; /* of which hugepages do: they lie elsewhere until only small pages are wanted */
 static unsigned long populated, looks;
 static int last_mode; /* of mbind */
 static nodemask_t allowed_then; /* when something was given back last */
@@ -41,6 +43,8 @@ static long my_madvise(void *addr, size_t len, int advice)
 {
 	if (advice == MADV_DONTNEED)
 		allowed_then = cpuset_mems_allowed;
+	if (advice == MADV_NOHUGEPAGE)
+		full &= ~full_huge;
 	if (advice != 23 /* MADV_POPULATE_WRITE */)
 		return os_linux.madvise(addr, len, advice);
 	populated += len >> PAGE_SHIFT;
@@ -74,7 +78,7 @@ static void start(unsigned long mib)
 	my_os.madvise = my_madvise;
 	os = &my_os;
 	binds = true;
-	full = 0;
+	full = full_huge = 0;
 	populated = looks = 0;
 }
 
@@ -228,6 +232,43 @@ static void dirty_elsewhere(void)
 	fake_sys_remove();
 }
 
+/* What a block lost when there was too little for all of it is not settled any more. */
+static void settled_in_part(void)
+{
+	unsigned long set = 4;
+	bool zeroed;
+	void *p;
+
+	start(4096);
+	must(!set_task_policy(MPOL_BIND, &set, MAX_NUMNODES + 1));
+	must(p = huge_alloc(PAGEBLOCK_SIZE, 0, &zeroed));
+	huge_free(pfn_to_page(addr_to_pfn(p)));
+	must(pfn_to_block(addr_to_pfn(p))->settled && pfn_to_block(addr_to_pfn(p))->flags & PBF_DIRTY);
+	full = 4;
+	must(!huge_alloc(2 * PAGEBLOCK_SIZE, 0, &zeroed));
+	must(!huge_alloc(PAGEBLOCK_SIZE, 0, &zeroed));
+	fake_sys_remove();
+}
+
+/* A node without a hugepage has small ones. */
+static void small_pages(void)
+{
+	start(4096);
+	tunables.thp = THP_ALWAYS;
+	must(nid_of(get(2, GFP_THISNODE, 9)) == 2);
+	full = full_huge = 4;
+	must(nid_of(get(2, GFP_THISNODE, 9)) == 2 && !full);
+	full = 4;
+	full_huge = 0;
+	must(!get(2, GFP_THISNODE, 9));
+	/* Where it has hardly more than that free, it is full. */
+	settle_again();
+	write_free(2, 3);
+	full_huge = 4;
+	must(!get(2, GFP_THISNODE, 9) && full);
+	fake_sys_remove();
+}
+
 static void not_told(void)
 {
 	start(4096);
@@ -333,6 +374,9 @@ int main(void)
 	run_case("contiguous pages are of the node, or not had", contiguous);
 	run_case("interleave: the system spreads a huge block, and has it back", interleaved);
 	run_case("what lies elsewhere is given back, and had again", dirty_elsewhere);
+	run_case("what it takes back from a block's pageblocks it takes from those settled before, too",
+		 settled_in_part);
+	run_case("where a node has much, but no hugepages, its small pages do", small_pages);
 	run_case("where the system does not bind memory all is right", not_told);
 	run_case("a cpuset that changes: nodes that are left give back, and what is new is looked at again",
 		 cpuset_changes);
