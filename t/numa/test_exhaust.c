@@ -70,12 +70,14 @@ static void fill(int nid, unsigned int order)
 static void want_blocks(int nid, int nr, size_t bytes, const char *what)
 {
 	unsigned long astray = 0;
+	long left = free_kib(nid);
 
 	for (int i = 0; i < nr; i++)
 		astray += numa_astray(block[i], bytes, 1UL << nid);
 	want(!astray, "node %d, %s: %lu pages of %d blocks lie elsewhere", nid, what, astray, nr);
-	want((size_t)nr * bytes >= (size_t)numa_node[nid].mib * MIB / 3 || nr == SLOTS, "node %d, %s: only %d blocks",
-	     nid, what, nr);
+	want((size_t)nr * bytes >= (size_t)numa_node[nid].mib * MIB / 3 || nr == SLOTS,
+	     "node %d, %s: only %d blocks, and %ld KiB are free, %ld when it was refused", nid, what, nr, free_kib(nid),
+	     left);
 }
 
 static void fill_thisnode(int nid, unsigned int order)

@@ -112,7 +112,7 @@ int main(void)
 		page = bm_alloc_pages_node(1, BM_GFP_KERNEL | BM_GFP_THISNODE, 0);
 		if (page)
 			*(volatile char *)page = 1;
-		want(page && numa_node_of(page) == 1, "round %d: a page of node %d", round,
+		want(page && numa_node_of_written(page) == 1, "round %d: a page of node %d", round,
 		     page ? numa_node_of(page) : -1);
 		bm_free_pages(page, 0);
 		want(set_online(true), "round %d: CPU 1 does not come back", round);

@@ -59,7 +59,7 @@ static void move(struct mixer *m)
 static void look_at(struct mixer *m, const struct block *b, size_t from, const char *how)
 {
 	for (size_t at = from; at < b->size; at += PAGE) {
-		int nid = numa_node_of(b->addr + at);
+		int nid = numa_node_of_written(b->addr + at);
 
 		m->looked_at++;
 		if (nid >= 0 && m->set & 1UL << nid)

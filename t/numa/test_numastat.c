@@ -24,7 +24,7 @@ static void want_counted(int from, int to, bool interleaved)
 		int nid;
 
 		*(volatile char *)page[i] = 1;
-		nid = numa_node_of(page[i]);
+		nid = numa_node_of_written(page[i]);
 		if (nid >= 0)
 			nr[nid]++;
 		bm_free_pages(page[i], 0);

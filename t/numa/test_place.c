@@ -207,7 +207,7 @@ static void count_pages(char *p, size_t bytes, unsigned long *nr)
 		int nid;
 
 		((volatile char *)p)[at] = 1;
-		nid = numa_node_of(p + at);
+		nid = numa_node_of_written(p + at);
 		if (want(nid >= 0, "page %zu lies on %d", at / PAGE, nid))
 			nr[nid]++;
 	}
@@ -256,7 +256,7 @@ static void want_interleaved(void)
 		int nid;
 
 		*(volatile char *)p = 1;
-		nid = numa_node_of(p);
+		nid = numa_node_of_written(p);
 		if (want(nid >= 0, "page %d lies on %d", i, nid))
 			nr[nid]++;
 		keep_page(p, 0);
@@ -335,9 +335,13 @@ static void want_spread(unsigned long set)
 	free(p);
 	memset(nr, 0, sizeof(nr));
 	for (int i = 0; i < SLOTS; i++) {
+		int nid;
+
 		block[i] = malloc(1000);
 		*(volatile char *)block[i] = 1;
-		nr[numa_node_of(block[i])]++;
+		nid = numa_node_of_written(block[i]);
+		if (want(nid >= 0, "block %d lies on %d", i, nid))
+			nr[nid]++;
 	}
 	for (int nid = 0; nid < numa_nodes; nid++) {
 		if (!numa_node[nid].mib)

@@ -33,7 +33,7 @@ static bool is_astray(char *p, int nid)
 	int lies;
 
 	*(volatile char *)p = 1;
-	lies = numa_node_of(p);
+	lies = numa_node_of_written(p);
 	return lies < 0 || !(home_of(nid) & 1UL << lies);
 }
 

@@ -110,7 +110,7 @@ static void test_order(void)
 					 MASK_BITS);
 			page = bm_alloc_pages(BM_GFP_KERNEL | BM_GFP_ZERO, 0);
 			*(volatile char *)page = 1;
-			lies = numa_node_of(page);
+			lies = numa_node_of_written(page);
 			want(lies >= 0 && nearest & 1UL << lies, "on node %d, nodes %#lx: the page lies on %d", nid,
 			     set, lies);
 			want(bm_page_node(page) == lies, "bm_page_node: %d", bm_page_node(page));
