@@ -73,7 +73,7 @@ TAP_UNUSED void call_limited(const void *arg)
 	void (*const *fn)(void) = arg;
 	char limit[32];
 
-	alarm(60);
+	alarm(600);
 	snprintf(limit, sizeof(limit), "%dm", LIMIT_MIB);
 	set("limit", limit);
 	(*fn)();

@@ -121,7 +121,7 @@ static int child(int (*fn)(void))
 	fflush(NULL);
 	pid = fork();
 	if (!pid) {
-		alarm(120);
+		alarm(900);
 		bm_ctl_set("oom", "enomem");
 		_exit(bm_ctl_set("limit", "64m") ? 91 : fn());
 	}
@@ -206,7 +206,7 @@ static int forked(void)
 	pthread_mutex_unlock(&cache.lock);
 	if (pid)
 		return waitpid(pid, &status, 0) != pid || status;
-	alarm(120);
+	alarm(900);
 	cache.kswapd_calls = 0;
 	if (threads_named("kswapd", NULL) || fill(false) != NR_OBJECTS || threads_named("kswapd", NULL))
 		_exit(1);

@@ -64,7 +64,7 @@ static void *fork_meanwhile(void *arg)
 		usleep(1000);
 	child = fork();
 	if (child == 0) {
-		alarm(30);
+		alarm(300);
 		check(!bm_owner_destroy(parties[0].owner));
 		_exit(7);
 	}

@@ -52,7 +52,7 @@ static void exercise(void)
 	cache.fork_once = false;
 	child = fork();
 	if (child == 0) {
-		alarm(20);
+		alarm(300);
 		p = malloc(500);
 		free(p);
 		_exit(7);

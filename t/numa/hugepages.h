@@ -66,7 +66,7 @@ API_UNUSED void run_child(const char *name, const char *key, const char *value, 
 	if (!pid) {
 		dup2(fd[1], 2);
 		close(fd[0]);
-		alarm(90);
+		alarm(500);
 		want(!bm_ctl_set(key, value), "cannot set %s to %s", key, value);
 		fn();
 		fflush(stdout);

@@ -377,7 +377,7 @@ int main(int argc, char **argv)
 
 	for (size_t i = 0; argc > 1 && i < API_ARRAY_SIZE(cases); i++) {
 		if (!strcmp(argv[1], cases[i].name)) {
-			alarm(180);
+			alarm(500);
 			cases[i].fn();
 			return 0;
 		}

@@ -189,7 +189,7 @@ static void drained_by_another(void)
 	pid_t other = fork();
 
 	if (!other) {
-		for (alarm(90);;) {
+		for (alarm(500);;) {
 			void *p = mmap(NULL, POOL * HUGEPAGE, PROT_READ | PROT_WRITE,
 				       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
 

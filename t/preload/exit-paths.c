@@ -86,7 +86,7 @@ int main(int argc, char **argv)
 	pthread_t thread, self = pthread_self();
 	int i;
 
-	alarm(60);
+	alarm(600);
 	early = malloc(1000);
 	atexit(at_exit);
 	at_quick_exit(at_quick);

@@ -16,7 +16,7 @@
 #define FORKERS 3
 #define FORKS 60
 #define KEPT 200
-#define TIME_LIMIT 120
+#define TIME_LIMIT 600
 
 static atomic_int stop;
 static unsigned char *kept[KEPT];

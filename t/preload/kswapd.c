@@ -112,7 +112,7 @@ int main(int argc, char **argv)
 	pthread_t thread;
 	int status = 0;
 
-	alarm(120);
+	alarm(900);
 	if (pthread_create(&thread, NULL, eat, NULL))
 		return 1;
 	if (!strcmp(what, "none"))

@@ -40,15 +40,15 @@ is "$status $(echo "$said" | sort | uniq -c | tr -s ' ')" "0  40 sh" "ulimit -v:
 
 # Without a limit it gives back what lies idle, where the program has threads, and ends with the last but one.
 compile idle idle.c
-is "$(preloaded ./idle 30)" "given back
+is "$(preloaded ./idle 300)" "given back
 alone" "what was freed in a rush hour goes back while nobody does anything"
-is "$(preloaded ./idle 30 once)" "given back
+is "$(preloaded ./idle 300 once)" "given back
 alone" "a thread that ends sees to it that there is somebody to do that"
 said=$(BUDDYMALLOC_CONF=kswapd:off preloaded ./idle 3)
 is "${said#*more}" "
 alone" "kswapd:off: nobody gives it back" || diag "$said"
 
-is "$(BUDDYMALLOC_CONF=kswapd:on preloaded ./idle 30 alone)" "given back" \
+is "$(BUDDYMALLOC_CONF=kswapd:on preloaded ./idle 300 alone)" "given back" \
 	"kswapd:on: the same in a program of one thread"
 said=$(preloaded ./idle 3 alone)
 is "${said#*kB }" more "which keeps it otherwise" || diag "$said"

@@ -99,7 +99,7 @@ int main(void)
 	pthread_t thread[6];
 	int i;
 
-	alarm(120);
+	alarm(900);
 	for (i = 0; i < 6; i++)
 		if (pthread_create(&thread[i], NULL, i < 3 ? busy : spawner, NULL))
 			return 1;

@@ -12,7 +12,7 @@
 #define NR_FORKERS 3
 #define NR_NOISY 3
 #define NR_INHERITED 200
-#define CHILD_SECONDS 30 /* far beyond any child that is not stuck */
+#define CHILD_SECONDS 120 /* far beyond any child that is not stuck */
 
 static struct block inherited[NR_FORKERS][NR_INHERITED];
 static size_t children, broken;

@@ -124,7 +124,7 @@ TAP_UNUSED void start(unsigned long nr_to_hold)
 	set_marks(zone, MIN, LOW, HIGH);
 	kswapd_before_start = fork_handlers_register;
 	tunables.kswapd = KSWAPD_ON;
-	alarm(120);
+	alarm(900);
 }
 
 TAP_UNUSED void until(bool (*so)(void))

@@ -285,7 +285,7 @@ static void start_dirty(void)
 	nr_heap_threads = 2;
 	kswapd_belongs_here();
 	kswapd_idle_work = look;
-	alarm(120);
+	alarm(900);
 }
 
 static bool clean(void)

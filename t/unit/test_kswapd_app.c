@@ -230,7 +230,7 @@ static void forks(void)
 		fflush(NULL);
 		child = fork();
 		if (!child) {
-			alarm(120);
+			alarm(900);
 			pthread_mutex_init(&held_lock, NULL);
 			zone_pcp_disable(zone); /* fork has opened the lists */
 			must(threads_named("", NULL) == 1 && !running());

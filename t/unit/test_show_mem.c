@@ -209,7 +209,7 @@ static void no_locks(void)
 {
 	model_start();
 	alloc_pages(GFP_USER, 0);
-	alarm(60);
+	alarm(600);
 	zones_lock_all();
 	hear(fail_kernel);
 	zones_unlock_all();

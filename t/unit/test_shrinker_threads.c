@@ -117,7 +117,7 @@ static void check_child(struct bm_shrinker *s, bool unregister)
 		     (unsigned int)status);
 		return;
 	}
-	alarm(20);
+	alarm(300);
 	must(!NODE_DATA(0)->reclaiming == !current->reclaims_node);
 	if (unregister)
 		must(unregister_shrinker_app(s) && (current->shrinker || !have_shrinkers()));

@@ -357,7 +357,7 @@ static void no_locks(void)
 {
 	model_start();
 	make_a_mess();
-	alarm(60);
+	alarm(600);
 	zones_lock_all();
 	report(print_buddyinfo);
 	report(print_pagetypeinfo);
