@@ -31,7 +31,6 @@
 /* Beyond that may stay what was missed: so many times dirty_max, or the least that is in use. */
 #define ZONE_SLACK_MAX 3
 #define ZONE_SLACK_SHARE 3
-#define ZONE_PURGE_STEP (4 * MiB >> PAGE_SHIFT) /* that a free gives back */
 
 #define ZONE_DECAY_STEP (2 * MiB >> PAGE_SHIFT) /* goes at a time of what was idle */
 
@@ -119,7 +118,9 @@ void zone_trim(struct zone *zone, unsigned long keep)
  * them: their threads do not come along. No more are taken at once than others can do without.
  */
 #define PURGE_BATCH 32U		 /* blocks, and */
-#define PURGE_BATCH_PAGES 1024UL /* pages */
+#define PURGE_BATCH_PAGES 1024UL /* pages; fewer where the time is looked at in between */
+#define PURGE_STEP_NS 500000U	 /* of a CPU, that a free takes for giving back */
+#define PURGE_STEP_PAGES 256UL
 
 struct purge_batch {
 	unsigned int nr, order;
@@ -127,9 +128,8 @@ struct purge_batch {
 };
 
 /* Dirty free blocks of the order, until that is as many pages as wanted or enough for a batch. The zone lock is held. */
-static void take_dirty_blocks(struct zone *zone, struct purge_batch *batch, unsigned long wanted)
+static void take_dirty_blocks(struct zone *zone, struct purge_batch *batch, unsigned long most)
 {
-	unsigned long most = min_ul(wanted, PURGE_BATCH_PAGES);
 	const struct free_area *area = &zone->free_area[batch->order];
 	uint32_t pfn, next;
 	unsigned int mt;
@@ -185,28 +185,40 @@ static bool purge_batch(struct zone *zone, const struct purge_batch *batch, unsi
 	return done == batch->nr;
 }
 
-unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned long keep)
+/* Until the thread has run for so long, 0: however long it takes. *over: there was more to do then. Bytes. */
+static unsigned long zone_purge_until(struct zone *zone, unsigned int min_order, unsigned long keep, uint64_t until,
+				      bool *over)
 {
 	struct purge_batch batch;
 	unsigned long purged = 0, left = READ_ONCE(zone->nr_dirty); /* others may free as fast as this gives back */
+	unsigned long most = until ? PURGE_STEP_PAGES : PURGE_BATCH_PAGES;
 	bool ok = true;
 
+	*over = false;
 	if (unlikely(current->flags & PF_MEMALLOC_NOIO))
 		return 0;
 	/* The system gives back whole pages of its own, which may be larger than ours. */
 	min_order = (unsigned int)max_ul(min_order, order_for_pages(size_to_pages(os_page_size())));
-	for (batch.order = MAX_ORDER; ok && batch.order-- > min_order;)
+	for (batch.order = MAX_ORDER; ok && !*over && batch.order-- > min_order;)
 		do {
 			batch.nr = 0;
 			mutex_lock(&zone->lock);
 			if (zone->nr_dirty > keep)
-				take_dirty_blocks(zone, &batch, min_ul(zone->nr_dirty - keep, left));
+				take_dirty_blocks(zone, &batch, min_ul(min_ul(zone->nr_dirty - keep, left), most));
 			mutex_unlock(&zone->lock);
 			left -= min_ul(left, (unsigned long)batch.nr << batch.order);
 			if (batch.nr)
 				ok = purge_batch(zone, &batch, &purged);
-		} while (ok && batch.nr);
+			*over = ok && until && os->thread_clock_ns() >= until;
+		} while (ok && batch.nr && !*over);
 	return purged;
+}
+
+unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned long keep)
+{
+	bool over;
+
+	return zone_purge_until(zone, min_order, keep, 0, &over);
 }
 
 void purge_reinit_after_fork(void)
@@ -256,7 +268,7 @@ static unsigned long most_slack(const struct zone *zone)
 }
 
 /* What went and was soon wanted again was given back in vain: so much more may be dirty from now on, within bounds. True:
- * that is more than it was. */
+ * that is more than it was, and ends what goes in steps. */
 static bool zone_regret(struct zone *zone)
 {
 	unsigned long left = READ_ONCE(zone->clean_left), clean = min_ul(left, clean_pages(zone)),
@@ -270,7 +282,10 @@ static bool zone_regret(struct zone *zone)
 	WRITE_ONCE(zone->clean_left, clean);
 	if (vain)
 		regret_more(&zone->regret, vain, most_slack(zone));
-	return regret_slack(&zone->regret, used) > before;
+	if (regret_slack(&zone->regret, used) <= before)
+		return false;
+	WRITE_ONCE(zone->purge_goal, 0);
+	return true;
 }
 
 static unsigned long purge_goal(unsigned long limit)
@@ -298,23 +313,23 @@ static unsigned long worth_purging(const struct zone *zone)
  * and by kswapd, at once; else in steps, so that no free takes long: the next ones go on with it. */
 static cold void zone_purge_excess(struct zone *zone, unsigned long limit, bool scarce)
 {
-	unsigned long dirty = READ_ONCE(zone->nr_dirty), goal = READ_ONCE(zone->purge_goal), step = 0, left;
+	unsigned long dirty = READ_ONCE(zone->nr_dirty), goal = READ_ONCE(zone->purge_goal), left;
+	uint64_t until = 0;
+	bool over;
 
 	if (!scarce) {
-		if (zone_regret(zone)) {
-			WRITE_ONCE(zone->purge_goal, 0);
+		if (zone_regret(zone))
 			return;
-		}
 		if (kswapd_gives_back(dirty, limit))
 			return;
 	}
 	if (!scarce && !(current->flags & PF_KSWAPD))
-		step = dirty - min_ul(dirty, ZONE_PURGE_STEP);
+		until = os->thread_clock_ns() + PURGE_STEP_NS;
 	if (!goal || goal > limit)
 		goal = purge_goal(limit);
-	zone_purge(zone, purge_order(zone), max_ul(goal, step));
+	zone_purge_until(zone, purge_order(zone), goal, until, &over);
 	left = READ_ONCE(zone->nr_dirty);
-	WRITE_ONCE(zone->purge_goal, goal < step && left <= step ? goal : 0);
+	WRITE_ONCE(zone->purge_goal, over && left > goal ? goal : 0);
 	WRITE_ONCE(zone->purged, READ_ONCE(zone->purged) + dirty - min_ul(dirty, left));
 	WRITE_ONCE(zone->clean_left, clean_pages(zone));
 	regret_note_use(&zone->regret, used_pages(zone), true);
@@ -407,11 +422,14 @@ void zones_decay(uint32_t decay)
  * the system. */
 void balance_zone(struct zone *zone)
 {
-	unsigned long limit, goal = READ_ONCE(zone->purge_goal);
+	unsigned long limit, goal;
 	bool scarce;
 
 	if (unlikely(data_race(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
 		zone_trim(zone, ZONE_KEEP_BLOCKS);
+	if (unlikely(clean_pages(zone) + PURGE_STEP_PAGES < READ_ONCE(zone->clean_left)) && READ_ONCE(zone->purged))
+		zone_regret(zone);
+	goal = READ_ONCE(zone->purge_goal);
 	limit = zone_dirty_limit(zone, &scarce);
 	regret_note_use(&zone->regret, used_pages(zone), false);
 	if (unlikely(READ_ONCE(zone->nr_dirty) > min_ul(limit, goal - 1)) &&

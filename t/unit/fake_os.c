@@ -23,6 +23,9 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+unsigned long fake_os_dontneed_ns;
+static uint64_t clock_ns = 1;
+
 static struct rule {
 	unsigned long calls;
 	unsigned long failed;
@@ -176,6 +179,8 @@ static long fake_madvise(void *addr, size_t len, int advice)
 	/* As much as it says is not there in truth. */
 	if (!err && advice == MADV_POPULATE_WRITE && hugetlb_mapped(&pools[1], (uintptr_t)addr, len))
 		return 0;
+	if (advice == MADV_DONTNEED)
+		atomic_add_return(&clock_ns, (len >> PAGE_SHIFT) * fake_os_dontneed_ns);
 	return err ? err : os_linux.madvise(addr, len, advice);
 }
 
@@ -195,7 +200,7 @@ static long fake_get_mempolicy(int *mode, uint64_t *mask)
 
 static uint64_t fake_thread_clock_ns(void)
 {
-	return os_linux.thread_clock_ns();
+	return READ_ONCE(clock_ns);
 }
 
 static long fake_page_nodes(unsigned long nr, void **pages, int *nodes)
@@ -219,6 +224,7 @@ static const struct os_ops fake_ops = {
 
 void fake_os_reset(void)
 {
+	fake_os_dontneed_ns = 0;
 	memset(rules, 0, sizeof(rules));
 }
 

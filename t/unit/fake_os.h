@@ -37,6 +37,8 @@ unsigned long fake_os_failed(enum fake_op op);
 void fake_os_hugetlb(unsigned long pages, unsigned long gigantic);
 unsigned long fake_os_hugetlb_free(void);
 unsigned long fake_os_gigantic_free(void);
+/* The threads' clock stands still, but for so many ns a page that MADV_DONTNEED takes. */
+extern unsigned long fake_os_dontneed_ns;
 /* Forget the rules and the counts. */
 void fake_os_reset(void);
 

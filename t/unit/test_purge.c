@@ -178,6 +178,7 @@ static void missed_meanwhile(void)
 	unsigned int i;
 
 	start(16 * MiB);
+	fake_os_dontneed_ns = 520;
 	tunables.dirty_decay = 3600000;
 	take(page, ARRAY_SIZE(page), 5);
 	for (i = 0; i < ARRAY_SIZE(page) && !zone->purge_goal; i++)
@@ -284,14 +285,15 @@ static void no_regret_when_done(void)
 	must(zone->nr_dirty <= may_be_dirty(), "%lu pages dirty", zone->nr_dirty);
 }
 
-/* However much is freed, no single free gives back much; and what is free comes to the limit all the same. */
-static void in_steps(void)
+/* The most pages that one of many frees gives back, where one takes so long. */
+static unsigned long most_given(unsigned long ns)
 {
 	static struct page *page[1500];
-	unsigned long dirty, given, most = 0, limit;
+	unsigned long dirty, given, most = 0;
 	unsigned int i;
 
 	start(32 * MiB);
+	fake_os_dontneed_ns = ns;
 	take(page, ARRAY_SIZE(page), 5);
 	for (i = 0; i < ARRAY_SIZE(page); i++) {
 		if (i % 16 == 0)
@@ -301,9 +303,22 @@ static void in_steps(void)
 		given = dirty + (1UL << 5) - min_ul(dirty + (1UL << 5), zone->nr_dirty);
 		most = max_ul(most, given);
 	}
+	return most;
+}
+
+/* However much is freed, no single free takes long to give back; and what is free comes to the limit all the same. */
+static void in_steps(void)
+{
+	unsigned long most, limit;
+
+	most = most_given(520);
 	must(most && most <= 4 * MiB >> PAGE_SHIFT, "%lu pages given back by one free", most);
 	limit = may_be_dirty() + zone->regret.slack;
 	must(zone->nr_dirty <= limit + (MiB >> PAGE_SHIFT), "%lu pages dirty, %lu may be", zone->nr_dirty, limit);
+	most = most_given(5200);
+	must(most && most <= MiB >> PAGE_SHIFT, "%lu pages given back by one free where that is slow", most);
+	most = most_given(0);
+	must(most >= 8 * MiB >> PAGE_SHIFT, "%lu pages given back by one free where that is quick", most);
 }
 
 /* What lies in small blocks counts as dirty, but only while it does. */
