@@ -160,32 +160,40 @@ static void pages_go(void)
 		pages_go_of(sizes[i]);
 }
 
+static void rest(void)
+{
+	clock_ms += DECAY;
+	slabs_age(DECAY);
+	clock_ms += DECAY;
+	slabs_age(DECAY);
+}
+
 /* Objects come and go, and between any two of them pages may go. */
 static void random_operations(void)
 {
 	static const size_t sizes[] = { 288, 640, 896, 1152, 2304, 3328, 4096, 5120, 10240, 32768 };
-	unsigned long i, class;
+	unsigned long i, class, pages_went = 0;
 
 	for (class = 0; class < ARRAY_SIZE(sizes); class++) {
 		start(sizes[class]);
+		take(400);
+		give_but(20);
+		rest();
+		pages_went += fake_os_calls(FAKE_MADVISE);
 		for (i = steps(4000); i; i--) {
 			if (rnd(100) < (i / 200 % 2 ? 70U : 30U))
 				take(1 + rnd(4));
 			else
 				for (unsigned int nr = rnd(6); nr && nr_objects; nr--)
 					give(rnd(nr_objects));
-			if (rnd(50) == 0) {
-				clock_ms += DECAY;
-				slabs_age(DECAY);
-				clock_ms += DECAY;
-				slabs_age(DECAY);
-			}
+			if (rnd(50) == 0)
+				rest();
 			check_cache(cache);
 			must(cache->nr_active == nr_objects);
 		}
 		give_all();
 	}
-	must(fake_os_calls(FAKE_MADVISE));
+	must(pages_went > ARRAY_SIZE(sizes), "%lu times", pages_went);
 }
 
 /* A class that is in use keeps what it has; where next to nothing is taken that is no use. */
