@@ -207,10 +207,11 @@ static unsigned long zone_purge_until(struct zone *zone, unsigned int min_order,
 				take_dirty_blocks(zone, &batch, min_ul(min_ul(zone->nr_dirty - keep, left), most));
 			mutex_unlock(&zone->lock);
 			left -= min_ul(left, (unsigned long)batch.nr << batch.order);
-			if (batch.nr)
-				ok = purge_batch(zone, &batch, &purged);
+			if (!batch.nr)
+				break;
+			ok = purge_batch(zone, &batch, &purged);
 			*over = ok && until && os->thread_clock_ns() >= until;
-		} while (ok && batch.nr && !*over);
+		} while (ok && !*over);
 	return purged;
 }
 
