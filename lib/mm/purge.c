@@ -405,7 +405,7 @@ void idle_frees_end(void)
 		unsigned long before = READ_ONCE(zone->dirty_before), dirty = READ_ONCE(zone->nr_dirty), l;
 
 		for (l = 0; dirty > before && l < ARRAY_SIZE(zone->dirty_low); l++)
-			ADD_ONCE(zone->dirty_low[l], dirty - before);
+			WRITE_ONCE(zone->dirty_low[l], READ_ONCE(zone->dirty_low[l]) + dirty - before);
 	}
 }
 

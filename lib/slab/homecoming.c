@@ -149,7 +149,8 @@ static always_inline unsigned int free_scattered(struct homecoming *h, unsigned 
 		before = slab;
 		at = (uintptr_t)obj - vmemmap.base;
 		slab = pfn_to_page((at & ~in_slab) >> PAGE_SHIFT); /* a slab is aligned to its length */
-		if (at >= end || slab == before || slab->kind != usual.kind || slab->home != h->home)
+		/* Of another home the rest may be changing. */
+		if (at >= end || slab == before || slab->home != h->home || slab->kind != usual.kind)
 			break;
 		at &= in_slab;
 		used = slab->refcount;
