@@ -251,7 +251,8 @@ static bool kswapd_idle(pg_data_t *pgdat, uint32_t seen)
 		if (kswapd_sleep(pgdat, seen, ms))
 			return true;
 		slept = dirty ? 0 : slept + ms;
-		if (READ_ONCE(tunables.dirty_decay) && kswapd_idle_work) /* slabs may have what is to go while nothing is dirty */
+		/* Slabs may have what is to go while nothing is dirty. */
+		if (READ_ONCE(tunables.dirty_decay) && kswapd_idle_work)
 			kswapd_idle_work();
 		if (slept >= IDLE_MS)
 			return false;

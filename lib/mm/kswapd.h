@@ -24,7 +24,8 @@ extern hidden_var void (*kswapd_idle_work)(void);
  */
 void wakeup_kswapd(struct zone *zone, gfp_t gfp, unsigned int order, enum zone_type highest_zoneidx);
 
-/* There are marks, a second thread has come, or kswapd:on was said: its threads will be those of this process, not of a child of vfork. */
+/* There are marks, a second thread has come, or kswapd:on was said: its threads will be those of this process, not of a
+ * child of vfork. */
 void kswapd_belongs_here(void);
 
 /* Something else than a zone took memory under a limit: is it time to wake kswapd? No lock may be held. */

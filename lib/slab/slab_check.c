@@ -21,7 +21,7 @@ static void check_slab(struct kmem_cache *cache, struct page *slab)
 	}
 	if (page_type(slab) != PAGE_SLAB || slab->cache != cache->class)
 		bm_fatal("check_cache: page %p is not a slab of class %u", page_to_addr(slab), cache->class);
-	if (slab->carved > objects || slab->refcount + nr + (slab->flags & PG_HOLES ? slab[1].absent : 0) != slab->carved)
+	if (slab->carved > objects || slab_nr_free(slab) != nr)
 		bm_fatal("check_cache: slab %p: %u carved, %u in use, %lu free", page_to_addr(slab), slab->carved,
 			 slab->refcount, nr);
 }

@@ -477,8 +477,7 @@ static unsigned int least_cap(unsigned int class)
 	return class_size(class) <= 1 * KiB ? SPARSE_CAP : 1;
 }
 
-/* What is cached of a class whose slabs are mostly free pins them: let it go, and cache less until it
- * allocates. */
+/* What is cached of a class whose slabs are mostly free pins them: let it go, and cache less until it allocates. */
 static void shrink_list(struct tcache *tc, unsigned int class)
 {
 	if (!tc->usual_cap[class])

@@ -314,26 +314,39 @@ static void purge_by_count_and_age(void)
 	check_arena();
 }
 
-/* What was missed after it had gone stays the next time, but not when less is in use than then. */
-static void regrets(void)
+static void take_blocks(unsigned long *pb, unsigned long nr)
 {
-	unsigned long kept[32], pb[16], i, round, calls = 0;
 	bool clean;
 
+	while (nr--)
+		must(*pb++ = arena_alloc(1, 1, PB_HUGE, 0, &clean));
+}
+
+#define KEPT 32
+
+/* So much is in use, and nothing that was missed is forgotten. */
+static void start_regrets(unsigned long *kept)
+{
 	model_start();
 	tunables.dirty_max = 4 * PAGEBLOCK_SIZE;
 	tunables.dirty_decay = 3600000;
-	for (i = 0; i < 32; i++)
-		must(kept[i] = arena_alloc(1, 1, PB_HUGE, 0, &clean));
+	take_blocks(kept, KEPT);
+}
+
+/* What was missed after it had gone stays the next time, but not when less is in use than then. */
+static void regrets(void)
+{
+	unsigned long kept[KEPT], pb[16], i, round, calls = 0;
+
+	start_regrets(kept);
 	for (round = 0; round < 6; round++) {
 		calls = fake_os_calls(FAKE_MADVISE);
-		for (i = 0; i < 16; i++)
-			must(pb[i] = arena_alloc(1, 1, PB_HUGE, 0, &clean));
+		take_blocks(pb, 16);
 		for (i = 0; i < 16; i++)
 			arena_free(pb[i], 1, true);
 	}
 	must(fake_os_calls(FAKE_MADVISE) == calls && arena_stats.dirty == 16, "%lu dirty", arena_stats.dirty);
-	for (i = 0; i < 32; i++)
+	for (i = 0; i < KEPT; i++)
 		arena_free(kept[i], 1, true);
 	must(arena_regrets() >= 8 && arena_stats.dirty == 4, "%lu dirty", arena_stats.dirty);
 	check_arena();
@@ -342,26 +355,19 @@ static void regrets(void)
 /* Less was in use in between: so much is what it was missed with. */
 static void regrets_with_less(void)
 {
-	unsigned long kept[32], pb[40], missed, i;
-	bool clean;
+	unsigned long kept[KEPT], pb[40], missed, i;
 
-	model_start();
-	tunables.dirty_max = 4 * PAGEBLOCK_SIZE;
-	tunables.dirty_decay = 3600000;
-	for (i = 0; i < 32; i++)
-		must(kept[i] = arena_alloc(1, 1, PB_HUGE, 0, &clean));
-	for (i = 0; i < 16; i++)
-		must(pb[i] = arena_alloc(1, 1, PB_HUGE, 0, &clean));
-	while (i)
+	start_regrets(kept);
+	take_blocks(pb, 16);
+	for (i = 16; i;)
 		arena_free(pb[--i], 1, true);
 	must(arena_stats.dirty == 8, "%lu dirty", arena_stats.dirty);
 	for (i = 0; i < 24; i++)
 		arena_free(kept[i], 1, false);
-	for (i = 0; i < 40; i++)
-		must(pb[i] = arena_alloc(1, 1, PB_HUGE, 0, &clean));
+	take_blocks(pb, 40);
 	missed = arena_regrets();
 	must(missed >= 8, "%lu were missed", missed);
-	while (i)
+	for (i = 40; i;)
 		arena_free(pb[--i], 1, true);
 	must(arena_stats.dirty == 4 + 8 / 8 + missed, "%lu dirty", arena_stats.dirty);
 }

@@ -160,14 +160,19 @@ static void tried_again(void)
 	fake_sys_remove();
 }
 
+/* Nodes with plenty, and this thread is bound to some of them. */
+static void start_bound(unsigned long nodes)
+{
+	start(4096);
+	must(!set_task_policy(MPOL_BIND, &nodes, MAX_NUMNODES + 1));
+}
+
 static void bound(void)
 {
-	unsigned long set = 6;
 	bool zeroed;
 	void *p;
 
-	start(4096);
-	must(!set_task_policy(MPOL_BIND, &set, MAX_NUMNODES + 1));
+	start_bound(6);
 	must(nid_of(alloc_pages(GFP_MALLOC, 2)) == HERE && looks);
 	populated = 0;
 	must((p = huge_alloc(5 * PAGEBLOCK_SIZE, 0, &zeroed)) && populated == 5 * PAGEBLOCK_PAGES);
@@ -235,12 +240,10 @@ static void dirty_elsewhere(void)
 /* What a block lost when there was too little for all of it is not settled any more. */
 static void settled_in_part(void)
 {
-	unsigned long set = 4;
 	bool zeroed;
 	void *p;
 
-	start(4096);
-	must(!set_task_policy(MPOL_BIND, &set, MAX_NUMNODES + 1));
+	start_bound(4);
 	must(p = huge_alloc(PAGEBLOCK_SIZE, 0, &zeroed));
 	huge_free(pfn_to_page(addr_to_pfn(p)));
 	must(pfn_to_block(addr_to_pfn(p))->settled && pfn_to_block(addr_to_pfn(p))->flags & PBF_DIRTY);
