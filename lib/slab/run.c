@@ -108,6 +108,27 @@ void run_free(void *addr)
 		exact_list_free_slow(page, page->nr_pages);
 }
 
+/* Does a run of the class begin there? One that was freed twice may be nobody's by now, or another's. */
+static bool is_run(const void *addr, unsigned int class)
+{
+	unsigned long pfn = addr_to_pfn(addr);
+
+	return pfn_valid(pfn) && page_type(pfn_to_page(pfn)) == PAGE_RUN && pfn_to_page(pfn)->cache == class;
+}
+
+void run_free_chain(struct object *chain, unsigned int class)
+{
+	struct object *next;
+
+	for (; chain && is_run(chain, class); chain = next) {
+		next = chain->next;
+		run_free(chain);
+	}
+	/* What that says is next cannot be believed. */
+	if (unlikely(chain))
+		report_bad_free(chain, (uintptr_t)chain % PAGE_SIZE, class_size(class));
+}
+
 bool run_resize(void *addr, unsigned int class)
 {
 	struct page *page = pfn_to_page(addr_to_pfn(addr));

@@ -23,6 +23,9 @@ struct run_stats run_stats_read(void);
  * *zeroed: it reads as zero. */
 void *run_alloc(unsigned int class, unsigned int order, bool *zeroed);
 void run_free(void *addr);
+/* What a thread's list has of the class. The first that is no such run is reported: it and what follows stay as they are. */
+struct object;
+void run_free_chain(struct object *chain, unsigned int class);
 
 extern unsigned long nr_runs[NR_CLASSES - FIRST_RUN_CLASS] local_symbol; /* of each class */
 

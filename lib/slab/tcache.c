@@ -60,16 +60,10 @@ static unsigned int max_cap(unsigned int class)
 /* Bring a list home: to its slabs, or as runs. */
 static void free_chain(struct object *chain, unsigned int class)
 {
-	if (class < FIRST_RUN_CLASS) {
+	if (class < FIRST_RUN_CLASS)
 		slab_free_bulk(&kmem_caches[class], chain);
-		return;
-	}
-	while (chain) {
-		struct object *run = chain;
-
-		chain = run->next;
-		run_free(run);
-	}
+	else
+		run_free_chain(chain, class);
 }
 
 static void flush_class(struct tcache *tc, unsigned int class)

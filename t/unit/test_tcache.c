@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The threads' lists: counts and bounds, growth, idle lists that go home, and a block freed twice.
+ * The threads' lists: counts and bounds, growth, idle lists that go home, and blocks freed twice.
  */
 #include <pthread.h>
 
+#include "base/tunables.h"
+#include "malloc/block.h"
 #include "tcache.h"
 
 #define MAX_LIVE 3000
@@ -199,6 +201,55 @@ static void double_free_full(void)
 	heap_free(p[i - 1]);
 }
 
+/* A run that another thread's list had, too; and that has gone home. */
+static void *run_in_two_lists(void)
+{
+	void *p;
+
+	start();
+	p = heap_malloc(128 * KiB);
+	heap_free(p);
+	run_free(p);
+	return p;
+}
+
+static void run_freed_twice(void)
+{
+	run_in_two_lists();
+	tcache_flush();
+}
+
+/* It is nobody's by now: it is not had twice. */
+static void run_of_nobody(void)
+{
+	unsigned int class = size_to_class(128 * KiB);
+	bool zeroed;
+	void *p;
+
+	tunables.foreign_free = FOREIGN_IGNORE;
+	run_in_two_lists();
+	tcache_flush();
+	must(!tcache.head[class] && tcache.room[class] == tcache.cap[class] && !run_stats_read().nr);
+	p = run_alloc(class, 0, &zeroed);
+	must(p != run_alloc(class, 0, &zeroed) && run_stats_read().nr == 2);
+}
+
+/* It is another's, and of another length: it stays that, and what its first word says is next is not freed. */
+static void run_of_another(void)
+{
+	unsigned int class = size_to_class(128 * KiB);
+	void **p, *other;
+	bool zeroed;
+
+	tunables.foreign_free = FOREIGN_IGNORE;
+	p = run_in_two_lists();
+	must(run_alloc(class, 0, &zeroed) == p && run_resize(p, class - 1));
+	other = run_alloc(class, 0, &zeroed);
+	*p = other;
+	tcache_flush();
+	must(run_stats_read().nr == 2 && block_of(p).kind == BLOCK_RUN && block_of(other).kind == BLOCK_RUN);
+}
+
 int main(void)
 {
 	model_init();
@@ -209,5 +260,9 @@ int main(void)
 	run_case("random operations: lists and counts", random_operations);
 	run_case_aborts("a block freed twice in a row is reported", double_free, "double free of a block of 112 bytes");
 	run_case_aborts("and so it is when the list is full", double_free_full, "double free of a block of 1024 bytes");
+	run_case_aborts("a run is when the second list goes home", run_freed_twice,
+			"invalid pointer: 0 bytes into a block of 131072 bytes");
+	run_case("and left alone if it is nobody's", run_of_nobody);
+	run_case("or another's", run_of_another);
 	return done_testing();
 }
