@@ -341,9 +341,27 @@ static void another_class_is_left_alone(void)
 	check_nothing_left();
 }
 
+/* The smallest that hold enough, if no more than an eleventh is left over. */
+static void orders(void)
+{
+	static const struct {
+		size_t size;
+		unsigned int order;
+	} expected[] = { { 16, 0 }, { 256, 0 }, { 832, 2 }, { 1024, 2 }, { 1664, 2 }, { 2048, 0 }, { 3328, 3 }, { 6656, 4 },
+			 { 8192, 2 }, { 13312, 5 }, { 32768, 4 } };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(expected); i++) {
+		start(size_to_class(expected[i].size));
+		must(cache->size == expected[i].size && cache->order == expected[i].order, "%zu bytes: order %u",
+		     expected[i].size, cache->order);
+	}
+}
+
 int main(void)
 {
 	model_init();
+	run_case("how long slabs are", orders);
 	run_case("fresh objects are cut off page by page", carving);
 	run_case("random operations against the model", random_operations);
 	run_case("every byte of a slab is of the right object", byte_by_byte);
