@@ -339,8 +339,8 @@ unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid
 
 unsigned long arena_dirty_limit(void)
 {
-	unsigned long limit = (READ_ONCE(tunables.dirty_max) >> PAGEBLOCK_SHIFT) + READ_ONCE(arena_stats.used) / 8 +
-			      arena_slack();
+	unsigned long used = READ_ONCE(arena_stats.used), most = dirty_max_for(used << PAGEBLOCK_SHIFT),
+		      limit = (most >> PAGEBLOCK_SHIFT) + used / 8 + arena_slack();
 
 	limit *= touched_more_dirty();
 	return limit - min_ul(limit, exact_lists_excess() >> PAGEBLOCK_ORDER);

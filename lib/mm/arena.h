@@ -90,6 +90,11 @@ int arena_collapse(unsigned long pb);
 unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap);
 /* Under a limit: give back what is free beyond what may stay. */
 void arena_balance(void);
+/* Bytes that may be dirty, beyond shares of what is in use and what was missed: less where little is in use, for that is
+ * a program that is done rather than one that begins again; but not of several threads, nor where one is to follow. */
+size_t dirty_max_for(size_t used);
+/* Set by who knows threads: those that end are followed by others. */
+extern hidden_var bool threads_follow;
 /* Dirty pageblocks that may stay; and how many of those only because more were missed soon after they had gone. */
 unsigned long arena_dirty_limit(void);
 unsigned long arena_slack(void);

@@ -10,11 +10,15 @@
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/page_alloc.h"
+#include "mm/pressure.h"
 #include "mm/range.h"
 #include "mm/sparse.h"
 #include "os/os.h"
 
 #define PURGE_BATCH 1024UL
+#define DIRTY_MAX_LEAST 3 /* so much of dirty_max counts whatever is in use */
+
+bool threads_follow;
 
 static unsigned long busy; /* pageblocks that somebody is giving back; the arena lock's */
 
@@ -88,6 +92,15 @@ unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
 		arena_note_given();
 	arena_unlock_all();
 	return done;
+}
+
+size_t dirty_max_for(size_t used)
+{
+	size_t most = READ_ONCE(tunables.dirty_max);
+
+	if (used >= most || READ_ONCE(nr_heap_threads) > 1 || READ_ONCE(threads_follow))
+		return most;
+	return max_ul(most / DIRTY_MAX_LEAST, used);
 }
 
 void arena_balance(void)

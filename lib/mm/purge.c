@@ -243,7 +243,7 @@ static unsigned long zone_dirty_limit(const struct zone *zone, bool *scarce)
 {
 	unsigned long used = used_pages(zone), filled = used - min_ul(used, READ_ONCE(mm_unused_pages)), limit, wanted;
 
-	wanted = (READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) + filled / ZONE_DIRTY_SHARE +
+	wanted = (dirty_max_for(filled << PAGE_SHIFT) >> PAGE_SHIFT) + filled / ZONE_DIRTY_SHARE +
 		 regret_slack(&zone->regret, used);
 	limit = wanted;
 	if (unlikely(READ_ONCE(limits_in_force))) {

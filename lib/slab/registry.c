@@ -98,14 +98,16 @@ static unsigned long unregister_thread(struct tcache *tc)
  * use. What lies in lists of pages goes home even so: it is seldom what the next threads ask for first, and more would
  * be resident after each of them.
  */
+static uint32_t last_quiesced;
+
 static void quiesce(void)
 {
-	static uint32_t last;
-	uint32_t now = (uint32_t)os_clock_ms(), before = READ_ONCE(last);
+	uint32_t now = (uint32_t)os_clock_ms(), before = READ_ONCE(last_quiesced);
 	bool in_a_row = before && now - before < READ_ONCE(tunables.dirty_decay) && !READ_ONCE(limits_in_force);
 	size_t keep = 0;
 
-	WRITE_ONCE(last, now + !now); /* 0: there was none */
+	WRITE_ONCE(last_quiesced, now + !now); /* 0: there was none */
+	WRITE_ONCE(threads_follow, in_a_row);
 	if (in_a_row)
 		keep = min_ul(READ_ONCE(arena_stats.used_peak) << PAGEBLOCK_SHIFT, READ_ONCE(tunables.dirty_max));
 	else
@@ -115,6 +117,12 @@ static void quiesce(void)
 	if (in_a_row)
 		slab_reclaim();
 	mm_trim(keep);
+}
+
+void registry_age(uint32_t decay)
+{
+	if (unlikely(READ_ONCE(threads_follow)) && (uint32_t)os_clock_ms() - READ_ONCE(last_quiesced) >= decay)
+		WRITE_ONCE(threads_follow, false);
 }
 
 void tcache_exit(void)

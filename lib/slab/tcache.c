@@ -298,6 +298,7 @@ static void age_all(void)
 	WRITE_ONCE(mm_unused_pages, slab_unused_pages());
 	if (unlikely(kswapd_welcome()))
 		kswapd_note_dirty(mm_dirty_bytes());
+	registry_age(decay);
 	if (decay) {
 		drain_idle_pages(decay);
 		zones_decay(decay);

@@ -194,7 +194,9 @@ static always_inline void tcache_tick(struct tcache *tc)
 /* The list is full: what is of other nodes than the lists' goes home. True if that made room. */
 bool tcache_drop_foreign(struct tcache *tc, unsigned int class);
 
-/* registry.c. Call is to be called, once, when a second thread comes to use the heap, or is expected; NULL: nothing is. */
+/* registry.c. No thread has ended for so long: none follows. */
+void registry_age(uint32_t decay);
+/* Call is to be called, once, when a second thread comes to use the heap, or is expected; NULL: nothing is. */
 void tcache_on_second_thread(void (*call)(void));
 /* The process may come to have threads, and this one to end inside of an owner: be told of both. No lock held. */
 void tcache_expect_threads(void);

@@ -166,6 +166,7 @@ TAP_UNUSED struct zone *model_start(void)
 	model_native();
 	must(!mm_init());
 	mm_init_late();
+	threads_follow = true; /* all of dirty_max counts, whatever is in use */
 	return &NODE_DATA(numa_node_id())->node_zones[ZONE_NORMAL];
 }
 

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/tunables.h"
+#include "mm/pressure.h"
 #include "model.h"
 
 #define MAX_RANGES 60
@@ -394,6 +395,37 @@ static void purge_without_age(void)
 	check_arena();
 }
 
+/* How many of 12 pageblocks, all that are in use, stay dirty. */
+static unsigned long left_of_12(void)
+{
+	static const unsigned long nr[] = { 12 };
+	unsigned long pb;
+
+	arena_purge(0, ~0U, false);
+	take_row(&pb, nr, 1);
+	must(arena_stats.used == 12);
+	arena_free(pb, 12, true);
+	return arena_stats.dirty;
+}
+
+/* What is dirty where nothing is in use is seldom wanted again. */
+static void less_where_little_is_used(void)
+{
+	model_start();
+	tunables.dirty_max = 12 * PAGEBLOCK_SIZE;
+	tunables.dirty_decay = 0; /* nothing is missed */
+	must(left_of_12() == 12, "threads follow each other");
+	threads_follow = false;
+	must(left_of_12() == 4, "%lu are dirty", arena_stats.dirty);
+	nr_heap_threads = 2;
+	must(left_of_12() == 12, "%lu are dirty with two threads", arena_stats.dirty);
+	nr_heap_threads = 1;
+	must(dirty_max_for(0) == 4 * PAGEBLOCK_SIZE && dirty_max_for(5 * PAGEBLOCK_SIZE) == 5 * PAGEBLOCK_SIZE);
+	must(dirty_max_for(12 * PAGEBLOCK_SIZE) == 12 * PAGEBLOCK_SIZE && dirty_max_for(GiB) == 12 * PAGEBLOCK_SIZE);
+	arena_purge(0, ~0U, false);
+	check_arena();
+}
+
 int main(void)
 {
 	model_init();
@@ -410,6 +442,7 @@ int main(void)
 	run_case("what was missed stays, while as much is in use", regrets);
 	run_case("as there was at least before it was missed", regrets_with_less);
 	run_case("without a decay the limit alone counts", purge_without_age);
+	run_case("where little is in use less may be dirty", less_where_little_is_used);
 	run_case("random operations against the model", random_operations);
 	return done_testing();
 }

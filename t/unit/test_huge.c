@@ -264,6 +264,7 @@ static void packed_ages(void)
 	void *p, *old;
 
 	start();
+	threads_follow = true; /* all of dirty_max counts */
 	must((p = heap_malloc(PACKED_PAGES << PAGE_SHIFT)) && (old = heap_malloc(6 * MiB)));
 	heap_free(old);
 	must(arena_stats.dirty == 3, "%lu pageblocks", arena_stats.dirty);

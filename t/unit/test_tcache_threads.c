@@ -207,9 +207,13 @@ static void ends_in_a_row(void)
 	more = dirty_after(MANY);
 	must(first < LITTLE, "the first leaves %zu bytes", first);
 	must(same > FEW / 2 && same < FEW + PAGEBLOCK_SIZE + LITTLE, "%zu bytes left to the next", same);
+	registry_age(tunables.dirty_decay);
+	must(threads_follow, "another is expected");
+	registry_age(0);
+	must(!threads_follow, "none has come for long");
 	must(more > MANY / 2 && more < MANY + PAGEBLOCK_SIZE + LITTLE, "one that uses more leaves %zu", more);
 	tunables.dirty_decay = 0;
-	must(dirty_after(FEW) < LITTLE, "none follows any other");
+	must(dirty_after(FEW) < LITTLE && !threads_follow, "none follows any other");
 	tunables.dirty_decay = 3600000;
 
 	most = tunables.dirty_max;
