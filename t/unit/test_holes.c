@@ -4,9 +4,12 @@
  * nobody has taken objects of the class for dirty_decay. Objects keep what is in them, and what was free comes back.
  */
 #include <errno.h>
+#include <setjmp.h>
 
+#include "base/tunables.h"
+#include "mm/internal.h"
 #include "os/os.h"
-#include "slab/slab.h"
+#include "slab/inner.h"
 #include "model.h"
 
 #define DECAY 1000
@@ -20,6 +23,17 @@ uint64_t __wrap_os_clock_ms(void);
 uint64_t __wrap_os_clock_ms(void)
 {
 	return clock_ms;
+}
+
+static sigjmp_buf *leave_look;
+
+void __real_idle_frees_begin(void);
+void __wrap_idle_frees_begin(void);
+void __wrap_idle_frees_begin(void)
+{
+	if (leave_look)
+		siglongjmp(*leave_look, 1);
+	__real_idle_frees_begin();
 }
 
 static struct {
@@ -168,6 +182,95 @@ static void rest(void)
 	slabs_age(DECAY);
 }
 
+/* While the class is quiet its slabs are looked through again when much more has come free, and not for less. */
+static void more_goes(size_t size)
+{
+	unsigned int i;
+
+	start(size);
+	take(400);
+	give_but(2);
+	looks(2000);
+	for (i = 0; i < nr_objects; i++)
+		must(!slab_punch(cache, slab_head_of(addr_to_pfn(objects[i].p))), "%zu: what went goes again", size);
+	give_but(10);
+	looks(400);
+	must(!nr_unused(), "%zu: %u pages that nobody uses", size, nr_unused());
+	fake_os_reset();
+	while (!nr_unused())
+		give(rnd(nr_objects));
+	looks(1000);
+	must(!fake_os_calls(FAKE_MADVISE) && nr_unused(), "%zu: for little", size);
+	give_all();
+}
+
+static void more(void)
+{
+	more_goes(1408);
+	more_goes(3328);
+}
+
+/* When it has been in use and is quiet once more, as much goes as before. */
+static void quiet_again(void)
+{
+	unsigned int i, held;
+
+	start(3328);
+	take(400);
+	give_but(20);
+	looks(2000);
+	must(!nr_unused());
+	held = nr_objects;
+	for (i = 0; i < 10; i++) {
+		take(20);
+		looks(100);
+	}
+	while (nr_objects > held)
+		give(nr_objects - 1);
+	must(nr_unused());
+	looks(2000);
+	must(!nr_unused(), "%u pages", nr_unused());
+	give_all();
+}
+
+/* Where pages were of the right node, it is not known of those that come next. */
+static void unsettled(void)
+{
+	unsigned int i;
+
+	start(3328);
+	take(400);
+	give_but(20);
+	for (i = 0; i < nr_objects; i++)
+		pfn_to_block(addr_to_pfn(objects[i].p))->settled = 1;
+	looks(2000);
+	for (i = 0; i < nr_objects; i++)
+		must(!pfn_to_block(addr_to_pfn(objects[i].p))->settled);
+	give_all();
+}
+
+/* Whoever was looking is not in the child of a fork: there others look. */
+static void fork_meanwhile(void)
+{
+	sigjmp_buf env;
+
+	start(3328);
+	take(400);
+	looks(2000);
+	give_but(20);
+	if (!sigsetjmp(env, 0)) {
+		leave_look = &env;
+		looks(200);
+	}
+	must(leave_look == &env);
+	leave_look = NULL;
+	slab_lock_all();
+	slab_reinit_after_fork();
+	looks(2000);
+	must(!nr_unused(), "%u pages", nr_unused());
+	give_all();
+}
+
 /* Objects come and go, and between any two of them pages may go. */
 static void random_operations(void)
 {
@@ -235,6 +338,30 @@ static void empty_goes(void)
 	give_all();
 }
 
+/* What was idle in a slab is not kept for dirty_decay once more as a part of the zone. */
+static void goes_at_once(void)
+{
+	unsigned int i;
+
+	start(32768);
+	tunables.dirty_max = 64 * MiB;
+	take(1);
+	for (i = 0; i < 20; i++) {
+		looks(100);
+		zones_decay(DECAY);
+	}
+	must(!zone->nr_dirty && cache->nr_slabs == 1);
+	give(0);
+	for (i = 0; i < 20 && cache->nr_slabs; i++) {
+		must(!zone->nr_dirty);
+		looks(100);
+	}
+	must(!cache->nr_slabs && zone->nr_dirty, "the slab is the zone's");
+	zones_decay(DECAY);
+	must(!zone->nr_dirty, "%lu pages stay", zone->nr_dirty);
+	give_all();
+}
+
 /* The system refuses: nothing is lost but the chance. */
 static void refused(void)
 {
@@ -253,9 +380,14 @@ int main(void)
 {
 	model_init();
 	run_case("pages inside of slabs that nobody uses go back", pages_go);
+	run_case("and more of them, when more is free", more);
+	run_case("and when the class is quiet again", quiet_again);
+	run_case("and are looked at by who is bound to a node", unsettled);
+	run_case("also in the child of a fork", fork_meanwhile);
 	run_case("random operations, and pages that go meanwhile", random_operations);
 	run_case("not those of a class that is in use", in_use);
 	run_case("empty slabs go home", empty_goes);
+	run_case("and to the system", goes_at_once);
 	run_case("the system gives nothing back", refused);
 	return done_testing();
 }

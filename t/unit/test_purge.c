@@ -7,6 +7,8 @@
 
 #include "base/tunables.h"
 #include "mm/budget.h"
+#include "mm/current.h"
+#include "mm/exact.h"
 #include "mm/internal.h"
 #include "model.h"
 
@@ -151,6 +153,22 @@ static void seen_at_a_look(void)
 		must(page[i] = alloc_pages(GFP_USER, 5));
 	zones_decay(3600000);
 	must(zone->regret.slack >= tunables.dirty_max >> PAGE_SHIFT, "%lu pages", zone->regret.slack);
+}
+
+/* What is wanted after dirty_decay was not given back in vain. */
+static void wanted_late(void)
+{
+	start(4 * MiB);
+	tunables.dirty_decay = 1000;
+	clock_ms = 1000000;
+	swing(SWING, 1);
+	must(zone->purged && !zone->regret.slack);
+	clock_ms += 1000;
+	for (unsigned int i = 0; i < SWING / 2; i++)
+		must(alloc_pages(GFP_USER, 5));
+	zone_forget_regret(zone);
+	balance_zone(zone);
+	must(!zone->regret.slack && !zone->purged, "%lu pages", zone->regret.slack);
 }
 
 /* And counts once. */
@@ -321,6 +339,16 @@ static void in_steps(void)
 	must(most >= 8 * MiB >> PAGE_SHIFT, "%lu pages given back by one free where that is quick", most);
 }
 
+/* kswapd keeps nobody waiting. */
+static void not_in_steps(void)
+{
+	unsigned long most;
+
+	current->flags |= PF_KSWAPD;
+	most = most_given(5200);
+	must(most >= 8 * MiB >> PAGE_SHIFT, "%lu pages given back by kswapd", most);
+}
+
 /* What lies in small blocks counts as dirty, but only while it does. */
 static void no_longer_small(void)
 {
@@ -439,6 +467,53 @@ static void decaying(void)
 	check_zone(zone);
 }
 
+/* They stay, too, where a look that saw them in use was one of many in a part of dirty_decay. */
+static void wanted_for_a_moment(void)
+{
+	struct page *page, *buddy;
+	unsigned int i;
+
+	zone = model_start();
+	clock_ms = 1000000;
+	page = alloc_pages(GFP_USER, 6);
+	buddy = alloc_pages(GFP_USER, 6);
+	for (i = 0; i < 200; i++) {
+		bool wanted = i % 18 == 4; /* a part begins with each ninth look */
+
+		if (wanted && i > 4)
+			page = alloc_pages(GFP_USER, 6);
+		zones_decay(1000);
+		if (wanted)
+			free_pages(page, 6);
+		clock_ms += 20;
+	}
+	must(zone->nr_dirty == 64, "%lu pages", zone->nr_dirty);
+	free_pages(buddy, 6);
+}
+
+/* What a look gives back takes no thread of the program's long; kswapd's may. */
+static void idle_in_steps(void)
+{
+	static struct page *page[64];
+	unsigned long dirty;
+	unsigned int i;
+
+	start(256 * MiB);
+	clock_ms = 1000000;
+	take(page, ARRAY_SIZE(page), 6);
+	for (i = 0; i < ARRAY_SIZE(page); i += 2)
+		free_pages(page[i], 6);
+	dirty = zone->nr_dirty;
+	must(dirty == ARRAY_SIZE(page) / 2 << 6);
+	for (i = 0; i < 20 && zone->nr_dirty == dirty; i++)
+		looks(100);
+	must(dirty - zone->nr_dirty == 2 * MiB >> PAGE_SHIFT, "%lu pages at a look", dirty - zone->nr_dirty);
+	current->flags |= PF_KSWAPD;
+	looks(100);
+	current->flags &= ~PF_KSWAPD;
+	must(!zone->nr_dirty, "%lu pages are left by kswapd", zone->nr_dirty);
+}
+
 /* What was idle before it was freed goes at once, pages and pageblocks; what others freed before does not. */
 static void freed_idle(void)
 {
@@ -482,19 +557,40 @@ static void unused_counts(void)
 	must(zone->nr_dirty <= 64, "%lu pages dirty", zone->nr_dirty);
 }
 
+/* So does what lists of runs have because few lengths come and go. */
+static void lists_count(void)
+{
+	static struct page *page[512];
+	unsigned long limit, i;
+
+	start(4 * MiB);
+	take(page, ARRAY_SIZE(page), 5);
+	limit = may_be_dirty();
+	exact_lists.more = exact_lists.nr_pages = limit / 2;
+	for (i = 0; i < ARRAY_SIZE(page); i += 4)
+		free_pages(page[i], 5);
+	exact_lists.more = exact_lists.nr_pages = 0;
+	must(zone->nr_dirty <= limit / 2 + (1UL << 5), "%lu pages dirty, %lu may be", zone->nr_dirty, limit / 2);
+}
+
 int main(void)
 {
 	model_init();
 	run_case("whole free pageblocks go back to the arenas, and to the system", trimming);
 	run_case("purging of free blocks", purging);
 	run_case("giving back in steps", in_steps);
+	run_case("but not by kswapd", not_in_steps);
 	run_case("what nobody wants goes", decaying);
+	run_case("nor what was wanted for a moment", wanted_for_a_moment);
+	run_case("by little at a time", idle_in_steps);
 	run_case("what was idle goes at once", freed_idle);
 	run_case("what slabs have free counts", unused_counts);
+	run_case("and what lists of runs have", lists_count);
 	run_case("what is given back in vain is kept next time", regretting);
 	run_case("also under a limit that does not count it", regretting_limited);
 	run_case("more of it where more is in use", regretting_much);
 	run_case("which is seen when use rises", seen_at_a_look);
+	run_case("but soon", wanted_late);
 	run_case("and once", missed_once);
 	run_case("and ends what goes in steps", missed_meanwhile);
 	run_case("and nothing is in vain where use only falls", nothing_in_vain);

@@ -330,13 +330,20 @@ static void freed_into_another_class(void)
 /* Neither that slab nor its object is written to, and what this says is next is not freed. */
 static void another_class_is_left_alone(void)
 {
-	struct object *new;
+	struct object *new, *in_use, *next;
 
 	tunables.foreign_free = FOREIGN_IGNORE;
 	slab_free_bulk(&kmem_caches[4], freed_elsewhere(&new));
 	must(chain_length(new) == 2 && slab_of_object(new)->refcount == 2 && cache->nr_active == 2);
 	must(!kmem_caches[4].nr_active && !slab_of_object(new)->freelist);
 	must(!magazine_leave(&kmem_caches[4], new, 1) && !new->magazine, "left to others");
+	must(slab_alloc_bulk(&kmem_caches[4], 1, &in_use) == 1);
+	next = new->next;
+	new->next = in_use;
+	slab_free_bulk(&kmem_caches[4], new);
+	must(kmem_caches[4].nr_active == 1 && slab_of_object(in_use)->refcount == 1, "freed");
+	new->next = next;
+	slab_free_bulk(&kmem_caches[4], in_use);
 	slab_free_bulk(cache, new);
 	check_nothing_left();
 }
@@ -358,6 +365,29 @@ static void orders(void)
 	}
 }
 
+/* Where an object may begin, but none was taken yet, between objects of other slabs. */
+static void never_taken(void)
+{
+	struct object *of[FEW], *chain, *at, *fresh;
+	struct page *slab;
+
+	start(30);
+	tunables.foreign_free = FOREIGN_IGNORE;
+	fill_slabs(of);
+	chain = scatter(of, 1);
+	must(slab_alloc_bulk(cache, 1, &at) == 1);
+	for (slab = slab_of_object(at); slab->carved > slab->refcount;)
+		must(slab_alloc_bulk(cache, 1, &at) == 1 && slab_of_object(at) == slab);
+	fresh = (struct object *)((char *)page_to_addr(slab) + slab->carved * (size_t)cache->size);
+	must((char *)(fresh + 1) <= (char *)page_to_addr(slab) + (PAGE_SIZE << slab->order));
+	fresh->next = chain->next;
+	chain->next = fresh;
+	at = slab->freelist;
+	slab_free_bulk(cache, chain);
+	must(slab->freelist == at, "taken for one that was in use");
+	check_cache(cache);
+}
+
 int main(void)
 {
 	model_init();
@@ -366,6 +396,7 @@ int main(void)
 	run_case("random operations against the model", random_operations);
 	run_case("every byte of a slab is of the right object", byte_by_byte);
 	run_case("objects that lie apart come home one by one", scattered_objects);
+	run_case("but what was never taken", never_taken);
 	run_case("what one of many large objects keeps", survivors);
 	run_case("out of memory", no_memory);
 	run_case_aborts("a block freed twice, others in between, is reported", freed_twice, "double free of a block of 64 bytes");
