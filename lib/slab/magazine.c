@@ -220,19 +220,18 @@ static void age_magazines(struct kmem_cache *cache)
 {
 	struct object *chain;
 	unsigned int nr;
+	uint32_t low;
 
 	mutex_lock(&cache->lock);
 	if (cache->magazine_low) {
 		WRITE_ONCE(cache->magazine_limit, cache->magazine_limit / 2);
 		WRITE_ONCE(cache->own_limit, READ_ONCE(cache->own_limit) / 2);
 	}
-	while (cache->magazine_low && (chain = magazine_pop_any(cache, &nr))) {
-		uint32_t low = cache->magazine_low;
-
+	while ((low = cache->magazine_low) && (chain = magazine_pop_any(cache, &nr))) {
+		cache->magazine_low = low > nr ? low - nr : 0;
 		mutex_unlock(&cache->lock);
 		slab_free_bulk(cache, chain);
 		mutex_lock(&cache->lock);
-		cache->magazine_low = low > nr ? low - nr : 0;
 	}
 	cache->magazine_low = cache->nr_magazine_objects;
 	mutex_unlock(&cache->lock);

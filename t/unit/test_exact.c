@@ -149,6 +149,21 @@ static void grown(void)
 	must(exact_lists.granted <= (long)KEPT, "other lengths");
 }
 
+/* One length comes and goes, but most of what is missed is of others. */
+static void others_missed(void)
+{
+	unsigned int round, i;
+
+	start();
+	halve(32);
+	for (round = 0; round < 40; round++) {
+		burst(LARGE, 10);
+		for (i = 0; i < 40; i++)
+			exact_list_missed(KEPT - 1);
+	}
+	must(exact_lists.granted <= (long)KEPT && !exact_lists.more);
+}
+
 /* Of many lengths, too, where that holds few pages. */
 static void hardly_touched(void)
 {
@@ -292,6 +307,7 @@ int main(void)
 	run_case("a freed run is had back", kept);
 	run_case("bounded, and let go when idle", bounded);
 	run_case("they hold more while few lengths come and go", grown);
+	run_case("but not if others are wanted", others_missed);
 	run_case("they hold more where blocks are hardly touched", hardly_touched);
 	run_case("full of one length", full);
 	run_case("blocks longer than runs", packed);

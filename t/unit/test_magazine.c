@@ -249,6 +249,33 @@ static void own_chains(void)
 		magazine_put(cache, &nr, chain, LEAST);
 	}
 	must(cache->nr_magazine_objects == MOST && cache->own_missed == LEAST);
+	magazines_age();
+	magazines_age();
+	must(!cache->nr_magazine_objects && cache->own_limit == MOST / 2, "less, as it did not ask for it");
+	check_nothing_left();
+}
+
+/* And not more than 1 MiB of all classes together. */
+static void own_of_all_classes(void)
+{
+	enum { EACH = 64 };
+	struct object *chain;
+	size_t held = 0;
+	unsigned int i, class;
+
+	start(3);
+	for (class = 3; class <= 4; class++) {
+		cache = &kmem_caches[class];
+		cache->own_limit = class == 3 ? 10000 : UINT16_MAX;
+		for (i = 0; i < 400; i++) {
+			unsigned int nr = slab_alloc_bulk(cache, EACH, &chain);
+
+			magazine_put(cache, &i, chain, nr);
+		}
+		must(cache->nr_magazine_objects, "class %u", class);
+		held += cache->nr_magazine_objects * (size_t)cache->size;
+	}
+	must(held <= 1 * MiB && held > 1 * MiB - 4 * PAGE_SIZE, "%zu bytes", held);
 	slab_reclaim();
 	check_nothing_left();
 }
@@ -264,6 +291,7 @@ int main(void)
 	run_case("threads that end leave as many as there is room for", bounded);
 	run_case("who would leave one learns that it is wanted", wanted);
 	run_case("who is alone leaves whole pages to itself", own_chains);
+	run_case("within bounds", own_of_all_classes);
 	run_case_aborts("a block freed twice is reported as it is left to others", left_twice,
 			"invalid pointer: 0 bytes into a block of 64 bytes");
 	run_case_aborts("by a thread that ends, too", left_twice_at_end, "invalid pointer: 0 bytes into a block of 64 bytes");

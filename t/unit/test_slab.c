@@ -365,6 +365,25 @@ static void orders(void)
 	}
 }
 
+/* A page's worth of free objects is had as it is, however few of them are wanted; but one alone is. */
+static void uncut(void)
+{
+	struct object *kept, *chain;
+	unsigned int nr;
+
+	start(4);
+	nr = slab_alloc_bulk(cache, UINT16_MAX, &kept) - 1;
+	must(nr > 8 && nr * cache->size <= PAGE_SIZE);
+	slab_free_bulk(cache, kept->next);
+	kept->next = NULL;
+	must(slab_alloc_bulk(cache, 4, &chain) == nr && chain_length(chain) == nr);
+	slab_free_bulk(cache, chain);
+	must(slab_alloc_bulk(cache, 1, &chain) == 1 && !chain->next);
+	slab_free_bulk(cache, chain);
+	slab_free_bulk(cache, kept);
+	check_nothing_left();
+}
+
 /* Where an object may begin, but none was taken yet, between objects of other slabs. */
 static void never_taken(void)
 {
@@ -393,6 +412,7 @@ int main(void)
 	model_init();
 	run_case("how long slabs are", orders);
 	run_case("fresh objects are cut off page by page", carving);
+	run_case("free ones are had page by page, too", uncut);
 	run_case("random operations against the model", random_operations);
 	run_case("every byte of a slab is of the right object", byte_by_byte);
 	run_case("objects that lie apart come home one by one", scattered_objects);
