@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# One node, which the kernel names all the same. And groups of processes, for which nodes do not matter.
+# One node, which the kernel names all the same. And groups of processes, and what strict systems allow, for which nodes
+# do not matter.
 
 . "${top_srcdir:-.}/t/numa/guest.sh"
 
@@ -9,6 +10,7 @@ disk 80
 run numa/test_topology
 run numa/test_place
 run numa/test_cgroup
+run numa/test_strict
 boot
 
 done_testing
