@@ -343,7 +343,7 @@ unsigned long arena_dirty_limit(void)
 		      limit = (most >> PAGEBLOCK_SHIFT) + used / 8 + arena_slack();
 
 	limit *= touched_more_dirty();
-	return limit - min_ul(limit, exact_lists_excess() >> PAGEBLOCK_ORDER);
+	return limit - min_ul(limit, (exact_lists_excess() + mm_kept_pages()) >> PAGEBLOCK_ORDER);
 }
 
 void arena_free(unsigned long pb, unsigned long nr, bool dirty)

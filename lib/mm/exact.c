@@ -25,6 +25,9 @@
 #define EXACT_MOST (dirty_max_pages() + (arena_regrets() << PAGEBLOCK_ORDER))
 #define BLOCKS_PER_LENGTH 4
 
+#define LEAST_ROOM 64UL	    /* of many lengths, */
+#define LEAST_ROOM_FEW 8UL  /* and of few */
+
 struct exact_lists exact_lists;
 
 static struct zone *exact_zone(void)
@@ -122,6 +125,7 @@ unsigned long drain_exact_lists(struct zone *zone, bool wait)
 	all = unlink_all();
 	/* They were in somebody's way. */
 	WRITE_ONCE(exact_lists.more, 0);
+	WRITE_ONCE(exact_lists.least_room, LEAST_ROOM);
 	exact_lists.granted = 0;
 	exact_lists_give(0);
 	return free_chain(zone, all);
@@ -151,17 +155,32 @@ static void adapt(void)
 	memset(exact_lists.gone, 0, sizeof(exact_lists.gone));
 }
 
+/* Taken. Short blocks take as much of the room as fits the lengths now; if that is another than before, the lists begin
+ * anew: a chain of all that they had. */
+static uint32_t set_least_room(void)
+{
+	unsigned long least = exact_lists.more ? LEAST_ROOM_FEW : LEAST_ROOM;
+
+	if (likely(exact_lists.least_room == least))
+		return NO_PFN;
+	WRITE_ONCE(exact_lists.least_room, least);
+	return unlink_all();
+}
+
 /* How much room is there now? */
 static void ask(unsigned long nr)
 {
 	struct zone *zone = exact_zone();
 	long room = exact_lists_take(), used;
-	uint32_t all = NO_PFN;
+	uint32_t all;
 
 	if (room == EXACT_TAKEN)
 		return;
 	used = exact_lists.granted - room;
 	adapt();
+	all = set_least_room();
+	if (!exact_lists.nr_pages)
+		used = 0;
 	exact_lists.granted = exact_lists_closed(zone) ? 0 : (long)(least_kept() + exact_lists.more);
 	if (used + exact_room(nr) > exact_lists.granted) {
 		/* Full: they begin anew. What stayed would keep its pageblocks from emptying, where lengths are many. */

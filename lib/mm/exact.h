@@ -14,8 +14,6 @@ struct zone;
 
 #define EXACT_PAGES_MAX 1024UL
 #define EXACT_TAKEN (-1L)
-/* What a block takes of the room: short ones count as longer, as each keeps a pageblock from emptying. */
-#define exact_room(nr) ((long)max_ul(nr, 64))
 
 /*
  * Taken, as a per-CPU list is, by exchanging room for EXACT_TAKEN: who finds that there does without. Given back by
@@ -25,6 +23,7 @@ struct exact_lists {
 	uint32_t first[EXACT_PAGES_MAX + 1]; /* by length; what every process uses lies behind it (lib/layout.ld) */
 	long room;    /* that they have left of granted. None: closed, or to be asked: exact_list_free_slow */
 	long granted; /* 0: closed */
+	unsigned long least_room; /* what a shorter block takes of it, changed while they are empty */
 	unsigned long nr_pages;
 	unsigned long nr_alloc; /* pages that came from here, ever */
 	unsigned long seen;	/* the same when last looked at */
@@ -36,6 +35,13 @@ struct exact_lists {
 	long held;				 /* room + 1, while fork holds them; else 0 */
 };
 extern struct exact_lists exact_lists local_symbol;
+
+/* What a block takes of the room: where many lengths come and go short ones count as longer, as each keeps a pageblock
+ * from emptying. */
+static always_inline long exact_room(unsigned long nr)
+{
+	return (long)max_ul(nr, exact_lists.least_room);
+}
 
 static always_inline long exact_lists_take(void)
 {

@@ -58,6 +58,8 @@ void split_page_range(struct page *page, unsigned long nr);
 void zone_give_back(const struct zone *zone, unsigned long pb, unsigned long nr, bool dirty);
 /* purge.c. After a free: what is free beyond need goes to the arenas and back to the system. */
 void balance_zone(struct zone *zone);
+/* Before the zone grows: what is kept ready in other lengths is free. False: there is nothing. No lock held. */
+bool drop_kept_pages(struct zone *zone);
 /* Where nothing was given back for twice dirty_decay, half of what may be dirty beyond the usual is to go. */
 void zone_forget_regret(struct zone *zone);
 

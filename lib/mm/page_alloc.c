@@ -297,7 +297,7 @@ static struct page *try_this_zone(struct zone *zone, gfp_t gfp, unsigned int ord
 
 	if (!page)
 		page = rmqueue_lent(*ac->preferred, zone, order, alloc_flags);
-	if (!page && READ_ONCE(exact_lists.nr_pages) && drain_exact_lists(zone, false))
+	if (!page && drop_kept_pages(zone))
 		page = rmqueue(*ac->preferred, zone, order, gfp, alloc_flags, ac->migratetype);
 	if (!page && zone_may_grow(zone, ac))
 		page = rmqueue_grow(zone, gfp, order, alloc_flags, ac, grown);

@@ -202,6 +202,14 @@ void idle_frees_begin(void);
 void idle_frees_end(void);
 /* Pages of slabs' free objects, as far as they were counted: set by who has slabs. They take from what may be dirty. */
 extern unsigned long mm_unused_pages;
+/* Free memory that is kept above, beyond threads' lists, for who asks for the same again; it counts as dirty. Atomic. And
+ * whom to ask for it before a zone grows: true if some is free now; no lock is held. NULL: nobody. */
+extern unsigned long mm_kept_bytes;
+extern bool (*mm_drop_kept)(void);
+static always_inline unsigned long mm_kept_pages(void)
+{
+	return READ_ONCE(mm_kept_bytes) >> PAGE_SHIFT;
+}
 /* Bytes that went back to the system, ever, whether or not all of them were resident; atomic. */
 extern unsigned long mm_released;
 /* What giving the range back counts: where PF_COUNT_RESIDENT is set, only what is resident. */

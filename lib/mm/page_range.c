@@ -37,7 +37,7 @@ static struct page *take_grown(struct zone *zone, unsigned long nr, enum migrate
 
 	if (nr < EXACT_WHOLE)
 		return NULL;
-	if (READ_ONCE(exact_lists.nr_pages) && drain_exact_lists(zone, false))
+	if (drop_kept_pages(zone))
 		page = take_exact(zone, nr, mt);
 	if (page)
 		return page;

@@ -36,6 +36,8 @@
 
 unsigned long mm_released;
 unsigned long mm_unused_pages;
+unsigned long mm_kept_bytes;
+bool (*mm_drop_kept)(void);
 
 /* Does the zone keep its high mark without so many pages? What is above it alone may go. */
 static bool can_offline(const struct zone *zone, unsigned int order)
@@ -252,7 +254,7 @@ static unsigned long zone_dirty_limit(const struct zone *zone, bool *scarce)
 		limit = budget_keep_resident(limit << PAGE_SHIFT, READ_ONCE(zone->nr_dirty) << PAGE_SHIFT) >> PAGE_SHIFT;
 	}
 	*scarce = limit < wanted;
-	return limit - min_ul(limit, exact_lists_excess());
+	return limit - min_ul(limit, exact_lists_excess() + mm_kept_pages());
 }
 
 static unsigned long clean_pages(const struct zone *zone)
@@ -439,6 +441,15 @@ void balance_zone(struct zone *zone)
 #ifdef BM_DEBUG
 	check_zone(zone);
 #endif
+}
+
+bool drop_kept_pages(struct zone *zone)
+{
+	bool dropped = READ_ONCE(exact_lists.nr_pages) && drain_exact_lists(zone, false);
+
+	if (READ_ONCE(mm_kept_bytes) && mm_drop_kept && mm_drop_kept())
+		dropped = true;
+	return dropped;
 }
 
 void mm_balance(void)

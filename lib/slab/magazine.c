@@ -8,6 +8,8 @@
  * side by side, so that it keeps no more pages than it fills. The cache's lock protects all of it; hints are read and
  * written without, and bounds are read.
  */
+#include "mm/budget.h"
+#include "mm/page_alloc.h"
 #include "mm/pressure.h"
 #include "slab/inner.h"
 #include "slab/tcache.h"
@@ -16,9 +18,17 @@
 #define MAGAZINES_MAX_BYTES (512 * KiB)
 #define OWN_BYTES (1 * MiB) /* of all classes, that a thread which is alone may leave to itself */
 #define OWN_LEAST 64U	    /* objects: of fewer nobody knows whether they lie side by side */
+#define OWN_LARGE_BYTES (4 * MiB) /* of all classes of large objects, */
+#define LARGE_SWING 4	    /* where that part and more of those in use comes and goes */
 #define MAGAZINE_COUNT_SHIFT 48
 
-static unsigned long magazine_bytes; /* in those of all classes; atomic */
+static unsigned long magazine_bytes; /* in those of all classes but large ones; atomic */
+
+/* What magazines hold of its kind: large objects are kept pages to the page allocator. */
+static always_inline unsigned long *bytes_of(const struct kmem_cache *cache)
+{
+	return cache_is_large(cache) ? &mm_kept_bytes : &magazine_bytes;
+}
 
 /* Unlink the first magazine; the lock is held. */
 static struct object *magazine_pop(struct kmem_cache *cache, struct kmem_cache_node *node, unsigned int *nr)
@@ -30,7 +40,7 @@ static struct object *magazine_pop(struct kmem_cache *cache, struct kmem_cache_n
 	*nr = (unsigned int)(chain->magazine >> MAGAZINE_COUNT_SHIFT);
 	WRITE_ONCE(node->magazines, (struct object *)(chain->magazine & ((1UL << MAGAZINE_COUNT_SHIFT) - 1)));
 	ADD_ONCE(cache->nr_magazine_objects, -*nr);
-	atomic_sub_return(&magazine_bytes, (unsigned long)*nr * cache->size);
+	atomic_sub_return(bytes_of(cache), (unsigned long)*nr * cache->size);
 	if (cache->magazine_low > cache->nr_magazine_objects)
 		cache->magazine_low = cache->nr_magazine_objects;
 	return chain;
@@ -44,10 +54,12 @@ bool thread_is_alone(void)
 /* The thread asks for what it has brought home: the next time so much more waits for it. */
 static noinline void grow_own(struct kmem_cache *cache)
 {
-	unsigned long most = OWN_BYTES / cache->size, nr = READ_ONCE(cache->own_missed);
+	unsigned long most = (cache_is_large(cache) ? OWN_LARGE_BYTES : OWN_BYTES) / cache->size;
+	unsigned long limit = READ_ONCE(cache->own_limit) + READ_ONCE(cache->own_missed);
 
-	WRITE_ONCE(cache->own_limit, (uint32_t)min_ul(READ_ONCE(cache->own_limit) + nr, most));
 	WRITE_ONCE(cache->own_missed, 0);
+	if (!cache_is_large(cache) || limit >= READ_ONCE(cache->nr_active) / LARGE_SWING)
+		WRITE_ONCE(cache->own_limit, (uint32_t)min_ul(limit, most));
 }
 
 /* One of any home on the node; the lock is held. */
@@ -98,16 +110,43 @@ struct object *magazine_get(struct kmem_cache *cache, int nid, const void *self,
 	return chain;
 }
 
-/* Room for the thread's own, if it is alone and no other has asked: for then they lie side by side (put_list_aside). */
+/* Large objects have pages of their own, wherever these lie. What a limit leaves is for all. */
+static bool keeps_large(void)
+{
+	return !slab_nodes && likely(!READ_ONCE(limits_in_force));
+}
+
+/* May it keep what was asked for again? Else, if the thread is alone and no other has asked: for then they lie side by side
+ * (put_list_aside). */
+static bool may_keep_own(const struct kmem_cache *cache, unsigned int nr)
+{
+	if (cache_is_large(cache))
+		return keeps_large();
+	return nr >= OWN_LEAST && !cache->magazine_limit && thread_is_alone();
+}
+
+static void note_own_missed(struct kmem_cache *cache, unsigned int nr)
+{
+	WRITE_ONCE(cache->own_missed, READ_ONCE(cache->own_missed) + nr);
+}
+
 static bool own_room(struct kmem_cache *cache, unsigned int nr)
 {
-	if (nr < OWN_LEAST || cache->magazine_limit || !thread_is_alone())
+	size_t most = cache_is_large(cache) ? OWN_LARGE_BYTES : OWN_BYTES;
+
+	if (!may_keep_own(cache, nr))
 		return false;
 	if (cache->nr_magazine_objects + nr <= READ_ONCE(cache->own_limit) &&
-	    READ_ONCE(magazine_bytes) + nr * cache->size <= OWN_BYTES)
+	    READ_ONCE(*bytes_of(cache)) + nr * cache->size <= most)
 		return true;
-	ADD_ONCE(cache->own_missed, nr);
+	note_own_missed(cache, nr);
 	return false;
+}
+
+void magazine_note_shed(struct kmem_cache *cache, unsigned int nr)
+{
+	if (cache_is_large(cache) && keeps_large())
+		note_own_missed(cache, nr);
 }
 
 /* Room for nr more objects? Where others asked in vain the limit grows. */
@@ -129,7 +168,7 @@ static void magazine_push(struct kmem_cache *cache, struct kmem_cache_node *node
 	chain->magazine = (uintptr_t)node->magazines | (uintptr_t)nr << MAGAZINE_COUNT_SHIFT;
 	WRITE_ONCE(node->magazines, chain);
 	ADD_ONCE(cache->nr_magazine_objects, nr);
-	atomic_add_return(&magazine_bytes, (unsigned long)nr * cache->size);
+	atomic_add_return(bytes_of(cache), (unsigned long)nr * cache->size);
 }
 
 /* The thread's home if it is the chain's, else 0. NULL: what it begins with was freed twice, and its page is another's. */
@@ -214,6 +253,18 @@ void magazines_drop(struct kmem_cache *cache)
 	WRITE_ONCE(cache->own_missed, 0);
 	while ((chain = magazine_get_any(cache, &nr)))
 		slab_free_bulk(cache, chain);
+}
+
+/* Rather than that a zone grows. */
+bool magazines_drop_large(void)
+{
+	unsigned long before = READ_ONCE(mm_kept_bytes);
+	unsigned int class;
+
+	for (class = 1; before && class < FIRST_RUN_CLASS; class++)
+		if (cache_is_large(&kmem_caches[class]))
+			magazines_drop(&kmem_caches[class]);
+	return READ_ONCE(mm_kept_bytes) < before;
 }
 
 static void age_magazines(struct kmem_cache *cache)

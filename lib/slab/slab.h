@@ -50,6 +50,13 @@ struct kmem_cache {
 
 extern struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
 
+/* Each of its objects has the best part of a page, or more: they pin none but their own. */
+#define LARGE_OBJECT (2 * KiB)
+static always_inline bool cache_is_large(const struct kmem_cache *cache)
+{
+	return cache->size > LARGE_OBJECT;
+}
+
 /* Where several nodes have memory: of each node, from 0 on, and of each class. Else NULL. */
 extern hidden_var struct kmem_cache_node *slab_nodes;
 extern hidden_var int nr_slab_nodes; /* 1, or one more than the last node's number */
@@ -135,6 +142,10 @@ bool magazine_leave(struct kmem_cache *cache, struct object *chain, unsigned int
 bool thread_is_alone(void);
 /* Bring home what a thread that was alone has left to itself. */
 void magazines_drop(struct kmem_cache *cache);
+/* The same of all classes of large objects; true if there were any. */
+bool magazines_drop_large(void);
+/* So many objects go home that might have waited for their thread, had it been known to ask for them again. */
+void magazine_note_shed(struct kmem_cache *cache, unsigned int nr);
 /* Have others shown that they need what this thread would leave? A hint. */
 bool magazine_wanted(struct kmem_cache *cache, const void *self);
 /* Bring home what magazines held all the time since the last call. */

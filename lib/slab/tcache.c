@@ -235,6 +235,7 @@ void tcache_init(void)
 	register_shrinker(&shrinker);
 	failslab_hook = tcache_close_all;
 	kswapd_idle_work = tcache_idle_work;
+	mm_drop_kept = magazines_drop_large;
 }
 
 /* Close or open this thread's lists, as failslab wants it; true if they are open. */
@@ -297,7 +298,7 @@ static void age_all(void)
 	exact_lists_age();
 	WRITE_ONCE(mm_unused_pages, slab_unused_pages());
 	if (unlikely(kswapd_welcome()))
-		kswapd_note_dirty(mm_dirty_bytes());
+		kswapd_note_dirty(mm_dirty_bytes() + READ_ONCE(mm_kept_bytes));
 	registry_age(decay);
 	if (decay) {
 		drain_idle_pages(decay);
@@ -453,8 +454,8 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
 	struct object *spare = tc->spare[class];
 	unsigned int spare_nr = tc->spare_nr[class];
 
-	if (spare && thread_is_alone() && !magazine_wanted(&kmem_caches[class], tc) &&
-	    is_scattered(tc->head[class])) {
+	if (spare && thread_is_alone() && !cache_is_large(&kmem_caches[class]) &&
+	    !magazine_wanted(&kmem_caches[class], tc) && is_scattered(tc->head[class])) {
 		tc->room[class] = (int32_t)shed(&tc->head[class], tc->cap[class], class);
 		return false;
 	}
@@ -497,10 +498,12 @@ static bool outgrows_use(const struct tcache *tc, unsigned int class)
  * until the thread allocates it caches less. */
 static void recede(struct tcache *tc, unsigned int class)
 {
-	unsigned int cap = tc->cap[class], nr = shed(&tc->head[class], cap, class);
+	unsigned int cap = tc->cap[class], nr = shed(&tc->head[class], cap, class), more = 0;
 
 	if (tc->spare[class])
-		tc->spare_nr[class] -= (uint16_t)shed(&tc->spare[class], tc->spare_nr[class], class);
+		more = shed(&tc->spare[class], tc->spare_nr[class], class);
+	tc->spare_nr[class] -= (uint16_t)more;
+	magazine_note_shed(&kmem_caches[class], nr + more);
 	if (!tc->usual_cap[class])
 		tc->usual_cap[class] = (uint16_t)cap;
 	tc->cap[class] = (uint16_t)max_ul(cap - nr / 2, least_cap(class));

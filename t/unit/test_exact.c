@@ -179,6 +179,31 @@ static void hardly_touched(void)
 	must(exact_lists.granted <= (long)KEPT, "%ld", exact_lists.granted);
 }
 
+/* Of few lengths short blocks take no more of the room than they hold; of many they count as longer. */
+static void short_ones(void)
+{
+	enum { NR = 200 };
+	unsigned long pages = NR * class_pages(FIRST_RUN_CLASS);
+	void *runs[NR];
+	unsigned int round, i;
+
+	start();
+	for (round = 0; round < 60; round++) {
+		for (i = 0; i < NR; i++)
+			runs[i] = get(FIRST_RUN_CLASS);
+		for (i = 0; i < NR; i++)
+			run_free(runs[i]);
+		must(round || nr_exact_list_pages(zone) <= 4 * class_pages(FIRST_RUN_CLASS));
+	}
+	must(nr_exact_list_pages(zone) == pages, "%lu of %lu", nr_exact_list_pages(zone), pages);
+	bursts(LARGE, 20);
+	must(nr_exact_list_pages(zone) <= tunables.dirty_max >> PAGE_SHIFT, "%lu", nr_exact_list_pages(zone));
+	bursts(FIRST_RUN_CLASS, 1);
+	must(nr_exact_list_pages(zone) <= KEPT, "%lu", nr_exact_list_pages(zone));
+	drain_all_pages();
+	check(0);
+}
+
 /* Full of one length, they keep what they have; that is more where more may be dirty because it was missed. */
 static void full(void)
 {
@@ -309,6 +334,7 @@ int main(void)
 	run_case("they hold more while few lengths come and go", grown);
 	run_case("but not if others are wanted", others_missed);
 	run_case("they hold more where blocks are hardly touched", hardly_touched);
+	run_case("of few lengths short blocks count as what they are", short_ones);
 	run_case("full of one length", full);
 	run_case("blocks longer than runs", packed);
 	run_case("used before a huge block has new memory", before_huge);

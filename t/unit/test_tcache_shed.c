@@ -5,6 +5,11 @@
  */
 #include <pthread.h>
 
+#include "base/tunables.h"
+#include "mm/arena.h"
+#include "mm/budget.h"
+#include "mm/mmzone.h"
+#include "mm/page_alloc.h"
 #include "mm/pressure.h"
 #include "tcache.h"
 
@@ -236,6 +241,105 @@ static void own_magazines_sparse(void)
 	slab_reclaim();
 }
 
+enum { LARGE_BLOCKS = 1000, LARGE_BYTES = 16384 };
+
+static struct kmem_cache *large_cache(void)
+{
+	return &kmem_caches[size_to_class(LARGE_BYTES)];
+}
+
+/* Blocks of 16 KiB are taken and freed in turn, some rounds. How many wait in magazines afterwards. */
+static unsigned int large_in_turn(unsigned int nr, unsigned int rounds)
+{
+	struct kmem_cache *cache = large_cache();
+	static void *p[LARGE_BLOCKS];
+	unsigned int i;
+
+	for (; rounds; rounds--) {
+		for (i = 0; i < nr; i++)
+			p[i] = take(cache->class);
+		for (i = 0; i < nr; i++)
+			give(p[i], cache->class);
+		check_lists();
+	}
+	return cache->nr_magazine_objects;
+}
+
+/* Large blocks wait, of several threads, too, and count as dirty; then no slab is asked. */
+static void large_wait(void)
+{
+	unsigned long limit, bytes;
+	struct kmem_cache *cache;
+	unsigned int nr, taken, i;
+
+	start();
+	cache = large_cache();
+	nr_heap_threads++;
+	large_in_turn(200, 5);
+	taken = cache->node.nr_taken;
+	nr = large_in_turn(200, 1);
+	bytes = nr * (unsigned long)LARGE_BYTES;
+	must(nr > 150 && cache->node.nr_taken == taken, "%u wait, %u were taken", nr, cache->node.nr_taken - taken);
+	must(mm_kept_bytes == bytes, "%lu", mm_kept_bytes);
+	mm_kept_bytes = 0;
+	limit = arena_dirty_limit();
+	mm_kept_bytes = bytes;
+	must(bytes > PAGEBLOCK_SIZE && arena_dirty_limit() == limit - (bytes >> PAGEBLOCK_SHIFT), "%lu", limit);
+	nr = large_in_turn(LARGE_BLOCKS, 10);
+	must(nr * (unsigned long)LARGE_BYTES <= 4 * MiB && mm_kept_bytes <= 4 * MiB, "%u wait", nr);
+	for (i = 0; i < 3; i++)
+		magazines_age();
+	must(!cache->nr_magazine_objects && !mm_kept_bytes, "%u still wait", cache->nr_magazine_objects);
+	nr_heap_threads--;
+	tcache_flush();
+}
+
+/* Before the zone grows they go home. */
+static void large_before_growth(void)
+{
+	static struct page *page[1000];
+	unsigned long managed;
+	unsigned int i, nr;
+
+	start();
+	must(large_in_turn(50, 5) > 30, "few, too");
+	must(large_in_turn(200, 5) > 150);
+	managed = zone_table[ZONE_NORMAL]->managed_pages;
+	for (i = 0; i < ARRAY_SIZE(page) && large_cache()->nr_magazine_objects; i++)
+		must((page[i] = alloc_pages(GFP_MALLOC, 4)));
+	nr = i;
+	must(!large_cache()->nr_magazine_objects && zone_table[ZONE_NORMAL]->managed_pages == managed);
+	while (i)
+		free_the_page(page[--i], 4);
+	/* The thread asks for them as before, and they wait again. */
+	must(large_in_turn(200, 5) > 150, "after %u", nr);
+	tcache_flush();
+	slab_reclaim();
+}
+
+/* Where little of what is in use comes and goes none waits, nor where a limit is in force. */
+static void large_go_home(void)
+{
+	static void *p[LARGE_BLOCKS];
+	unsigned int i, nr;
+
+	start();
+	for (i = 0; i < LARGE_BLOCKS; i++)
+		p[i] = take(large_cache()->class);
+	must(!large_in_turn(40, 10));
+	while (i)
+		give(p[--i], large_cache()->class);
+	tcache_flush();
+	slab_reclaim();
+	must(large_in_turn(200, 5));
+	slab_reclaim();
+	tunables.limit = 1024 * MiB;
+	budget_limit_changed();
+	nr = large_in_turn(200, 5);
+	must(limits_in_force && !nr, "%u wait", nr);
+	tcache_flush();
+}
+
 int main(void)
 {
 	model_init();
@@ -246,5 +350,8 @@ int main(void)
 	run_case("what a thread takes and frees in turn waits for it", own_magazines);
 	run_case("and its list does not become smaller", own_list);
 	run_case("but goes home where most is free", own_magazines_sparse);
+	run_case("large blocks wait for whoever takes and frees them in turn", large_wait);
+	run_case("until a zone would grow", large_before_growth);
+	run_case("but not for small swings, or under a limit", large_go_home);
 	return done_testing();
 }
