@@ -389,7 +389,7 @@ cold void *tcache_alloc_slow(unsigned int class)
 		return alloc_uncached(class);
 	tcache_tick(tc);
 	cache = &kmem_caches[class];
-	tc->missed[class] = true;
+	tc->overflows[class] = OVERFLOWS_DRY;
 	if (tc->spare[class]) {
 		chain = tc->spare[class];
 		tc->spare[class] = NULL;
@@ -448,11 +448,15 @@ static unsigned int shed(struct object **chain, unsigned int held, unsigned int 
 	return nr;
 }
 
-/* The list is full: it becomes the spare, and a spare that was there goes to the others. True: they want it. */
+/*
+ * The list is full: it becomes the spare, and a spare that was there goes to the others. True: they want it. Who does
+ * nothing but free has no use for a spare: the list goes to them, too.
+ */
 static bool put_list_aside(struct tcache *tc, unsigned int class)
 {
-	struct object *spare = tc->spare[class];
+	struct object *spare = tc->spare[class], *list;
 	unsigned int spare_nr = tc->spare_nr[class];
+	bool for_others, wanted;
 
 	if (spare && thread_is_alone() && !cache_is_large(&kmem_caches[class]) &&
 	    !magazine_wanted(&kmem_caches[class], tc) && is_scattered(tc->head[class])) {
@@ -461,11 +465,16 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
 	}
 	if (unlikely(slab_nodes) && tcache_drop_foreign(tc, class))
 		return false;
-	tc->spare[class] = tc->head[class];
-	tc->spare_nr[class] = tc->cap[class];
+	list = tc->head[class];
 	tc->head[class] = NULL;
 	tc->room[class] = tc->cap[class];
-	return spare && magazine_put(&kmem_caches[class], tc, spare, spare_nr);
+	for_others = tc->overflows[class] == OVERFLOWS_MOST && magazine_wanted(&kmem_caches[class], tc);
+	tc->spare[class] = for_others ? NULL : list;
+	tc->spare_nr[class] = tc->cap[class];
+	wanted = spare && magazine_put(&kmem_caches[class], tc, spare, spare_nr);
+	if (for_others)
+		wanted |= magazine_put(&kmem_caches[class], tc, list, tc->cap[class]);
+	return wanted;
 }
 
 static unsigned int least_cap(unsigned int class)
@@ -514,9 +523,9 @@ static void recede(struct tcache *tc, unsigned int class)
 static void make_room(struct tcache *tc, unsigned int class)
 {
 	unsigned int max = max_cap(class);
-	bool missed = tc->missed[class];
+	bool missed = tc->overflows[class] == OVERFLOWS_DRY;
 
-	tc->missed[class] = false;
+	tc->overflows[class] = missed ? 0 : (uint8_t)min_ul(tc->overflows[class] + 1UL, OVERFLOWS_MOST);
 	if (cache_is_sparse(&kmem_caches[class])) {
 		shrink_list(tc, class);
 	} else if (!missed && outgrows_use(tc, class)) {

@@ -37,7 +37,9 @@ struct tcache {
 	uint16_t cap[NR_CLASSES];
 	uint16_t spare_nr[FIRST_RUN_CLASS];
 	uint16_t usual_cap[FIRST_RUN_CLASS];   /* what cap was until the thread cached less; 0: as it is */
-	bool missed[FIRST_RUN_CLASS];	       /* the list ran dry since it last overflowed: it may grow */
+	uint8_t overflows[FIRST_RUN_CLASS];    /* of the list since it ran dry, up to OVERFLOWS_MOST; */
+#define OVERFLOWS_MOST 32U
+#define OVERFLOWS_DRY 255U		       /* it ran dry since it last overflowed: it may grow */
 	struct object *spare[FIRST_RUN_CLASS]; /* a second magazine, so that the boundary is not crossed to and fro */
 	uint32_t seen[NR_CLASSES];	       /* what head was when last looked at: unchanged means idle */
 	uint32_t more_runs;		       /* bytes that lists of runs may hold beyond RUN_CACHED_BYTES each */

@@ -115,6 +115,42 @@ static void filled_for_others(void)
 	tcache_flush();
 }
 
+/* Free so many lists of what was taken, from the last on. */
+static unsigned int give_lists(void **p, unsigned int nr, unsigned int lists)
+{
+	for (unsigned int left = lists * tcache.cap[SCATTERED_CLASS]; left; left--)
+		give(p[--nr], SCATTERED_CLASS);
+	return nr;
+}
+
+/* Who frees what others want keeps no second list; it does if nobody wants it, or if it takes some itself. */
+static void spare_for_others(void)
+{
+	struct object **spare = &tcache.spare[SCATTERED_CLASS];
+	static void *p[SCATTERED_BLOCKS];
+	unsigned int i, nr, bound = 16 * KiB / class_size(SCATTERED_CLASS);
+	pthread_t thread;
+
+	start();
+	nr_heap_threads++;
+	for (nr = 0; nr < SCATTERED_BLOCKS; nr++)
+		p[nr] = take(SCATTERED_CLASS);
+	nr = give_lists(p, nr, 80);
+	must(*spare, "a spare that nobody wants");
+	must(!pthread_create(&thread, NULL, ask_in_vain, NULL) && !pthread_join(thread, NULL));
+	nr = give_lists(p, nr, 10);
+	must(!*spare && tcache.cap[SCATTERED_CLASS] <= bound, "a spare that others want");
+	for (i = 4 * tcache.cap[SCATTERED_CLASS]; i; i--)
+		p[nr++] = take(SCATTERED_CLASS);
+	nr = give_lists(p, nr, 4);
+	must(*spare, "a spare of who takes some, too");
+	while (nr)
+		give(p[--nr], SCATTERED_CLASS);
+	check_lists();
+	tcache_flush();
+	nr_heap_threads--;
+}
+
 /* Take blocks and free all of them, without order, again and again: how many more are cached in the end. */
 static unsigned long left_cached(void)
 {
@@ -346,6 +382,7 @@ int main(void)
 	run_case("what lies scattered goes home in parts", scattered);
 	run_case("lists of what is mostly free hold little", sparse);
 	run_case("a list that only others need stays small", filled_for_others);
+	run_case("who frees for others alone keeps no second list", spare_for_others);
 	run_case("who has freed all keeps little", freed_all);
 	run_case("what a thread takes and frees in turn waits for it", own_magazines);
 	run_case("and its list does not become smaller", own_list);
