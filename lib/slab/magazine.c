@@ -105,7 +105,7 @@ struct object *magazine_get(struct kmem_cache *cache, int nid, const void *self,
 	}
 	mutex_lock(&cache->lock);
 	chain = node ? magazine_pop(cache, node, nr) : magazine_pop_node(cache, nid, nr);
-	cache->magazine_taken |= cache->magazine_putter != self;
+	cache->magazine_taken |= READ_ONCE(cache->magazine_putter) != self;
 	mutex_unlock(&cache->lock);
 	return chain;
 }
