@@ -221,25 +221,30 @@ void free_slab(struct kmem_cache *cache, struct page *slab)
 	free_the_page(slab, slab->order);
 }
 
-/* Cut up to nr untouched objects off, as far as the page that is begun reaches, but at least one. */
-static unsigned int carve(struct kmem_cache *cache, struct page *slab, unsigned int nr, struct object ***tail)
+/* Cut up to nr untouched objects off, as far as the page that is begun reaches, but at least one; they are still to be
+ * linked. */
+static unsigned int carve(const struct kmem_cache *cache, struct page *slab, unsigned int nr, struct object **first)
 {
 	size_t at = slab->carved * (size_t)cache->size;
 	unsigned long fit = object_index(cache, align_up(at + 1, PAGE_SIZE) - at);
-	unsigned int i, n = (unsigned int)max_ul(min_ul(fit, nr), 1);
-	struct object *obj = (struct object *)((char *)page_to_window_addr(slab) + at);
+	unsigned int n = (unsigned int)max_ul(min_ul(fit, nr), 1);
 
-	**tail = obj;
-	for (i = 1; i < n; i++, obj = obj->next) {
-		if (annotate_listening)
-			annotate_undefined(obj, sizeof(*obj));
-		obj->next = (struct object *)((char *)obj + cache->size);
-	}
-	if (annotate_listening)
-		annotate_undefined(obj, sizeof(*obj));
-	*tail = &obj->next;
+	*first = (struct object *)((char *)page_to_window_addr(slab) + at);
 	ADD_ONCE(slab->carved, n); /* block_of reads it without the lock */
 	return n;
+}
+
+/* Objects that were cut off become a chain: with no lock held, as an unlock waits until all of them are written. */
+static void link_carved(const struct kmem_cache *cache, struct object *obj, unsigned int nr)
+{
+	for (; nr; nr--) {
+		struct object *next = (struct object *)((char *)obj + cache->size);
+
+		if (annotate_listening)
+			annotate_undefined(obj, sizeof(*obj));
+		obj->next = nr > 1 ? next : NULL;
+		obj = next;
+	}
 }
 
 /* A page's worth of free objects goes as it is, even if it is more than nr: whoever gets an object is then the first to
@@ -251,32 +256,41 @@ static bool takes_all(const struct kmem_cache *cache, const struct page *slab, u
 	return free <= nr || (nr > 1 && free * cache->size <= PAGE_SIZE);
 }
 
-/* Take up to nr objects of one slab onto the chain's tail; a tail of NULL afterwards: the chain is ended already. */
-static unsigned int slab_take(struct kmem_cache *cache, struct kmem_cache_node *node, struct page *slab,
-			      unsigned int nr, struct object ***tail)
+/* Up to nr objects of the slab's list, or about a page's worth. */
+static unsigned int take_free(const struct kmem_cache *cache, struct page *slab, unsigned int nr, struct object **chain)
 {
-	unsigned int n = 0;
+	struct object **tail = chain;
+	unsigned int n;
 
-	if (unlikely(slab->flags & PG_HOLES) && !slab->freelist)
-		slab_fill_hole(cache, slab);
-	if (!annotate_listening && slab->freelist && takes_all(cache, slab, nr)) {
+	if (!annotate_listening && takes_all(cache, slab, nr)) {
 		n = slab_nr_free(slab);
-		**tail = slab->freelist;
-		*tail = NULL;
+		*chain = slab->freelist;
 		slab->freelist = NULL;
+		return n;
 	}
-	while (n < nr && slab->freelist) {
+	for (n = 0; n < nr && slab->freelist; n++) {
 		struct object *obj = slab->freelist;
 
 		slab->freelist = object_next(obj);
 		if (annotate_listening)
 			annotate_undefined(obj, sizeof(*obj));
-		**tail = obj;
-		*tail = &obj->next;
-		n++;
+		*tail = obj;
+		tail = &obj->next;
 	}
-	if (!n)
-		n = carve(cache, slab, nr, tail);
+	*tail = NULL;
+	return n;
+}
+
+/* Take up to nr objects of one slab as a chain. *carved: they are still to be linked. */
+static unsigned int slab_take(struct kmem_cache *cache, struct kmem_cache_node *node, struct page *slab,
+			      unsigned int nr, struct object **chain, bool *carved)
+{
+	unsigned int n;
+
+	if (unlikely(slab->flags & PG_HOLES) && !slab->freelist)
+		slab_fill_hole(cache, slab);
+	*carved = !slab->freelist;
+	n = *carved ? carve(cache, slab, nr, chain) : take_free(cache, slab, nr, chain);
 	slab->refcount += n;
 	if (!slab_has_room(cache, slab))
 		partial_del(node, slab);
@@ -336,7 +350,7 @@ unsigned int slab_alloc_bulk_node(struct kmem_cache *cache, int nid, unsigned in
 {
 	struct kmem_cache_node *node = get_home(cache, tcache.home, nid);
 	struct page *slab, *surplus = NULL;
-	struct object **tail = chain;
+	bool carved;
 	unsigned int n;
 
 	mutex_lock(&node->lock);
@@ -347,14 +361,14 @@ unsigned int slab_alloc_bulk_node(struct kmem_cache *cache, int nid, unsigned in
 	if (unlikely(!node))
 		return 0;
 	slab = pfn_to_page(node->partial_head);
-	n = slab_take(cache, node, slab, nr, &tail);
+	n = slab_take(cache, node, slab, nr, chain, &carved);
 	WRITE_ONCE(node->nr_taken, node->nr_taken + n);
 	mutex_unlock(&node->lock);
 	atomic_add_return(&cache->nr_active, n);
 	if (unlikely(surplus))
 		free_slab(cache, surplus);
-	if (tail)
-		*tail = NULL;
+	if (carved)
+		link_carved(cache, *chain, n);
 	/* Others may have had blocks of it: who gets some last pays, so that none pays for what another hoards. */
 	if (unlikely(READ_ONCE(owner_accounting)))
 		owner_take_charge(slab);
