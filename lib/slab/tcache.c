@@ -371,6 +371,14 @@ static void restore_cap(struct tcache *tc, unsigned int class)
 	tc->usual_cap[class] = 0;
 }
 
+/* Objects to ask for: where a list runs dry again, a page's worth at least, for the rest of its page is there anyway. */
+static unsigned int refill(const struct tcache *tc, unsigned int class, bool again)
+{
+	unsigned int cap = tc->cap[class], page = (unsigned int)(PAGE_SIZE / class_size(class));
+
+	return again && page > cap ? page : cap;
+}
+
 cold void *tcache_alloc_slow(unsigned int class)
 {
 	struct tcache *tc = &tcache;
@@ -378,6 +386,7 @@ cold void *tcache_alloc_slow(unsigned int class)
 	struct object *chain;
 	unsigned int nr;
 	int nid = 0;
+	bool again;
 
 	if (!tcache_ready(tc))
 		return tc->state == TCACHE_ASIDE ? tcache_alloc_aside(tc, class) : alloc_uncached(class);
@@ -389,6 +398,7 @@ cold void *tcache_alloc_slow(unsigned int class)
 		return alloc_uncached(class);
 	tcache_tick(tc);
 	cache = &kmem_caches[class];
+	again = tc->overflows[class] == OVERFLOWS_DRY;
 	tc->overflows[class] = OVERFLOWS_DRY;
 	if (tc->spare[class]) {
 		chain = tc->spare[class];
@@ -401,7 +411,7 @@ cold void *tcache_alloc_slow(unsigned int class)
 		if (chain && unlikely(READ_ONCE(owner_accounting)) && READ_ONCE(nr_heap_threads) > 1)
 			take_charges(chain);
 		if (!chain)
-			nr = slab_alloc_bulk_node(cache, nid, tc->cap[class], &chain);
+			nr = slab_alloc_bulk_node(cache, nid, refill(tc, class, again), &chain);
 		if (!nr)
 			return NULL;
 		if (unlikely(slab_nodes))
