@@ -35,6 +35,7 @@
 #define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
 #define MAGAZINE_MAX 1024UL
 #define SPARSE_CAP 4U /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
+#define SPARSE_SHARE 64 /* of its slabs, at most */
 #define WANTED_BYTES (16 * KiB) /* of a list that never runs dry, for others */
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
@@ -495,9 +496,11 @@ static unsigned int least_cap(unsigned int class)
 /* What is cached of a class whose slabs are mostly free pins them: let it go, and cache less until it allocates. */
 static void shrink_list(struct tcache *tc, unsigned int class)
 {
+	unsigned long least = max_ul(least_cap(class), READ_ONCE(kmem_caches[class].nr_slabs) / SPARSE_SHARE);
+
 	if (!tc->usual_cap[class])
 		tc->usual_cap[class] = tc->cap[class];
-	if (tc->cap[class] > least_cap(class))
+	if (tc->cap[class] > least)
 		tc->cap[class] /= 2;
 	flush_class(tc, class);
 	magazines_drop(&kmem_caches[class]);
