@@ -35,7 +35,7 @@
 #define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
 #define MAGAZINE_MAX 1024UL
 #define SPARSE_CAP 4U /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
-#define SPARSE_SHARE 64 /* of its slabs, at most */
+#define SPARSE_SHARE 64 /* of the slabs, which such a list may pin if that is more */
 #define WANTED_BYTES (16 * KiB) /* of a list that never runs dry, for others */
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */

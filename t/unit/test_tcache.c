@@ -98,6 +98,28 @@ static void growth(void)
 	must(!tcache.head[CLASS] && !tcache.spare[CLASS] && tcache.room[CLASS] == tcache.cap[CLASS]);
 }
 
+/* A list that runs dry again is filled with what is left of the page that it came to. */
+static void page_worth(void)
+{
+	enum { CLASS = 25 };
+	unsigned int i, most = (unsigned int)(PAGE_SIZE / class_size(CLASS));
+	void *first, *p;
+
+	start();
+	first = take(CLASS);
+	must(tcache.cap[CLASS] == 1 && !tcache.head[CLASS], "%u in the list at first", length(tcache.head[CLASS]));
+	p = take(CLASS);
+	must(length(tcache.head[CLASS]) == most - 2, "%u in the list", length(tcache.head[CLASS]));
+	for (i = 2; i < most; i++) {
+		give(p, CLASS);
+		take(CLASS);
+		p = take(CLASS);
+		must(p == (char *)first + i * class_size(CLASS), "%p is not the %u. behind %p", p, i, first);
+	}
+	must(!tcache.head[CLASS]);
+	check_lists();
+}
+
 static void *close_others(void *arg)
 {
 	tcache_close_all();
@@ -121,7 +143,7 @@ static void closed(void)
 /* A list that nobody touches goes home while the thread is busy with others. */
 static void idle(void)
 {
-	enum { IDLE = 20, BUSY = 3, N = 20000 };
+	enum { IDLE = 20, BUSY = 3, N = 100000 };
 	static void *p[N];
 	unsigned int i;
 	void *q[2];
@@ -254,6 +276,7 @@ int main(void)
 {
 	model_init();
 	run_case("lists grow on demand, and have a spare", growth);
+	run_case("a list that runs dry again is filled by a page's worth", page_worth);
 	run_case("a flush opens lists that hold nothing and were closed", closed);
 	run_case("idle lists go home", idle);
 	run_case("lists of runs hold more while few lengths come and go", runs);

@@ -79,6 +79,9 @@ static void sparse(void)
 			give(p[i], CLASS);
 	must(cache_is_sparse(&kmem_caches[CLASS]));
 	must(cached() <= 4, "%lu cached", cached());
+	/* What would pin a 64th of its slabs may stay. */
+	must(tcache.cap[CLASS] > 4 && tcache.cap[CLASS] <= kmem_caches[CLASS].nr_slabs / 64, "room for %u, %lu slabs",
+	     tcache.cap[CLASS], kmem_caches[CLASS].nr_slabs);
 	usual = usual_cap(CLASS);
 	must(usual >= 16, "room for %u", usual);
 	/* Once the thread allocates it asks for as many as before. */
