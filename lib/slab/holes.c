@@ -149,7 +149,8 @@ static void punch_node(struct kmem_cache *cache, struct kmem_cache_node *node)
 		if (first == NO_PFN)
 			first = pfn;
 		partial_del(node, slab);
-		if (slab->order && slab_nr_free(slab) * (size_t)cache->size >= PAGE_SIZE)
+		/* What is not in use is a page at least; never so in a slab of one. */
+		if (slab->refcount * (size_t)cache->size + PAGE_SIZE <= PAGE_SIZE << slab->order)
 			slab_punch(cache, slab);
 		partial_add_tail(node, slab);
 		if (i % SLABS_AT_A_TIME == 0) {

@@ -182,6 +182,25 @@ static void rest(void)
 	slabs_age(DECAY);
 }
 
+/* The last page of a slab has little but the end of one object. */
+static void last_page(void)
+{
+	size_t bytes;
+	unsigned int nr;
+
+	start(2816);
+	bytes = PAGE_SIZE << cache->order;
+	nr = (unsigned int)(bytes / cache->size);
+	take(nr);
+	must(cache->nr_slabs == 1 && (nr - 1) * cache->size + PAGE_SIZE <= bytes && cache->size < PAGE_SIZE);
+	looks(2000);
+	give(nr - 1);
+	must(nr_unused() == nr - 1, "seen from each object");
+	looks(400);
+	must(!nr_unused(), "it stays");
+	give_all();
+}
+
 /* While the class is quiet its slabs are looked through again when much more has come free, and not for less. */
 static void more_goes(size_t size)
 {
@@ -383,6 +402,7 @@ int main(void)
 {
 	model_init();
 	run_case("pages inside of slabs that nobody uses go back", pages_go);
+	run_case("the last one, too", last_page);
 	run_case("and more of them, when more is free", more);
 	run_case("and when the class is quiet again", quiet_again);
 	run_case("and are looked at by who is bound to a node", unsettled);
