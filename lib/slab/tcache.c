@@ -373,11 +373,11 @@ static void restore_cap(struct tcache *tc, unsigned int class)
 }
 
 /* Objects to ask for: where a list runs dry again, a page's worth at least, for the rest of its page is there anyway. */
-static unsigned int refill(const struct tcache *tc, unsigned int class, bool again)
+static unsigned int refill(const struct tcache *tc, unsigned int class)
 {
 	unsigned int cap = tc->cap[class], page = (unsigned int)(PAGE_SIZE / class_size(class));
 
-	return again && page > cap ? page : cap;
+	return tc->overflows[class] == OVERFLOWS_DRY && page > cap ? page : cap;
 }
 
 cold void *tcache_alloc_slow(unsigned int class)
@@ -387,7 +387,6 @@ cold void *tcache_alloc_slow(unsigned int class)
 	struct object *chain;
 	unsigned int nr;
 	int nid = 0;
-	bool again;
 
 	if (!tcache_ready(tc))
 		return tc->state == TCACHE_ASIDE ? tcache_alloc_aside(tc, class) : alloc_uncached(class);
@@ -399,8 +398,6 @@ cold void *tcache_alloc_slow(unsigned int class)
 		return alloc_uncached(class);
 	tcache_tick(tc);
 	cache = &kmem_caches[class];
-	again = tc->overflows[class] == OVERFLOWS_DRY;
-	tc->overflows[class] = OVERFLOWS_DRY;
 	if (tc->spare[class]) {
 		chain = tc->spare[class];
 		tc->spare[class] = NULL;
@@ -412,7 +409,7 @@ cold void *tcache_alloc_slow(unsigned int class)
 		if (chain && unlikely(READ_ONCE(owner_accounting)) && READ_ONCE(nr_heap_threads) > 1)
 			take_charges(chain);
 		if (!chain)
-			nr = slab_alloc_bulk_node(cache, nid, refill(tc, class, again), &chain);
+			nr = slab_alloc_bulk_node(cache, nid, refill(tc, class), &chain);
 		if (!nr)
 			return NULL;
 		if (unlikely(slab_nodes))
@@ -421,6 +418,7 @@ cold void *tcache_alloc_slow(unsigned int class)
 	/* While pages were sought a shrinker may have run here, and freed. */
 	if (unlikely(tc->head[class]))
 		flush_class(tc, class);
+	tc->overflows[class] = OVERFLOWS_DRY;
 	set_list(tc, class, chain->next, nr - 1);
 	return chain;
 }
