@@ -288,6 +288,7 @@ static void fail_nth(void)
 	slab_init();
 	tunables.dirty_max = 4 * MiB;
 	tunables.thp_threshold = 8 * MiB;
+	threads_follow = true; /* all of dirty_max counts: with less to move munmap might never be called */
 	zone = started ? &NODE_DATA(0)->node_zones[ZONE_NORMAL] : NULL;
 	if (started)
 		workload(false);
