@@ -205,7 +205,7 @@ void *heap_new_large(size_t size, unsigned long caller)
 
 	if (unlikely(size > RUN_SIZE_MAX))
 		return heap_new_slow(size, NO_CLASS, caller);
-	class = size_to_class_computed(size);
+	class = size_to_class(size);
 	p = tcache_alloc(class);
 	if (unlikely(!p))
 		return heap_new_slow(size, class, caller);
@@ -245,7 +245,7 @@ static noinline void *malloc_pages(size_t size, unsigned long caller)
 
 	if (unlikely(size > RUN_SIZE_MAX))
 		return heap_malloc_huge(size, caller);
-	class = size_to_class_computed(size);
+	class = size_to_class_run(size);
 	return class < FIRST_UNLISTED_CLASS ? malloc_listed(size, class, caller) : malloc_unlisted(size, class, caller);
 }
 
@@ -336,7 +336,7 @@ void *heap_calloc_slow(size_t bytes, unsigned long caller)
 	if (bytes <= SLAB_SIZE_MAX) {
 		p = alloc_class(size_to_class(bytes), bytes, GFP_MALLOC | GFP_ZERO, caller);
 	} else if (bytes <= RUN_SIZE_MAX) {
-		unsigned int class = size_to_class_computed(bytes);
+		unsigned int class = size_to_class_run(bytes);
 
 		p = tcache_alloc(class);
 		if (!p)
@@ -386,7 +386,7 @@ static noinline void *memalign_slow(size_t align, size_t size, unsigned long cal
 		if (likely(p))
 			trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
 	} else {
-		p = alloc_class(size_to_class(aligned_last(align, size) + 1), size, GFP_MALLOC, caller);
+		p = alloc_class(size_to_class_aligned(align, aligned_last(align, size) + 1), size, GFP_MALLOC, caller);
 	}
 	return likely(p) ? p : heap_no_memory();
 }
@@ -399,7 +399,7 @@ void *heap_memalign_track_caller(size_t align, size_t size, unsigned long caller
 
 	if (last < TABLE_SIZE_MAX || last >= SLAB_SIZE_MAX)
 		return memalign_slow(align, size, caller);
-	class = size_to_class_slab(last + 1);
+	class = size_to_class_aligned(align, last + 1);
 	p = tcache_alloc(class);
 	if (unlikely(!p))
 		return memalign_slow(align, size, caller);

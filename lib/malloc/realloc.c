@@ -26,7 +26,7 @@ static size_t resize_in_place(const struct block *b, size_t size)
 	if (stays_in_place(b->size, size))
 		return b->size;
 	if (b->kind == BLOCK_RUN && size > SLAB_SIZE_MAX && size <= RUN_SIZE_MAX) {
-		unsigned int class = size_to_class_computed(size);
+		unsigned int class = size_to_class_run(size);
 
 		return run_resize(b->start, class) ? class_size(class) : 0;
 	}
@@ -87,14 +87,15 @@ static cold void *realloc_memcheck(void *addr, size_t size, unsigned long caller
 	return p;
 }
 
-/* Two classes up where the next would do: what has grown will grow again, and then moves half as often. It is not more
- * than a quarter, so that the block stays where it is until it shrinks. */
-#define FIRST_ROOMY_CLASS 8U /* of 128 bytes */
-static always_inline unsigned long class_to_grow(unsigned long class, size_t size)
+/* Of an object of room bytes. What grows gets more than an eighth, two classes mostly where the next would do: it will
+ * grow again, and then moves half as often. It is not more than a quarter, so that it stays until it shrinks. */
+#define FIRST_ROOMY_SIZE 128UL
+static always_inline unsigned long class_to_grow(size_t room, size_t size)
 {
-	unsigned long want = size <= TABLE_SIZE_MAX ? size_to_class_small(size) : size_to_class_slab(size);
+	size_t roomy = room + room / 8 + 1;
 
-	return want == class + 1 && class >= FIRST_ROOMY_CLASS && want < FIRST_RUN_CLASS - 1 ? want + 1 : want;
+	return size_to_class(size <= room || room < FIRST_ROOMY_SIZE || roomy > SLAB_SIZE_MAX ? size
+											      : max_ul(size, roomy));
 }
 
 /* Of a class that the thread's list has none of. */
@@ -119,7 +120,7 @@ static always_inline void *realloc_listed(void *addr, size_t size, unsigned long
 	if (unlikely(class - 1 >= FIRST_RUN_CLASS - 1 || stays_in_place(room, size) ||
 		     !slab_begins_object(addr, (unsigned int)class)))
 		return NULL;
-	want = class_to_grow(class, size);
+	want = class_to_grow(room, size);
 	p = tcache_alloc(want);
 	if (unlikely(!p))
 		p = realloc_refill(want);

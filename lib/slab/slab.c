@@ -19,7 +19,8 @@
 
 #define SLAB_MIN_OBJECTS 16	 /* of up to 1 KiB, */
 #define SLAB_MIN_LARGE_OBJECTS 2 /* and of more */
-#define SLAB_WASTE 11		 /* that part of a slab may be left over */
+#define SLAB_WASTE 11		 /* that part of a slab may be left over, */
+#define SLAB_NARROW_WASTE 16	 /* and that of those which are there to save as much as half as long ones would leave */
 #define SLAB_MAX_ORDER 6
 
 struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
@@ -40,9 +41,9 @@ static unsigned long object_index(const struct kmem_cache *cache, size_t at)
 static unsigned int slab_order(size_t size)
 {
 	size_t least = size <= KiB ? SLAB_MIN_OBJECTS : SLAB_MIN_LARGE_OBJECTS, bytes = PAGE_SIZE;
-	unsigned int order = 0;
+	unsigned int order = 0, waste = class_is_narrow(size) ? SLAB_NARROW_WASTE : SLAB_WASTE;
 
-	for (; (bytes / size < least || bytes % size > bytes / SLAB_WASTE) && order < SLAB_MAX_ORDER; bytes *= 2)
+	for (; (bytes / size < least || bytes % size > bytes / waste) && order < SLAB_MAX_ORDER; bytes *= 2)
 		order++;
 	return order;
 }

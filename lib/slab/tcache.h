@@ -69,7 +69,7 @@ void *tcache_alloc_slow(unsigned int class);
 void tcache_free_slow(void *addr, unsigned int class);
 
 /* Runs above 128 KiB are in no list: they are had by run_alloc, and given back by this. */
-#define FIRST_UNLISTED_CLASS 89U
+#define FIRST_UNLISTED_CLASS 95U
 void tcache_free_unlisted(void *addr);
 
 /* The first object of the class's list, or NULL: the caller goes to tcache_alloc_slow. */

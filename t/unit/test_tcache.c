@@ -101,7 +101,7 @@ static void growth(void)
 /* A list that runs dry again is filled with what is left of the page that it came to. */
 static void page_worth(void)
 {
-	enum { CLASS = 25 };
+	enum { CLASS = 27 };
 	unsigned int i, most = (unsigned int)(PAGE_SIZE / class_size(CLASS));
 	void *first, *p;
 
