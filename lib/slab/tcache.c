@@ -457,15 +457,11 @@ static unsigned int shed(struct object **chain, unsigned int held, unsigned int 
 	return nr;
 }
 
-/*
- * The list is full: it becomes the spare, and a spare that was there goes to the others. True: they want it. Who does
- * nothing but free has no use for a spare: the list goes to them, too.
- */
+/* The list is full: it becomes the spare, and a spare that was there goes to the others. True: they want it. */
 static bool put_list_aside(struct tcache *tc, unsigned int class)
 {
-	struct object *spare = tc->spare[class], *list;
+	struct object *spare = tc->spare[class];
 	unsigned int spare_nr = tc->spare_nr[class];
-	bool for_others, wanted;
 
 	if (spare && thread_is_alone() && !cache_is_large(&kmem_caches[class]) &&
 	    !magazine_wanted(&kmem_caches[class], tc) && is_scattered(tc->head[class])) {
@@ -474,16 +470,22 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
 	}
 	if (unlikely(slab_nodes) && tcache_drop_foreign(tc, class))
 		return false;
-	list = tc->head[class];
+	tc->spare[class] = tc->head[class];
+	tc->spare_nr[class] = tc->cap[class];
 	tc->head[class] = NULL;
 	tc->room[class] = tc->cap[class];
-	for_others = tc->overflows[class] == OVERFLOWS_MOST && magazine_wanted(&kmem_caches[class], tc);
-	tc->spare[class] = for_others ? NULL : list;
-	tc->spare_nr[class] = tc->cap[class];
-	wanted = spare && magazine_put(&kmem_caches[class], tc, spare, spare_nr);
-	if (for_others)
-		wanted |= magazine_put(&kmem_caches[class], tc, list, tc->cap[class]);
-	return wanted;
+	return spare && magazine_put(&kmem_caches[class], tc, spare, spare_nr);
+}
+
+/* Who does nothing but free has no use for a spare: it goes to the others, too, if they want it. */
+static bool hand_spare_over(struct tcache *tc, unsigned int class)
+{
+	struct object *spare = tc->spare[class];
+
+	if (!spare || tc->overflows[class] < OVERFLOWS_MOST || !magazine_wanted(&kmem_caches[class], tc))
+		return false;
+	tc->spare[class] = NULL;
+	return magazine_put(&kmem_caches[class], tc, spare, tc->spare_nr[class]);
 }
 
 static unsigned int least_cap(unsigned int class)
@@ -543,9 +545,13 @@ static void make_room(struct tcache *tc, unsigned int class)
 		recede(tc, class);
 	} else if (missed && tc->cap[class] < max) {
 		grow_cap(tc, class, max);
-	} else if (put_list_aside(tc, class)) {
+	} else {
+		bool wanted = put_list_aside(tc, class);
+
+		if (!missed)
+			wanted |= hand_spare_over(tc, class);
 		max = (unsigned int)(WANTED_BYTES / class_size(class));
-		if (tc->cap[class] < max)
+		if (wanted && tc->cap[class] < max)
 			grow_cap(tc, class, max);
 	}
 }
