@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Frees whose list has no room.
+ *
+ * A list starts small and doubles its bound when it overflows, up to MAGAZINE_BYTES, but only if it has run dry since
+ * the last time, or, up to less, if other threads want what it sheds: a list that only ever overflows keeps slabs from
+ * emptying and saves its thread nothing. A full list becomes the spare magazine; a full spare goes to the class's
+ * magazines, whole, or, of a single thread that no other has followed, scattered objects go home in parts. A single
+ * thread that does nothing but free caches less and less, for no look may come after it. Runs have a list only, no
+ * spare, and only the smaller ones.
+ */
+#include "slab/tcache_inner.h"
+
+#include "mm/exact.h"
+#include "mm/pressure.h"
+#include "slab/run.h"
+
+#define MAGAZINE_BYTES (128 * KiB)
+#define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
+#define MAGAZINE_MAX 1024UL
+#define SPARSE_CAP 4U /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
+#define SPARSE_SHARE 64 /* of the slabs, which such a list may pin if that is more */
+#define WANTED_BYTES (16 * KiB) /* of a list that never runs dry, for others */
+#define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
+#define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
+#define SHED_MAX 128U /* scattered objects that go home at a time where no other thread asks for them */
+#define SAMPLE 16U    /* tells whether they are */
+#define CACHED_SHARE 5 /* of what is left of a class may be cached by who does nothing but free */
+#define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
+
+unsigned int max_cap(unsigned int class)
+{
+	size_t size = class_size(class);
+
+	if (class >= FIRST_RUN_CLASS)
+		return (unsigned int)(RUN_CACHED_BYTES / size);
+	if (size <= 1 * KiB)
+		return (unsigned int)min_ul(MAGAZINE_SMALL_BYTES / size, MAGAZINE_MAX);
+	return (unsigned int)max_ul(MAGAZINE_BYTES / size, 2);
+}
+
+static void push(struct tcache *tc, unsigned int class, struct object *obj)
+{
+	obj->next = tc->head[class];
+	tc->head[class] = obj;
+	tc->room[class]--;
+}
+
+static void grow_cap(struct tcache *tc, unsigned int class, unsigned int max)
+{
+	unsigned int cap = tc->cap[class];
+
+	tc->cap[class] = (uint16_t)min_ul(max_ul(cap * 2, 1), max);
+	tc->room[class] += tc->cap[class] - (int)cap;
+}
+
+/* Of the objects freed last, does every other one begin another page? Then misses would make a whole list's way long. */
+static bool is_scattered(const struct object *obj)
+{
+	unsigned int i, pages = 0;
+
+	for (i = 0; i < SAMPLE && obj->next; i++, obj = obj->next)
+		pages += addr_to_pfn(obj) != addr_to_pfn(obj->next);
+	return pages >= SAMPLE / 2;
+}
+
+/* The first of a chain go home; how many. */
+static unsigned int shed(struct object **chain, unsigned int held, unsigned int class)
+{
+	unsigned int nr = (unsigned int)min_ul(held, SHED_MAX);
+
+	*chain = slab_free_some(&kmem_caches[class], *chain, nr);
+	return nr;
+}
+
+/* The list is full: it becomes the spare, and a spare that was there goes to the others. True: they want it. */
+static bool put_list_aside(struct tcache *tc, unsigned int class)
+{
+	struct object *spare = tc->spare[class];
+	unsigned int spare_nr = tc->spare_nr[class];
+
+	if (spare && thread_is_alone() && !cache_is_large(&kmem_caches[class]) &&
+	    !magazine_wanted(&kmem_caches[class], tc) && is_scattered(tc->head[class])) {
+		tc->room[class] = (int32_t)shed(&tc->head[class], tc->cap[class], class);
+		return false;
+	}
+	if (unlikely(slab_nodes) && tcache_drop_foreign(tc, class))
+		return false;
+	tc->spare[class] = tc->head[class];
+	tc->spare_nr[class] = tc->cap[class];
+	tc->head[class] = NULL;
+	tc->room[class] = tc->cap[class];
+	return spare && magazine_put(&kmem_caches[class], tc, spare, spare_nr);
+}
+
+/* Who does nothing but free has no use for a spare: it goes to the others, too, if they want it. */
+static bool hand_spare_over(struct tcache *tc, unsigned int class)
+{
+	struct object *spare = tc->spare[class];
+
+	if (!spare || tc->overflows[class] < OVERFLOWS_MOST || !magazine_wanted(&kmem_caches[class], tc))
+		return false;
+	tc->spare[class] = NULL;
+	return magazine_put(&kmem_caches[class], tc, spare, tc->spare_nr[class]);
+}
+
+static unsigned int least_cap(unsigned int class)
+{
+	return class_size(class) <= 1 * KiB ? SPARSE_CAP : 1;
+}
+
+/* What is cached of a class whose slabs are mostly free pins them: let it go, and cache less until it allocates. */
+static void shrink_list(struct tcache *tc, unsigned int class)
+{
+	unsigned long least = max_ul(least_cap(class), READ_ONCE(kmem_caches[class].nr_slabs) / SPARSE_SHARE);
+
+	if (!tc->usual_cap[class])
+		tc->usual_cap[class] = tc->cap[class];
+	if (tc->cap[class] > least)
+		tc->cap[class] /= 2;
+	flush_class(tc, class);
+	magazines_drop(&kmem_caches[class]);
+}
+
+/* Does the only thread cache a good part of what is left of the class, which it has not asked for again lately? */
+static bool outgrows_use(const struct tcache *tc, unsigned int class)
+{
+	const struct kmem_cache *cache = &kmem_caches[class];
+	unsigned long cached = tc->cap[class] + (tc->spare[class] ? tc->spare_nr[class] : 0UL);
+
+	return READ_ONCE(nr_heap_threads) < 2 && !READ_ONCE(cache->own_limit) &&
+	       cached > READ_ONCE(cache->nr_active) / CACHED_SHARE;
+}
+
+/* If this free was the last call, what is cached pins slabs for good. So of a full list and the spare some go home, and
+ * until the thread allocates it caches less. */
+static void recede(struct tcache *tc, unsigned int class)
+{
+	unsigned int cap = tc->cap[class], nr = shed(&tc->head[class], cap, class), more = 0;
+
+	if (tc->spare[class])
+		more = shed(&tc->spare[class], tc->spare_nr[class], class);
+	tc->spare_nr[class] -= (uint16_t)more;
+	magazine_note_shed(&kmem_caches[class], nr + more);
+	if (!tc->usual_cap[class])
+		tc->usual_cap[class] = (uint16_t)cap;
+	tc->cap[class] = (uint16_t)max_ul(cap - nr / 2, least_cap(class));
+	tc->room[class] = (int32_t)(tc->cap[class] - (cap - nr));
+}
+
+/* Make room in a full list of slab objects. */
+static void make_room(struct tcache *tc, unsigned int class)
+{
+	unsigned int max = max_cap(class);
+	bool missed = tc->overflows[class] == OVERFLOWS_DRY;
+
+	tc->overflows[class] = missed ? 0 : (uint8_t)min_ul(tc->overflows[class] + 1UL, OVERFLOWS_MOST);
+	if (cache_is_sparse(&kmem_caches[class])) {
+		shrink_list(tc, class);
+	} else if (!missed && outgrows_use(tc, class)) {
+		recede(tc, class);
+	} else if (missed && tc->cap[class] < max) {
+		grow_cap(tc, class, max);
+	} else {
+		bool wanted = put_list_aside(tc, class);
+
+		if (!missed)
+			wanted |= hand_spare_over(tc, class);
+		max = (unsigned int)(WANTED_BYTES / class_size(class));
+		if (wanted && tc->cap[class] < max)
+			grow_cap(tc, class, max);
+	}
+}
+
+/* A list of runs is full. */
+static void grow_runs(struct tcache *tc, unsigned int class)
+{
+	unsigned int cap = tc->cap[class];
+	size_t size = class_size(class);
+
+	if (cap < max_cap(class)) {
+		grow_cap(tc, class, max_cap(class));
+	} else if (READ_ONCE(exact_lists.more) && tc->more_runs + size <= RUN_MORE_BYTES) {
+		tc->more_runs += (uint32_t)size;
+		grow_cap(tc, class, cap + 1);
+	}
+}
+
+cold void tcache_free_slow(void *addr, unsigned int class)
+{
+	struct tcache *tc = &tcache;
+	struct object *obj = addr;
+
+	tcache_note();
+	if ((tc->state == TCACHE_FREED && ++tc->ticks < FREES_UNLISTED) || !tcache_ready(tc)) {
+		if (tc->state == TCACHE_ASIDE) {
+			tcache_free_aside(tc, obj, class);
+			return;
+		}
+		obj->next = NULL;
+		tcache_free_chain(obj, class);
+		return;
+	}
+	tcache_tick(tc);
+	if (unlikely(slab_nodes) && tcache_moved_away(tc, obj)) {
+		tcache_free_remote(obj);
+		return;
+	}
+	if (unlikely(tc->room[class] < 0)) /* tcache_close_all, and that is over already */
+		flush_class(tc, class);
+	if (tc->room[class] > 0) { /* this was the thread's first call */
+		push(tc, class, obj);
+		return;
+	}
+	if (class < FIRST_RUN_CLASS)
+		make_room(tc, class);
+	else
+		grow_runs(tc, class);
+	if (tc->room[class] > 0)
+		push(tc, class, obj);
+	else
+		run_free(obj);
+}
+
+void tcache_free_unlisted(void *addr)
+{
+	struct tcache *tc = &tcache;
+
+	tcache_note();
+	if (likely(tc->state == TCACHE_ACTIVE))
+		tcache_tick(tc);
+	run_free(addr);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread's lists, for the files that fill and empty them. The caller's own, but for tcache_free_chain and max_cap.
+ */
+#ifndef SLAB_TCACHE_INNER_H
+#define SLAB_TCACHE_INNER_H
+
+#include "mm/fault_inject.h"
+#include "slab/tcache.h"
+
+/* False if this thread must do without lists. */
+static always_inline bool tcache_ready(struct tcache *tc)
+{
+	tcache_enter();
+	if (unlikely(tc->state != TCACHE_ACTIVE || READ_ONCE(failslab_enabled)))
+		return tcache_follow_failslab(tc);
+	return true;
+}
+
+/* tcache.c. Bring a chain home: to its slabs, or as runs. No lock held. */
+void tcache_free_chain(struct object *chain, unsigned int class);
+/* The list and the spare. */
+void flush_class(struct tcache *tc, unsigned int class);
+
+/* tcache_free.c. Objects that a list of the class may hold, however much comes and goes. */
+unsigned int max_cap(unsigned int class);
+
+#endif
