@@ -92,14 +92,14 @@ static unsigned long unregister_thread(struct tcache *tc)
 	return left;
 }
 
+static uint32_t last_quiesced; /* ms; 0: not yet */
+
 /*
  * The last thread but one ends: what threads exchanged, and what they used, is not needed any more, unless others are
  * about to start. So it is not done for little; and where ends follow each other, as much stays dirty as was ever in
  * use. What lies in lists of pages goes home even so: it is seldom what the next threads ask for first, and more would
  * be resident after each of them.
  */
-static uint32_t last_quiesced;
-
 static void quiesce(void)
 {
 	uint32_t now = (uint32_t)os_clock_ms(), before = READ_ONCE(last_quiesced);

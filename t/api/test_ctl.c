@@ -181,7 +181,7 @@ static void test_actions(void)
 	void *p = malloc(SIZE);
 
 	/* A third of it may be dirty where nothing is in use. */
-	want_set("dirty_max", "24m", 0);
+	want_set("dirty_max", "48m", 0);
 	want(bm_ctl_get("vm.compact_memory", value, sizeof(value)) == -EPERM, "this action has no value");
 	want_value("vm.drop_caches", "0");
 	memset(p, 1, SIZE);
