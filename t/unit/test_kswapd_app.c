@@ -103,7 +103,8 @@ static void busy_shrinker(void)
 	start_app(do_much);
 	down_to(LOW - 1);
 	until(balanced);
-	must(READ_ONCE(app.kswapd_calls) && !vm_events[ALLOCSTALL]);
+	must(READ_ONCE(app.kswapd_calls) && !vm_events[ALLOCSTALL], "%lu calls, %lu of them kswapd's; %lu stalls",
+	     app.calls, app.kswapd_calls, vm_events[ALLOCSTALL]);
 	pthread_mutex_lock(&app_lock);
 	must(WIFEXITED(forked_status) && WEXITSTATUS(forked_status) == 7, "%#x", (unsigned int)forked_status);
 	pthread_mutex_unlock(&app_lock);
