@@ -103,8 +103,9 @@ static void busy_shrinker(void)
 	start_app(do_much);
 	down_to(LOW - 1);
 	until(balanced);
-	must(READ_ONCE(app.kswapd_calls) && !vm_events[ALLOCSTALL], "%lu calls, %lu of them kswapd's; %lu stalls",
-	     app.calls, app.kswapd_calls, vm_events[ALLOCSTALL]);
+	must(READ_ONCE(app.kswapd_calls) && !vm_events[ALLOCSTALL],
+	     "%lu calls, %lu of them kswapd's; %lu stalls, %lu free, %lu held", app.calls, app.kswapd_calls,
+	     vm_events[ALLOCSTALL], READ_ONCE(zone->nr_free_pages), READ_ONCE(nr_held));
 	pthread_mutex_lock(&app_lock);
 	must(WIFEXITED(forked_status) && WEXITSTATUS(forked_status) == 7, "%#x", (unsigned int)forked_status);
 	pthread_mutex_unlock(&app_lock);
