@@ -40,7 +40,7 @@ extern struct exact_lists exact_lists local_symbol;
  * from emptying. */
 static always_inline long exact_room(unsigned long nr)
 {
-	return (long)max_ul(nr, exact_lists.least_room);
+	return (long)max_ul(nr, READ_ONCE(exact_lists.least_room));
 }
 
 static always_inline long exact_lists_take(void)
