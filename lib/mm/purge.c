@@ -129,6 +129,16 @@ struct purge_batch {
 	uint32_t pfn[PURGE_BATCH];
 };
 
+/* Near the marks others would find too little meanwhile, and reclaim: one block at a time goes there. The zone lock is
+ * held. */
+static bool can_spare(const struct zone *zone, unsigned long nr)
+{
+	unsigned long low = wmark_pages(zone, ALLOC_WMARK_LOW);
+
+	return likely(!low) ||
+	       zone_watermark_ok_pages(zone, 0, low, zone->idx, ALLOC_WMARK_LOW, zone->nr_free_pages - nr);
+}
+
 /* Dirty free blocks of the order, until that is as many pages as wanted or enough for a batch. The zone lock is held. */
 static void take_dirty_blocks(struct zone *zone, struct purge_batch *batch, unsigned long most)
 {
@@ -146,6 +156,8 @@ static void take_dirty_blocks(struct zone *zone, struct purge_batch *batch, unsi
 			next = page->next;
 			if (!(page->flags & PG_DIRTY) || block_is_hugetlb(pfn_to_block(pfn)))
 				continue;
+			if (batch->nr && !can_spare(zone, 1UL << batch->order))
+				return;
 			del_page_from_free_list(zone, page);
 			page_list_add(&zone->purging, page);
 			unsettle_pages(pfn, 1UL << batch->order);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Watermarks where they are asked: the boost and who ignores it, marks that follow the zone's size, who is let below
- * them; and the first try of a request, which mixes nothing and keeps to its node and cpuset.
+ * them, what giving back leaves; and the first try of a request, which mixes nothing and keeps to its node and cpuset.
  */
 #include "walk.h"
 
@@ -49,6 +49,44 @@ static void boost_ignored(void)
 	must(get(GFP_ATOMIC, 0, ALLOC_WMARK_MIN | ALLOC_HARDER), "but by right");
 	zone->watermark[WMARK_MIN]--;
 	must(get(GFP_ATOMIC, 0, ALLOC_WMARK_MIN));
+}
+
+/* The fewest pages that were free while some were given back. */
+static struct zone *purged;
+static unsigned long least_free;
+static long look_and_give_back(void *addr, size_t len, int advice)
+{
+	least_free = min_ul(least_free, purged->nr_free_pages);
+	return os_linux.madvise(addr, len, advice);
+}
+
+static unsigned long least_while_purging(unsigned long nr_free, unsigned long low)
+{
+	static struct os_ops looking;
+
+	purged = walk_start_with(nr_free);
+	set_marks(purged, low / 2, low, low * 2);
+	looking = *os;
+	looking.madvise = look_and_give_back;
+	os = &looking;
+	least_free = nr_free;
+	must(zone_purge(purged, 0, 0) == nr_free << PAGE_SHIFT && !purged->nr_dirty && purged->nr_free_pages == nr_free);
+	check_zone(purged);
+	return least_free;
+}
+
+/* What is being given back is in no list: those who allocate meanwhile are not to fall below their mark for that. */
+static void purge_without_marks(void)
+{
+	must(least_while_purging(80, 0) == 80 - 32, "%lu pages", least_free);
+}
+static void purge_above_the_mark(void)
+{
+	must(least_while_purging(60, 40) == 40 + 1, "%lu pages", least_free);
+}
+static void purge_below_the_mark(void)
+{
+	must(least_while_purging(38, 40) == 38 - 1, "%lu pages", least_free);
 }
 
 /* From the highest mark that it clears on, a request says which it wants. */
@@ -211,6 +249,9 @@ int main(void)
 	run_case("the mark that is asked for, and lowmem reserves", marks);
 	run_case("small zones are not boosted", boost_of_small_zones);
 	run_case("marks follow growth and trimming, which stops at the high mark", marks_follow);
+	run_case("who gives back takes many pages at once", purge_without_marks);
+	run_case("but leaves the low mark to others", purge_above_the_mark);
+	run_case("and below it takes one at a time", purge_below_the_mark);
 	run_case("the first try mixes nothing", pure);
 	run_case("but claims whole pageblocks", pure_by_claim);
 	run_case("the first try keeps to the cpuset", near_in_the_cpuset);
