@@ -32,11 +32,11 @@ static inline struct zone **next_zones_zonelist(struct zone **z, enum zone_type 
 	for ((z) = (ac)->preferred; ((zone) = *(z));                                                                \
 	     (z) = next_zones_zonelist((z) + 1, (ac)->lowest_zoneidx, (ac)->highest_zoneidx, (ac)->nodemask))
 
-/* page_alloc.c. The free lists of every zone that the context allows, at the mark and with the rights of alloc_flags. */
+/* zonelist.c. The free lists of every zone that the context allows, at the mark and with the rights of alloc_flags. */
 struct page *get_page_from_freelist(gfp_t gfp, unsigned int order, unsigned int alloc_flags,
 				    const struct alloc_context *ac);
 void prep_new_page(struct page *page, unsigned int order, gfp_t gfp, unsigned int alloc_flags);
-/* Begin the walk again at the nearest zone. */
+/* page_alloc.c. Begin the walk again at the nearest zone. */
 void reset_preferred(struct alloc_context *ac);
 
 /* slowpath.c. All that is done when the free lists have nothing at the low mark. */
