@@ -62,7 +62,7 @@ bool zone_grow_blocks(struct zone *zone, unsigned long nr, enum migratetype mt);
 bool zone_grow_reserve(struct zone *zone, unsigned int order, enum migratetype mt);
 
 /*
- * Per-CPU lists (pcp.c).
+ * Per-CPU lists (pcp.c, pcp_drain.c).
  */
 extern hidden_var struct per_cpu_pages *cpu_pageset_table[MAX_CPUS]; /* of each CPU's nearest zone Normal */
 /* Requests with flags below this may take the short way: GFP_FAST_LIMIT, or 0 before there are zones, and if nobody

@@ -12,12 +12,12 @@
 #include "base/annotate.h"
 #include "base/trace.h"
 #include "mm/buddy.h"
-#include "mm/exact.h"
 #include "mm/internal.h"
 #include "mm/memblock.h"
 #include "mm/mempolicy.h"
 #include "mm/owner.h"
 #include "mm/page_alloc.h"
+#include "mm/pcp_inner.h"
 #include "os/os.h"
 
 unsigned int gfp_fast_limit;
@@ -37,42 +37,9 @@ static unsigned int nr_lists; /* of a zone, that the CPUs share */
 
 static bool closed; /* for good: pcp_fast_close. Under memcheck all is: it is told of every block */
 
-static struct page **list_slots(struct per_cpu_pages *pcp, unsigned int order, enum migratetype mt)
-{
-	return &pcp->slots[mt * PCP_SLOTS + pcp_first_slot[pcp_order_index(order)]];
-}
-
-/* The count of a list that is ours now, or PCP_TAKEN. */
-static always_inline long list_take(struct per_cpu_list *list)
-{
-	return __atomic_exchange_n(&list->count, PCP_TAKEN, __ATOMIC_ACQUIRE);
-}
-static always_inline void list_give(struct per_cpu_list *list, long count)
-{
-	smp_store_release(&list->count, count);
-}
-/* Times to give up the CPU before sleeping. */
-#define TAKE_YIELDS 100
-
-/* For those who must have it: it is held for a few instructions. But whoever holds it may be kept from running by us, if
- * we are of a higher priority: sleep then. */
-long pcp_take_wait(long *word)
-{
-	long count;
-	int tries;
-
-	for (tries = 0; (count = __atomic_exchange_n(word, PCP_TAKEN, __ATOMIC_ACQUIRE)) == PCP_TAKEN; tries++)
-		if (tries < TAKE_YIELDS)
-			os_yield();
-		else
-			os_sleep_ms(1);
-	return count;
-}
-
 unsigned long percpu_pagelist_high_fraction;
 
-/* What a list has room for, or, if all of a zone's lists may hold only a fraction of it, its share: that may be none. */
-static unsigned long list_high(const struct zone *zone, unsigned int order)
+unsigned long list_high(const struct zone *zone, unsigned int order)
 {
 	unsigned long fraction = READ_ONCE(percpu_pagelist_high_fraction);
 	unsigned long capacity = pcp_capacity[pcp_order_index(order)];
@@ -164,8 +131,7 @@ static always_inline struct per_cpu_pages *this_cpu_pcp(struct zone *zone)
 	return pcp;
 }
 
-/* Blocks that were in a list go home. */
-static void free_pcppages_bulk(struct zone *zone, struct page **pages, long nr)
+void free_pcppages_bulk(struct zone *zone, struct page **pages, long nr)
 {
 	mutex_lock(&zone->lock);
 	while (nr-- > 0) {
@@ -311,122 +277,6 @@ bool free_pcp_page(struct zone *zone, struct page *page, unsigned int order)
 	return true;
 }
 
-/* Empty one list; pages brought back. wait: also if it is held, but not for a thread that forks and holds it itself. */
-static unsigned long drain_list(struct zone *zone, struct per_cpu_pages *pcp, unsigned int order, enum migratetype mt,
-				bool wait)
-{
-	struct per_cpu_list *list = &pcp->lists[pcp_index(order, mt)];
-	struct page **slots = list_slots(pcp, order, mt), *batch[PCP_SLOTS_0];
-	long count, i;
-
-	if (!wait && !READ_ONCE(list->count))
-		return 0;
-	count = wait && !mutex_held_for_fork() ? pcp_take_wait(&list->count) : list_take(list);
-	if (count == PCP_TAKEN)
-		return 0;
-	for (i = 0; i < count; i++)
-		batch[i] = slots[i];
-	if (wait && list->word)
-		WRITE_ONCE(list->high, list_high(zone, order));
-	list_give(list, 0);
-	free_pcppages_bulk(zone, batch, count);
-	return (unsigned long)count << order;
-}
-
-static unsigned long drain_zone(struct zone *zone, bool wait)
-{
-	struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
-	unsigned long drained = drain_exact_lists(zone, wait);
-	unsigned int cpu, i, mt;
-
-	for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
-		for (i = 0; i < NR_PCP_ORDERS; i++)
-			for (mt = 0; mt < MIGRATE_PCPTYPES; mt++)
-				drained += drain_list(zone, &pageset[cpu], pcp_order(i), mt, wait);
-	return drained;
-}
-
-unsigned long drain_zone_pages(struct zone *zone)
-{
-	return drain_zone(zone, false);
-}
-
-unsigned long drain_all_pages(void)
-{
-	unsigned long drained = 0;
-	struct zone *zone;
-	int i;
-
-	for_each_zone (zone, i)
-		drained += drain_zone(zone, false);
-	return drained;
-}
-
-/* A list that is used has handed out blocks since the last look, or holds another number of them. */
-static void drain_if_idle(struct zone *zone, struct per_cpu_pages *pcp, unsigned int l)
-{
-	struct per_cpu_list *list = &pcp->lists[l];
-	long count = READ_ONCE(list->count);
-	uint32_t now = (uint32_t)(READ_ONCE(list->nr_alloc) * (PCP_SLOTS_0 + 1) + (unsigned long)count);
-
-	if (count > 0 && now == READ_ONCE(list->seen))
-		drain_list(zone, pcp, pcp_order(l / MIGRATE_PCPTYPES), l % MIGRATE_PCPTYPES, false);
-	else
-		WRITE_ONCE(list->seen, now);
-}
-
-void drain_idle_pages(uint32_t age)
-{
-	static uint32_t last;
-	uint32_t now = (uint32_t)os_clock_ms(), then = READ_ONCE(last);
-	unsigned int cpu, l;
-	struct zone *zone;
-	int i;
-
-	if (now - then < age || !try_cmpxchg(&last, then, now))
-		return;
-	for_each_populated_zone (zone, i) {
-		struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
-
-		for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
-			for (l = 0; l < NR_PCP_LISTS; l++)
-				drain_if_idle(zone, &pageset[cpu], l);
-		zone_forget_regret(zone);
-	}
-}
-
-unsigned long nr_pcp_pages(const struct zone *zone)
-{
-	const struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
-	unsigned long nr = nr_exact_list_pages(zone);
-	unsigned int cpu, l;
-
-	for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
-		for (l = 0; l < NR_PCP_LISTS; l++) {
-			long count = READ_ONCE(pageset[cpu].lists[l].count);
-
-			nr += count > 0 ? (unsigned long)count << pcp_order(l / MIGRATE_PCPTYPES) : 0;
-		}
-	return nr;
-}
-
-void zone_set_pageset_high(struct zone *zone)
-{
-	drain_zone(zone, true);
-}
-
-void zone_pcp_disable(struct zone *zone)
-{
-	atomic_add_return(&zone->pcp_disabled, 1);
-	zone_set_pageset_high(zone);
-}
-
-void zone_pcp_enable(struct zone *zone)
-{
-	atomic_sub_return(&zone->pcp_disabled, 1);
-	zone_set_pageset_high(zone);
-}
-
 void pcp_fast_close(void)
 {
 	struct zone *zone;
@@ -460,47 +310,4 @@ void alloc_fast_close(void)
 	WRITE_ONCE(alloc_closed, true);
 	WRITE_ONCE(gfp_fast_limit, 0);
 	WRITE_ONCE(gfp_api_limit, 0);
-}
-
-/* Every list of every zone, by turns: held until unlocked. */
-static void for_all_lists(void (*fn)(struct per_cpu_list *list))
-{
-	unsigned int cpu, l;
-	struct zone *zone;
-	int i;
-
-	for_each_zone (zone, i) {
-		struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
-
-		for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
-			for (l = 0; l < NR_PCP_LISTS; l++)
-				fn(&pageset[cpu].lists[l]);
-	}
-}
-
-static void hold_list(struct per_cpu_list *list)
-{
-	list->held = (int32_t)pcp_take_wait(&list->count) + 1;
-}
-/* A zone may have got its lists since, which somebody uses. */
-static void release_list(struct per_cpu_list *list)
-{
-	long held = list->held;
-
-	if (!held)
-		return;
-	list->held = 0;
-	list_give(list, held - 1);
-}
-
-void pcp_lock_all(void)
-{
-	for_all_lists(hold_list);
-	exact_lists_lock();
-}
-
-void pcp_unlock_all(void)
-{
-	exact_lists_unlock();
-	for_all_lists(release_list);
 }
