@@ -56,7 +56,11 @@ void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, e
 void split_page_range(struct page *page, unsigned long nr);
 /* purge.c. Pageblocks that are in no zone any more, or not yet. */
 void zone_give_back(const struct zone *zone, unsigned long pb, unsigned long nr, bool dirty);
-/* purge.c. After a free: what is free beyond need goes to the arenas and back to the system. */
+/* Give free blocks of at least the order back to the system, until at most keep pages of the zone are dirty, or the thread
+ * has run until that time of its clock; 0: however long it takes. *over: there was more to do then. Bytes. */
+#define PURGE_STEP_PAGES 256UL /* after so many the time is looked at */
+unsigned long zone_purge_until(struct zone *zone, unsigned int min_order, unsigned long keep, uint64_t until, bool *over);
+/* balance.c. After a free: what is free beyond need goes to the arenas and back to the system. */
 void balance_zone(struct zone *zone);
 /* Before the zone grows: what is kept ready in other lengths is free. False: there is nothing. No lock held. */
 bool drop_kept_pages(struct zone *zone);

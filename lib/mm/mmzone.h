@@ -99,7 +99,7 @@ struct zone {
 	unsigned int compact_considered, compact_defer_shift;
 	int compact_order_failed;
 	bool compact_blockskip_flush;
-	/* Giving back (purge.c), what was given back in vain; no lock, and races are harmless. */
+	/* Giving back (balance.c), what was given back in vain; no lock, and races are harmless. */
 	struct regret regret;	   /* pages that may be dirty beyond the limit */
 	unsigned long purged;	   /* pages that went and are not known to have been wanted again */
 	unsigned long clean_left;  /* free pages that were clean when the last ones went */
