@@ -47,7 +47,7 @@ unsigned long oom_pages(const struct owner *owner)
 	unsigned long pages = owner_usage(owner);
 	const struct owner *o;
 
-	if (owner->kind == OWNER_PROCESS)
+	if (READ_ONCE(owner->kind) == OWNER_PROCESS)
 		for (o = owner_next(NULL); o; o = owner_next((struct owner *)o))
 			pages += READ_ONCE(o->state) & OWNER_EXITED ? owner_usage(o) : 0;
 	return pages;
@@ -76,13 +76,15 @@ bool oom_step_closed(void)
 /* Ordinary owners of a thread or of nobody are ended by a signal. */
 static bool has_callback(const struct owner *owner)
 {
-	return owner->kind == OWNER_NAMED && owner->abort;
+	return smp_load_acquire(&owner->kind) == OWNER_NAMED && READ_ONCE(owner->abort);
 }
 
 static void mark_oom_victim(struct owner *owner)
 {
-	owner->oom.lowest = oom_pages(owner);
-	WRITE_ONCE(owner->oom.pages, owner->oom.lowest);
+	unsigned long pages = oom_pages(owner);
+
+	WRITE_ONCE(owner->oom.lowest, pages);
+	WRITE_ONCE(owner->oom.pages, pages);
 	WRITE_ONCE(owner->oom.since, os_clock_ms());
 	__atomic_or_fetch(&owner->state, OWNER_VICTIM, __ATOMIC_RELAXED);
 }
@@ -141,7 +143,7 @@ void oom_victim_gave(struct owner *owner)
 static void pass_over(struct owner *owner)
 {
 	unmark_oom_victim(owner);
-	owner->oom.passed_over = max_ul(oom_pages(owner), 1);
+	WRITE_ONCE(owner->oom.passed_over, max_ul(oom_pages(owner), 1));
 }
 
 /*
@@ -159,13 +161,13 @@ static bool victim_in_flight(struct owner *owner)
 		unmark_oom_victim(owner);
 	if (!(READ_ONCE(owner->state) & OWNER_VICTIM))
 		return false;
-	if (pages < owner->oom.lowest) {
-		owner->oom.lowest = pages;
+	if (pages < READ_ONCE(owner->oom.lowest)) {
+		WRITE_ONCE(owner->oom.lowest, pages);
 		WRITE_ONCE(owner->oom.since, os_clock_ms());
 	}
 	if (oom_victim_in_time(owner))
 		return true;
-	if (owner->oom.lowest < owner->oom.pages || READ_ONCE(owner->state) & OWNER_DYING) {
+	if (READ_ONCE(owner->oom.lowest) < READ_ONCE(owner->oom.pages) || READ_ONCE(owner->state) & OWNER_DYING) {
 		unmark_oom_victim(owner);
 		return false;
 	}
@@ -184,17 +186,18 @@ static bool victim_in_flight(struct owner *owner)
 /* The larger, the worse; LONG_MIN: not this one. */
 static long oom_badness(struct owner *owner, unsigned long totalpages)
 {
-	unsigned long pages;
+	unsigned long pages, passed_over = READ_ONCE(owner->oom.passed_over);
+	int adj = READ_ONCE(owner->score_adj);
 
 	if (READ_ONCE(owner->state) & (OWNER_EXITED | OWNER_DYING))
 		return LONG_MIN;
 	pages = oom_pages(owner);
-	if (!pages || owner->score_adj <= OOM_SCORE_ADJ_MIN || pages <= owner->min)
+	if (!pages || adj <= OOM_SCORE_ADJ_MIN || pages <= READ_ONCE(owner->min))
 		return LONG_MIN;
-	if (owner->oom.passed_over && pages >= owner->oom.passed_over)
+	if (passed_over && pages >= passed_over)
 		return LONG_MIN;
-	owner->oom.passed_over = 0;
-	return (long)pages + owner->score_adj * (long)totalpages / 1000;
+	WRITE_ONCE(owner->oom.passed_over, 0);
+	return (long)pages + adj * (long)totalpages / 1000;
 }
 
 /* False: there is a victim that is not through yet. */
@@ -205,7 +208,7 @@ static bool oom_evaluate_task(struct oom_control *oc, struct owner *owner)
 	if (victim_in_flight(owner))
 		return false;
 	points = oom_badness(owner, oc->totalpages);
-	oc->passed_over = max_ul(oc->passed_over, owner->oom.passed_over);
+	oc->passed_over = max_ul(oc->passed_over, READ_ONCE(owner->oom.passed_over));
 	if (points != LONG_MIN && points > oc->chosen_points) {
 		oc->chosen = owner;
 		oc->chosen_points = points;
@@ -290,7 +293,7 @@ static bool call_abort(struct owner *victim)
 	/* It may allocate: from the reserve. */
 	scopes = memalloc_flags_save(PF_MEMALLOC);
 	owner_hold(&hold);
-	ret = victim->abort(owner_handle(victim), victim->arg);
+	ret = READ_ONCE(victim->abort)(owner_handle(victim), READ_ONCE(victim->arg));
 	owner_unhold(&hold);
 	memalloc_flags_restore(scopes);
 	mutex_lock(&oom_lock);
@@ -323,13 +326,13 @@ static bool oom_kill_process(struct oom_control *oc)
 	int tid = owner_tid(victim);
 	char label[OWNER_LABEL_LEN];
 
-	if (victim->kind == OWNER_PROCESS || !tid)
+	if (READ_ONCE(victim->kind) == OWNER_PROCESS || !tid)
 		tid = os_gettid();
 	dump_header(oc, true);
 	dump_decision(oc);
 	oom_say("Out of memory%s: aborting owner %s (thread %d) usage:%lukB score:%ld oom_score_adj:%d",
 		oc->memcg ? " of an owner" : "", owner_label(victim, label), tid,
-		oom_pages(victim) << (PAGE_SHIFT - 10), oc->chosen_points, victim->score_adj);
+		oom_pages(victim) << (PAGE_SHIFT - 10), oc->chosen_points, READ_ONCE(victim->score_adj));
 	count_vm_event(OOM_KILL);
 	mark_oom_victim(victim);
 	if (tell_victim(oc, victim, tid))

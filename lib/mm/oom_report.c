@@ -42,7 +42,7 @@ const char *owner_kind(const struct owner *owner)
 		[OWNER_NAMED] = "named",
 	};
 
-	return names[owner->kind];
+	return names[READ_ONCE(owner->kind)];
 }
 
 /* Another struct out is more than the stack may have room for. */
@@ -60,13 +60,24 @@ static const char *comm_path(char path[64], int tid)
 	return p;
 }
 
+/* It may be becoming another's. */
+static const char *owner_name(const struct owner *owner, char *buf)
+{
+	unsigned int i;
+
+	for (i = 0; i < OWNER_NAME_LEN - 1; i++)
+		buf[i] = READ_ONCE(owner->name[i]);
+	buf[i] = '\0';
+	return buf;
+}
+
 const char *owner_label(const struct owner *owner, char *buf)
 {
 	char path[64];
 	long len;
 
-	if (owner->kind != OWNER_THREAD)
-		return owner->name;
+	if (smp_load_acquire(&owner->kind) != OWNER_THREAD)
+		return owner_name(owner, buf);
 	len = os_read_file(comm_path(path, owner_tid(owner)), buf, OWNER_LABEL_LEN);
 	if (len <= 1)
 		return "thread";
@@ -157,7 +168,7 @@ static void fill_table(void)
 		unsigned long pages = oom_pages(owner);
 
 		/* What a thread is called has to be asked for: not of those that are in it for nothing. */
-		if (!(READ_ONCE(owner->state) & OWNER_EXITED) && (pages || owner->kind != OWNER_THREAD))
+		if (!(READ_ONCE(owner->state) & OWNER_EXITED) && (pages || READ_ONCE(owner->kind) != OWNER_THREAD))
 			add_row(owner, pages);
 	}
 }
@@ -175,7 +186,7 @@ static void print_owners_table(struct out *o)
 
 		out_printf(o, "buddymalloc: [%7d] %-7s %6u %8lu %8lu %8lu %13d %s\n", owner_tid(owner),
 			   owner_kind(owner), READ_ONCE(owner->inside), table.rows[i].pages, READ_ONCE(owner->limit),
-			   owner->min, owner->score_adj, owner_label(owner, label));
+			   READ_ONCE(owner->min), READ_ONCE(owner->score_adj), owner_label(owner, label));
 	}
 	if (table.others)
 		out_printf(o, "buddymalloc: and %u others with %lu pages\n", table.others, table.others_pages);
@@ -227,7 +238,7 @@ static void print_header(struct out *o, const struct oom_control *oc)
 	out_printf(o, "buddymalloc: %s invoked oom-killer: gfp_mask=0x%x(", program_invocation_short_name,
 		   oc->gfp_mask);
 	print_gfp(o, oc->gfp_mask);
-	out_printf(o, "), order=%u, oom_score_adj=%d\n", oc->order, owner->score_adj);
+	out_printf(o, "), order=%u, oom_score_adj=%d\n", oc->order, READ_ONCE(owner->score_adj));
 	out_printf(o, "buddymalloc: CPU: %u PID: %d TID: %d Owner: %s (%s)\n", os_cpu_id(), os_getpid(), os_gettid(),
 		   owner_label(owner, label), owner_kind(owner));
 	if (oc->memcg)

@@ -6,7 +6,6 @@
 #include "mm/owner.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "base/lock.h"
@@ -71,6 +70,23 @@ static struct owner *new_place(void)
 	return o;
 }
 
+/* Who walked by may still look at who was there before. */
+static void clear_place(struct owner *o)
+{
+	unsigned int i;
+
+	WRITE_ONCE(o->limit, 0);
+	WRITE_ONCE(o->min, 0);
+	WRITE_ONCE(o->score_adj, 0);
+	WRITE_ONCE(o->abort, NULL);
+	for (i = 0; i < OWNER_NAME_LEN; i++)
+		WRITE_ONCE(o->name[i], 0);
+	WRITE_ONCE(o->oom.since, 0);
+	WRITE_ONCE(o->oom.pages, 0);
+	WRITE_ONCE(o->oom.lowest, 0);
+	WRITE_ONCE(o->oom.passed_over, 0);
+}
+
 struct owner *owner_place_get(void)
 {
 	struct owner *o;
@@ -82,11 +98,7 @@ struct owner *owner_place_get(void)
 	mutex_unlock(&table.lock);
 	if (!o)
 		return NULL;
-	o->limit = o->min = 0;
-	o->score_adj = 0;
-	o->abort = NULL;
-	memset(o->name, 0, sizeof(o->name));
-	memset(&o->oom, 0, sizeof(o->oom));
+	clear_place(o);
 	return o;
 }
 
@@ -108,7 +120,8 @@ void owner_place_publish(struct owner *o, enum owner_kind kind)
 static cold void release_unused(struct owner *o)
 {
 	mutex_lock(&table.lock);
-	if (o->kind != OWNER_UNUSED && READ_ONCE(o->state) & OWNER_EXITED && !READ_ONCE(o->usage)) {
+	/* It may be another's by now, whose state was written before the kind. */
+	if (smp_load_acquire(&o->kind) != OWNER_UNUSED && READ_ONCE(o->state) & OWNER_EXITED && !READ_ONCE(o->usage)) {
 		WRITE_ONCE(o->kind, OWNER_UNUSED);
 		o->next_free = table.free;
 		table.free = o->id;

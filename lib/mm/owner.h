@@ -39,7 +39,8 @@ struct owner {
 	int tid;	     /* thread: its own; named: of one inside, who entered last or got pages; 0: not known */
 	uint32_t blocks;     /* named: runs, huge blocks and those of the page API */
 	unsigned long usage; /* pages; changed atomically */
-	unsigned long limit; /* pages; 0: none. This and what follows: named ones, written before there is a handle */
+	unsigned long limit; /* pages; 0: none. This and what follows: named ones, written before there is a handle,
+			      * while who walks over all may yet look at who had the place */
 	unsigned long min;   /* pages; 0: none */
 	int score_adj;
 	int (*abort)(bm_owner_t *owner, void *arg);

@@ -47,7 +47,7 @@ static void copy_name(struct owner *o, const char *name)
 	unsigned int i;
 
 	for (i = 0; i < sizeof(o->name) - 1 && name[i]; i++)
-		o->name[i] = (unsigned char)name[i] < ' ' || name[i] == 0x7f ? '_' : name[i];
+		WRITE_ONCE(o->name[i], (unsigned char)name[i] < ' ' || name[i] == 0x7f ? '_' : name[i]);
 }
 
 struct owner *owner_create(const struct bm_owner_attr *attr, bool (*init)(struct owner *o))
@@ -72,8 +72,8 @@ struct owner *owner_create(const struct bm_owner_attr *attr, bool (*init)(struct
 	WRITE_ONCE(o->limit, limit_pages(attr->limit));
 	WRITE_ONCE(o->min, limit_pages(attr->min));
 	WRITE_ONCE(o->score_adj, attr->score_adj);
-	o->abort = attr->abort;
-	o->arg = attr->arg;
+	WRITE_ONCE(o->abort, attr->abort);
+	WRITE_ONCE(o->arg, attr->arg);
 	copy_name(o, attr->name);
 	owner_place_publish(o, OWNER_NAMED);
 	return o;
@@ -178,11 +178,11 @@ void owner_unhold(struct owner_hold *hold)
 	current->charged = hold->charged;
 	current->holds = hold->outer;
 	if (now && owner_leave(now))
-		owner_reclaim(now);
+		READ_ONCE(owner_reclaim)(now);
 	if (hold->charged && hold->charged != hold->inside)
 		owner_leave(hold->charged);
 	if (now != hold->inside)
-		owner_moved();
+		READ_ONCE(owner_moved)();
 }
 
 uint32_t owner_inside_by_this_thread(const struct owner *o)

@@ -298,7 +298,7 @@ void owner_slabs_reclaim(void)
 
 	/* Its lists are there before it is named, and for ever. */
 	for (o = owner_next(NULL); o; o = owner_next(o))
-		if (READ_ONCE(o->kind) == OWNER_NAMED && READ_ONCE(o->cache->nr_empty))
+		if (smp_load_acquire(&o->kind) == OWNER_NAMED && READ_ONCE(o->cache->nr_empty))
 			owner_cache_shrink(o);
 }
 

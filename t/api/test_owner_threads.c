@@ -2,6 +2,7 @@
 /*
  * Named owners and threads: that end, that are inside when it is to be destroyed, that fork, and many at once.
  */
+#include <fcntl.h>
 #include <pthread.h>
 
 #include "owner.h"
@@ -160,20 +161,37 @@ static void *work(void *arg)
 	return NULL;
 }
 
+/* Reports walk over owners that come and go. */
+static int working;
+static void *watch(void *arg)
+{
+	int null = open("/dev/null", O_WRONLY);
+
+	while (__atomic_load_n(&working, __ATOMIC_RELAXED))
+		if (bm_stats_print(null, "owners"))
+			return arg;
+	close(null);
+	return NULL;
+}
+
 static void threads(void)
 {
-	pthread_t t[4];
+	pthread_t t[4], watcher;
 	void *err;
 	uintptr_t i;
 
 	shared_owner = make("shared");
+	working = 1;
+	pthread_create(&watcher, NULL, watch, &working);
 	for (i = 0; i < 4; i++)
 		pthread_create(&t[i], NULL, work, (void *)(i + 1));
 	for (i = 0; i < 4; i++)
 		want(!pthread_join(t[i], &err) && !err, "destroy");
+	__atomic_store_n(&working, 0, __ATOMIC_RELAXED);
+	want(!pthread_join(watcher, &err) && !err, "a report");
 	want(bm_owner_usage(shared_owner) == 0, "%zu left", bm_owner_usage(shared_owner));
 	want(bm_owner_destroy(shared_owner) == 0, "destroy");
-	verdict("four threads, each with owners, and one that they share");
+	verdict("four threads, each with owners, and one that they share; reports meanwhile");
 }
 
 int main(void)

@@ -70,7 +70,8 @@ static unsigned long least_while_purging(unsigned long nr_free, unsigned long lo
 	looking.madvise = look_and_give_back;
 	os = &looking;
 	least_free = nr_free;
-	must(zone_purge(purged, 0, 0) == nr_free << PAGE_SHIFT && !purged->nr_dirty && purged->nr_free_pages == nr_free);
+	must(zone_purge(purged, 0, 0) == nr_free << PAGE_SHIFT && !purged->nr_dirty &&
+	     purged->nr_free_pages == nr_free);
 	check_zone(purged);
 	return least_free;
 }
