@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parser of configuration strings and the help, both made from the rows of tunables.def.
+ * The parser of configuration strings, made from the rows of tunables.def.
  */
 #include <errno.h>
 #include <limits.h>
@@ -11,7 +11,7 @@
 #include "base/host.h"
 #include "base/message.h"
 #include "base/span.h"
-#include "base/tunables.h"
+#include "base/tunables_inner.h"
 
 /* Defaults are what the compiler writes here, so the values are good before anyone has parsed anything. */
 struct tunables tunables = {
@@ -27,28 +27,6 @@ struct tunables tunables = {
 #include "base/tunables.def"
 };
 
-enum kind {
-	KIND_BOOL,
-	KIND_SIZE,
-	KIND_MSEC,
-	KIND_NUMBER,
-	KIND_ENUM,
-	KIND_FAULT,
-	KIND_PATH,
-	KIND_AREAS,
-	KIND_NODES,
-};
-
-struct row {
-	const char *key;
-	const char *choices; /* of an enum, or all spellings of a bool */
-	const char *help;
-	unsigned long dflt;
-	unsigned long min, max;
-	enum kind kind;
-	unsigned int offset; /* in struct tunables */
-};
-
 /* false and true take turns. */
 #define BOOL_CHOICES "false|true|0|1|no|yes|off|on"
 
@@ -56,7 +34,7 @@ struct row {
 #define AREA_MAX (1UL << 46)
 #define AREA_NID_MAX 63
 
-static const struct row rows[] = {
+const struct row tunable_rows[] = {
 #define ROW(n, k, d, lo, hi, c, h) \
 	{ .key = #n,               \
 	  .choices = (c),          \
@@ -77,6 +55,7 @@ static const struct row rows[] = {
 #define TUNABLE_NODES(name, help) ROW(name, KIND_NODES, 0, 1, AREA_NID_MAX + 1, NULL, help)
 #include "base/tunables.def"
 };
+const unsigned int nr_tunable_rows = ARRAY_SIZE(tunable_rows);
 
 /* Text of the user's as a warning may show it: no control characters, at most 64 characters. */
 #define SHOWN_LEN 64
@@ -109,102 +88,6 @@ static struct shown show(struct span s)
 	}
 	*p = '\0';
 	return shown;
-}
-
-/* As a configuration would write it: the largest suffix that leaves a whole number. */
-static void put_size(struct out *o, unsigned long size)
-{
-	static const char suffix[][2] = { "", "k", "m", "g", "t" };
-	unsigned int i = 0;
-
-	while (size && !(size & 1023) && i < ARRAY_SIZE(suffix) - 1) {
-		size >>= 10;
-		i++;
-	}
-	out_printf(o, "%lu%s", size, suffix[i]);
-}
-
-static void put_accepted(struct out *o, const struct row *row)
-{
-	switch (row->kind) {
-	case KIND_BOOL:
-	case KIND_ENUM:
-		out_printf(o, "%s", row->choices);
-		break;
-	case KIND_SIZE:
-		out_printf(o, "a size from ");
-		put_size(o, row->min);
-		out_printf(o, " to ");
-		put_size(o, row->max);
-		break;
-	case KIND_MSEC:
-		out_printf(o, "milliseconds from %lu to %lu", row->min, row->max);
-		break;
-	case KIND_NUMBER:
-		out_printf(o, "a number from %lu to %lu", row->min, row->max);
-		break;
-	case KIND_FAULT:
-		out_printf(o, "interval/probability/space/times, four numbers; probability at most 100, "
-			      "times -1 for no end");
-		break;
-	case KIND_PATH:
-		out_printf(o, "a path of at most %d bytes without control characters", TUNABLE_PATH_LEN - 1);
-		break;
-	case KIND_AREAS:
-		out_printf(o, "SIZE or SIZE@NODE, up to %d of them with '+' in between", TUNABLE_AREAS_MAX);
-		break;
-	case KIND_NODES:
-		out_printf(o, "auto, or fake=N with N from %lu to %lu", row->min, row->max);
-		break;
-	}
-}
-
-/* Of "a|b|c" the one at the index. */
-static void put_choice(struct out *o, const char *choices, unsigned long index)
-{
-	struct span rest = { choices, strlen(choices) };
-	struct span choice = { 0 };
-
-	for (unsigned long i = 0; i <= index; i++)
-		choice = span_cut(&rest, '|', '|');
-	for (size_t i = 0; i < choice.len; i++)
-		out_printf(o, "%c", choice.p[i]);
-}
-
-static void put_default(struct out *o, const struct row *row)
-{
-	switch (row->kind) {
-	case KIND_BOOL:
-	case KIND_ENUM:
-		put_choice(o, row->choices, row->dflt);
-		break;
-	case KIND_SIZE:
-		put_size(o, row->dflt);
-		break;
-	case KIND_MSEC:
-	case KIND_NUMBER:
-		out_printf(o, "%lu", row->dflt);
-		break;
-	case KIND_FAULT:
-	case KIND_PATH:
-	case KIND_AREAS:
-		out_printf(o, "none");
-		break;
-	case KIND_NODES:
-		out_printf(o, "auto");
-		break;
-	}
-}
-
-void tunables_help(struct out *o)
-{
-	for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++) {
-		out_printf(o, "%s: ", row->key);
-		put_accepted(o, row);
-		out_printf(o, " (default ");
-		put_default(o, row);
-		out_printf(o, ")\n\t%s\n", row->help);
-	}
 }
 
 /* The place of s in "a|b|c". */
@@ -356,26 +239,9 @@ static bool set_value(const struct row *row, struct span value)
 	}
 }
 
-static void put_areas(struct out *o, const struct tunable_areas *areas)
+const struct row *tunable_row(struct span key)
 {
-	for (unsigned int i = 0; i < areas->nr; i++) {
-		out_printf(o, "%s%lu", i ? "+" : "", areas->area[i].size);
-		if (areas->area[i].nid >= 0)
-			out_printf(o, "@%d", areas->area[i].nid);
-	}
-}
-
-static void put_nodes(struct out *o, unsigned int nodes)
-{
-	if (nodes)
-		out_printf(o, "fake=%u", nodes);
-	else
-		out_printf(o, "auto");
-}
-
-static const struct row *find_row(struct span key)
-{
-	for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++) {
+	for (const struct row *row = tunable_rows; row < tunable_rows + ARRAY_SIZE(tunable_rows); row++) {
 		if (span_is(key, row->key, strlen(row->key)))
 			return row;
 	}
@@ -384,7 +250,7 @@ static const struct row *find_row(struct span key)
 
 int tunables_set(const char *key, const char *value, size_t len)
 {
-	const struct row *row = find_row((struct span){ key, strlen(key) });
+	const struct row *row = tunable_row((struct span){ key, strlen(key) });
 
 	if (!row)
 		return -ENOENT;
@@ -394,53 +260,12 @@ int tunables_set(const char *key, const char *value, size_t len)
 	return set_value(row, (struct span){ value, len }) ? 0 : -EINVAL;
 }
 
-static void put_fault(struct out *o, const struct tunable_fault *fault)
-{
-	out_printf(o, "%lu/%lu/%lu/%ld", fault->interval, fault->probability, fault->space, fault->times);
-}
-
-int tunables_print(struct out *o, const char *key)
-{
-	const struct row *row = find_row((struct span){ key, strlen(key) });
-	const void *field;
-
-	if (!row)
-		return -ENOENT;
-	field = (const char *)&tunables + row->offset;
-	switch (row->kind) {
-	case KIND_BOOL:
-		put_choice(o, row->choices, READ_ONCE(*(const bool *)field));
-		break;
-	case KIND_ENUM:
-		put_choice(o, row->choices, READ_ONCE(*(const unsigned int *)field));
-		break;
-	case KIND_SIZE:
-	case KIND_MSEC:
-	case KIND_NUMBER:
-		out_printf(o, "%lu", READ_ONCE(*(const unsigned long *)field));
-		break;
-	case KIND_FAULT:
-		put_fault(o, field);
-		break;
-	case KIND_PATH:
-		out_printf(o, "%s", (const char *)field);
-		break;
-	case KIND_AREAS:
-		put_areas(o, field);
-		break;
-	case KIND_NODES:
-		put_nodes(o, *(const unsigned int *)field);
-		break;
-	}
-	return 0;
-}
-
 static void warn_value(const char *source, const struct row *row, struct span value)
 {
 	struct out accepted;
 
 	out_init(&accepted, -1);
-	put_accepted(&accepted, row);
+	tunable_put_accepted(&accepted, row);
 	bm_warn("%s: bad value \"%s\" of %s: accepted is %s", source, show(value).text, row->key, accepted.buf);
 }
 
@@ -449,8 +274,8 @@ static void warn_key(const char *source, struct span key, struct span value)
 	struct out keys;
 
 	out_init(&keys, -1);
-	for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++)
-		out_printf(&keys, "%s%s", row == rows ? "" : ", ", row->key);
+	for (const struct row *row = tunable_rows; row < tunable_rows + ARRAY_SIZE(tunable_rows); row++)
+		out_printf(&keys, "%s%s", row == tunable_rows ? "" : ", ", row->key);
 	bm_warn("%s: unknown key \"%s\" (value \"%s\"): accepted are %s", source, show(key).text, show(value).text,
 		keys.buf);
 }
@@ -460,7 +285,7 @@ static bool apply(struct span item, const char *source, bool quiet)
 {
 	struct span value = item;
 	struct span key = span_trim(span_cut(&value, ':', ':'));
-	const struct row *row = find_row(key);
+	const struct row *row = tunable_row(key);
 	bool has_value = memchr(item.p, ':', item.len) != NULL;
 
 	value = span_trim(value);
