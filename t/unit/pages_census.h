@@ -6,7 +6,29 @@
 #ifndef T_UNIT_PAGES_CENSUS_H
 #define T_UNIT_PAGES_CENSUS_H
 
+#include "base/tunables.h"
+#include "malloc/heap.h"
 #include "pages_model.h"
+
+/* Instead of that of the library: its allocator is to begin here, in the case, not before main. */
+bool heap_ready;
+bool heap_init_slow(void)
+{
+	return true;
+}
+
+/* The allocator from its start, with nothing that happens by the clock. */
+TAP_UNUSED struct zone *pages_start(void)
+{
+	struct zone *zone;
+
+	model_reset();
+	zone = model_start();
+	mm_init_late();
+	tunables.dirty_decay = 0;
+	tunables.thp = THP_NEVER;
+	return zone;
+}
 
 TAP_UNUSED void see(const void *addr, unsigned int order, const char *where)
 {

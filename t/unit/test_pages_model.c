@@ -10,7 +10,6 @@
 #include <sched.h>
 
 #include "base/tunables.h"
-#include "malloc/heap.h"
 #include "mm/compaction.h"
 #include "mm/debug.h"
 #include "mm/mempolicy.h"
@@ -327,13 +326,6 @@ static const char *may_say(void)
 	bool owned = set->fails && set->debug & DEBUG_PAGE_OWNER;
 
 	return owned ? "buddymalloc: page_owner: no memory for the records of 2^16 pages\n" : "";
-}
-
-/* Instead of that of the library: its allocator is to begin here, in the case, not before main. */
-bool heap_ready;
-bool heap_init_slow(void)
-{
-	return true;
 }
 
 static void pin(void)

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Properties of the page allocator: everything coalesces again; the census finds what is wrong; NOFAIL is never NULL;
+ * Properties of the page allocator: everything coalesces again; NOFAIL is never NULL;
  * who may go how deep below the marks; whom the OOM step is for; how often who tries.
  */
 #include <linux/mempolicy.h>
 #include <pthread.h>
 
-#include "base/tunables.h"
-#include "malloc/heap.h"
 #include "mm/oom.h"
 #include "mm/vmscan.h"
 #include "mm/vmstat.h"
@@ -16,20 +14,9 @@
 
 static struct zone *zone;
 
-/* Instead of that of the library: its allocator is to begin here, in the case, not before main. */
-bool heap_ready;
-bool heap_init_slow(void)
-{
-	return true;
-}
-
 static void start(void)
 {
-	model_reset();
-	zone = model_start();
-	mm_init_late();
-	tunables.dirty_decay = 0;
-	tunables.thp = THP_NEVER;
+	zone = pages_start();
 }
 
 static void shuffle(struct page **page, unsigned long nr)
@@ -155,63 +142,6 @@ static void coalescing_api(void)
 	zone_trim(zone, 0);
 	must(!zone->managed_pages && !arena_stats.used);
 	check_arena();
-}
-
-/* A census that finds nothing must be one that would find something. */
-static char *some_blocks(void)
-{
-	char *addr = NULL;
-
-	start();
-	for (int i = 0; i < 100; i++) {
-		unsigned int order = rnd(6);
-
-		addr = bm_alloc_pages(BM_GFP_KERNEL, order);
-		block_stamp(block_new(addr, order, BM_GFP_KERNEL, -1));
-	}
-	zones_check(false);
-	census();
-	return addr;
-}
-
-static void freed_behind(void)
-{
-	char *addr = some_blocks();
-
-	bm_free_pages(addr, (unsigned int)bm_page_order(addr));
-	census();
-}
-
-static void lost(void)
-{
-	some_blocks();
-	block_forget(&blocks[live[0]]);
-	census();
-}
-
-static void on_two_lists(void)
-{
-	struct page *page;
-
-	some_blocks();
-	drain_all_pages();
-	mutex_lock(&zone->lock);
-	page = rmqueue_smallest(zone, 0, MIGRATE_UNMOVABLE);
-	must(page);
-	free_one_page(zone, page_to_pfn(page), 0, true);
-	/* As a free list that was joined wrongly would look. */
-	zone->free_area[1].free_list[MIGRATE_MOVABLE] = (uint32_t)page_to_pfn(page);
-	mutex_unlock(&zone->lock);
-	zones_check(false);
-}
-
-static void overwritten(void)
-{
-	char *addr = some_blocks();
-
-	addr[0] ^= 1;
-	for (uint32_t i = 0; i < nr_live; i++)
-		block_verify(&blocks[live[i]]);
 }
 
 /*
@@ -491,10 +421,6 @@ int main(void)
 	model_init();
 	run_case("a zone coalesces fully", coalescing);
 	run_case("so do zones through the API", coalescing_api);
-	run_case_aborts("a page that is free, and is not", freed_behind, "already met elsewhere");
-	run_case_aborts("pages that are nowhere", lost, "found");
-	run_case_aborts("a page on two lists", on_two_lists, "check_zone");
-	run_case_aborts("a block that somebody wrote to", overwritten, "first bytes");
 	run_case("NOFAIL is never NULL", nofail);
 	run_case("whom the OOM step is for", oom_step);
 	run_case("depths below the marks", marks);
