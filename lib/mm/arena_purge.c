@@ -16,7 +16,9 @@
 #include "os/os.h"
 
 #define PURGE_BATCH 1024UL
-#define DIRTY_MAX_LEAST 3 /* so much of dirty_max counts whatever is in use */
+/* Of dirty_max counts a share of what is in use, but so much of it whatever that is. */
+#define DIRTY_USED_SHARE 4
+#define DIRTY_MAX_LEAST 3
 
 bool threads_follow;
 
@@ -96,11 +98,11 @@ unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
 
 size_t dirty_max_for(size_t used)
 {
-	size_t most = READ_ONCE(tunables.dirty_max);
+	size_t most = READ_ONCE(tunables.dirty_max), share = used / DIRTY_USED_SHARE;
 
-	if (used >= most || READ_ONCE(nr_heap_threads) > 1 || READ_ONCE(threads_follow))
+	if (share >= most || READ_ONCE(nr_heap_threads) > 1 || READ_ONCE(threads_follow))
 		return most;
-	return max_ul(most / DIRTY_MAX_LEAST, used);
+	return max_ul(most / DIRTY_MAX_LEAST, share);
 }
 
 void arena_balance(void)

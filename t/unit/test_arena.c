@@ -420,8 +420,8 @@ static void less_where_little_is_used(void)
 	nr_heap_threads = 2;
 	must(left_of_12() == 12, "%lu are dirty with two threads", arena_stats.dirty);
 	nr_heap_threads = 1;
-	must(dirty_max_for(0) == 4 * PAGEBLOCK_SIZE && dirty_max_for(5 * PAGEBLOCK_SIZE) == 5 * PAGEBLOCK_SIZE);
-	must(dirty_max_for(12 * PAGEBLOCK_SIZE) == 12 * PAGEBLOCK_SIZE && dirty_max_for(GiB) == 12 * PAGEBLOCK_SIZE);
+	must(dirty_max_for(0) == 4 * PAGEBLOCK_SIZE && dirty_max_for(20 * PAGEBLOCK_SIZE) == 5 * PAGEBLOCK_SIZE);
+	must(dirty_max_for(48 * PAGEBLOCK_SIZE) == 12 * PAGEBLOCK_SIZE && dirty_max_for(GiB) == 12 * PAGEBLOCK_SIZE);
 	arena_purge(0, ~0U, false);
 	check_arena();
 }
