@@ -138,7 +138,7 @@ static void regret(unsigned long pb, unsigned long nr)
 		if (!now)
 			now = (uint32_t)os_clock_ms();
 		soon += now - b->stamp < READ_ONCE(tunables.dirty_decay);
-		b->flags &= (uint8_t)~PBF_GIVEN;
+		WRITE_ONCE(b->flags, (uint8_t)(b->flags & ~PBF_GIVEN));
 	}
 	if (!soon)
 		return;
@@ -363,7 +363,8 @@ void arena_free(unsigned long pb, unsigned long nr, bool dirty)
 	for (i = pb; i < pb + nr; i++) {
 		struct pageblock *b = block_at(i);
 
-		b->flags = (uint8_t)((b->flags & ~PBF_DIRTY) | (dirty && (b->flags & PBF_MAPPED) ? PBF_DIRTY : 0));
+		WRITE_ONCE(b->flags,
+			   (uint8_t)((b->flags & ~PBF_DIRTY) | (dirty && (b->flags & PBF_MAPPED) ? PBF_DIRTY : 0)));
 		b->stamp = since;
 	}
 	range_insert_pieces(pb, nr);
@@ -391,7 +392,7 @@ static bool advise(unsigned long pb, unsigned long nr, bool want)
 	mutex_lock(&arena.lock);
 	for (i = pb, have = 0; i < pb + nr; i++) {
 		have += !!(block_at(i)->flags & PBF_THP);
-		block_at(i)->flags = (uint8_t)((block_at(i)->flags & ~PBF_THP) | (want ? PBF_THP : 0));
+		WRITE_ONCE(block_at(i)->flags, (uint8_t)((block_at(i)->flags & ~PBF_THP) | (want ? PBF_THP : 0)));
 	}
 	ADD_ONCE(arena_stats.thp, (want ? nr : 0) - have);
 	mutex_unlock(&arena.lock);

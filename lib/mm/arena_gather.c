@@ -62,8 +62,8 @@ static void move_flags(unsigned long dst, unsigned long src, unsigned long nr, i
 		if (s->flags & PBF_SPLIT)
 			range_split(dst + i);
 		thp += !!(s->flags & PBF_THP);
-		d->flags = (uint8_t)((d->flags & ~PBF_GIVEN) | (s->flags & of_pages));
-		s->flags |= given;
+		WRITE_ONCE(d->flags, (uint8_t)((d->flags & ~PBF_GIVEN) | (s->flags & of_pages)));
+		WRITE_ONCE(s->flags, s->flags | given);
 		s->stamp = d->stamp;
 	}
 	range_set_unmapped(src, nr);
@@ -78,7 +78,7 @@ static void unmap_rest(unsigned long pb, unsigned long nr)
 		range_set_unmapped(pb, nr);
 	if (sparse_decommit(pb, nr))
 		for (i = pb; i < pb + nr; i++)
-			block_at(i)->flags = PBF_LOST;
+			WRITE_ONCE(block_at(i)->flags, PBF_LOST);
 }
 
 /* By then a kernel may have unmapped the target, and moved a part of the source. */

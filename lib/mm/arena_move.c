@@ -56,7 +56,7 @@ static void refill(unsigned long pb, unsigned long nr, size_t bytes)
 	range_set_unmapped(pb, nr);
 	if (sparse_give_up_hole(pb, nr, bytes))
 		for (i = pb; i < pb + nr; i++)
-			block_at(i)->flags = PBF_LOST;
+			WRITE_ONCE(block_at(i)->flags, PBF_LOST);
 	arena_unlock_all();
 }
 
@@ -95,11 +95,11 @@ static void move_advice(unsigned long dst, unsigned long src, unsigned long nr, 
 		struct pageblock *d = block_at(dst + i), *s = block_at(src + i);
 
 		before += !!(d->flags & PBF_THP) + !!(s->flags & PBF_THP);
-		d->flags = (uint8_t)((d->flags & ~PBF_THP) | (s->flags & PBF_THP));
+		WRITE_ONCE(d->flags, (uint8_t)((d->flags & ~PBF_THP) | (s->flags & PBF_THP)));
 		WRITE_ONCE(d->settled, s->settled);
 		WRITE_ONCE(s->settled, 0);
 		if (hole)
-			s->flags &= (uint8_t)~PBF_THP;
+			WRITE_ONCE(s->flags, (uint8_t)(s->flags & ~PBF_THP));
 		after += !!(d->flags & PBF_THP) + !!(s->flags & PBF_THP);
 	}
 	ADD_ONCE(arena_stats.thp, after - before);
@@ -135,7 +135,7 @@ int arena_collapse(unsigned long pb)
 		return -EALREADY;
 	err = thp_collapse(block_to_addr(pb));
 	/* If that alone was granted, the system does the rest at its leisure. */
-	if (tunables.thp == THP_ALWAYS || err == -EINVAL)
+	if (READ_ONCE(tunables.thp) == THP_ALWAYS || err == -EINVAL)
 		return err;
 	arena_lock_all();
 	/* By now it may be somebody else's, or nobody's. */

@@ -77,7 +77,7 @@ unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
 		arena_lock_all();
 		busy -= nr;
 		for (i = pb; ok && i < pb + nr; i++) {
-			block_at(i)->flags = (uint8_t)((block_at(i)->flags & ~PBF_DIRTY) | PBF_GIVEN);
+			WRITE_ONCE(block_at(i)->flags, (uint8_t)((block_at(i)->flags & ~PBF_DIRTY) | PBF_GIVEN));
 			block_at(i)->stamp = now;
 			WRITE_ONCE(block_at(i)->settled, 0);
 		}

@@ -336,9 +336,9 @@ static struct page *free_block_before(const struct zone *zone, unsigned long pfn
 		unsigned long at = pfn - (1UL << order);
 		struct page *page = pfn_to_page(at);
 
-		/* The other pageblock of a pair may be another zone's, under another lock. */
-		if (page_type(page) == PAGE_BUDDY && page->order == order &&
-		    (order <= PAGEBLOCK_ORDER || pageblock_in_zone(zone, at)))
+		/* The other pageblock of a pair may be another zone's, under another lock: that is not looked into. */
+		if (page_type(page) == PAGE_BUDDY && (order <= PAGEBLOCK_ORDER || pageblock_in_zone(zone, at)) &&
+		    page->order == order)
 			return page;
 		if (pfn & 1UL << order) /* what ends here is no larger */
 			break;

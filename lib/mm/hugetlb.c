@@ -125,7 +125,7 @@ static void set_hugetlb(unsigned long pb, unsigned long nr, uint8_t flags)
 	unsigned long i;
 
 	for (i = pb; i < pb + nr; i++)
-		block_at(i)->flags = (uint8_t)((block_at(i)->flags & ~(PBF_HUGETLB | PBF_GIGANTIC)) | flags);
+		WRITE_ONCE(block_at(i)->flags, (uint8_t)((block_at(i)->flags & ~(PBF_HUGETLB | PBF_GIGANTIC)) | flags));
 	ADD_ONCE(arena_stats.hugetlb, flags ? nr : -nr);
 }
 
@@ -146,7 +146,7 @@ static void give_up_range(unsigned long pb, unsigned long nr, int err)
 	unsigned long i;
 
 	for (i = pb; i < pb + nr && err == -EEXIST; i++)
-		block_at(i)->flags = PBF_LOST;
+		WRITE_ONCE(block_at(i)->flags, PBF_LOST);
 	arena_free(pb, nr, false);
 }
 

@@ -205,7 +205,7 @@ static void take_blocks(unsigned long at, unsigned long nr, int nid, bool *clean
 		struct pageblock *b = &vmemmap.blocks[i];
 
 		*clean &= !was_spare || !(b->flags & PBF_DIRTY);
-		b->flags = PBF_MAPPED;
+		WRITE_ONCE(b->flags, PBF_MAPPED);
 		WRITE_ONCE(b->nid, (uint8_t)nid);
 		WRITE_ONCE(b->settled, 0);
 		WRITE_ONCE(b->state, PB_OFFLINE);
@@ -222,7 +222,7 @@ static void advise_huge(unsigned long at, unsigned long nr, bool clean)
 	if (os->madvise(low_addr(at), nr << PAGEBLOCK_SHIFT, MADV_HUGEPAGE) < 0)
 		return;
 	for (i = pb; i < pb + nr; i++)
-		vmemmap.blocks[i].flags |= PBF_THP;
+		WRITE_ONCE(vmemmap.blocks[i].flags, vmemmap.blocks[i].flags | PBF_THP);
 	if (clean)
 		thp_probe(low_addr(at));
 }
@@ -256,7 +256,7 @@ void lowmem_free(unsigned long pb, unsigned long nr)
 	dirty = spare && os->madvise(low_addr(at), nr << PAGEBLOCK_SHIFT, MADV_DONTNEED) < 0;
 	mutex_lock(&lowmem.lock);
 	for (i = pb; i < pb + nr; i++) {
-		vmemmap.blocks[i].flags = (uint8_t)((spare ? PBF_MAPPED : 0) | (dirty ? PBF_DIRTY : 0));
+		WRITE_ONCE(vmemmap.blocks[i].flags, (uint8_t)((spare ? PBF_MAPPED : 0) | (dirty ? PBF_DIRTY : 0)));
 		WRITE_ONCE(vmemmap.blocks[i].state, PB_HOLE);
 	}
 	put_in(lowmem.held, at, nr, false);

@@ -140,7 +140,8 @@ bool owner_id_known(uint32_t id); /* may it be asked for? */
 /* The named owner that has the slab, run or block that begins at page; NULL: a thread, or nobody. */
 static always_inline struct owner *page_named_owner(const struct page *page)
 {
-	struct owner *o = unlikely(page->owner) ? owner_by_id(page->owner) : NULL;
+	uint32_t id = READ_ONCE(page->owner); /* a slab of threads may be becoming another thread's */
+	struct owner *o = unlikely(id) ? owner_by_id(id) : NULL;
 
 	return o && READ_ONCE(o->kind) == OWNER_NAMED ? o : NULL;
 }

@@ -135,7 +135,7 @@ struct pageblock {
 		uint32_t nr_free; /* PB_ZONE: free pages in it; zone lock */
 	};
 	uint8_t state;	       /* enum pageblock_state */
-	uint8_t flags;	       /* PBF_* */
+	uint8_t flags;	       /* PBF_*; reports read it without a lock */
 	uint8_t migratetype;   /* zone lock */
 	uint8_t nid;	       /* the node it is bound to */
 	uint32_t stamp;	       /* dirty: when it became free; given back: when that was; in ms */

@@ -116,7 +116,7 @@ void range_split(unsigned long pb)
 {
 	if (!is_joined(pb))
 		return;
-	block_at(pb)->flags |= PBF_SPLIT;
+	WRITE_ONCE(block_at(pb)->flags, block_at(pb)->flags | PBF_SPLIT);
 	ADD_ONCE(arena_stats.pieces, 1);
 }
 
@@ -130,7 +130,7 @@ void range_set_mapped(unsigned long pb, unsigned long nr, int nid)
 	unsigned long i;
 
 	for (i = pb; i < pb + nr; i++) {
-		block_at(i)->flags = PBF_MAPPED | (block_at(i)->flags & PBF_GIVEN);
+		WRITE_ONCE(block_at(i)->flags, PBF_MAPPED | (block_at(i)->flags & PBF_GIVEN));
 		WRITE_ONCE(block_at(i)->nid, (uint8_t)nid);
 		WRITE_ONCE(block_at(i)->settled, 0);
 	}
@@ -151,7 +151,7 @@ void range_set_unmapped(unsigned long pb, unsigned long nr)
 			ADD_ONCE(arena_stats.thp, -1);
 		if (block_at(i)->flags & PBF_HUGETLB)
 			ADD_ONCE(arena_stats.hugetlb, -1);
-		block_at(i)->flags &= PBF_GIVEN;
+		WRITE_ONCE(block_at(i)->flags, block_at(i)->flags & PBF_GIVEN);
 	}
 	ADD_ONCE(arena_stats.mapped, -nr);
 	ADD_ONCE(arena_stats.pieces, joins - nr);

@@ -89,7 +89,7 @@ static int area_extend(struct descriptor_area *area, size_t need)
 		return err;
 	/* A hugepage of descriptors would be resident for a heap of a few pages. */
 	os->madvise((void *)(area->base + area->mapped), target - area->mapped, MADV_NOHUGEPAGE);
-	area->mapped = target;
+	WRITE_ONCE(area->mapped, target);
 	return 0;
 }
 
@@ -186,7 +186,7 @@ cold int sparse_map_node_classes(uint64_t nodes)
 	err = extend_node_classes(nodes, vmemmap.nr_pages);
 	if (err)
 		return err;
-	sparse.class_nodes = nodes;
+	WRITE_ONCE(sparse.class_nodes, nodes);
 	vmemmap.class_stride = sparse.class_stride;
 	return 0;
 }
@@ -228,7 +228,7 @@ static int area_extend_low(struct descriptor_area *area, unsigned int section, u
 		return err;
 	os->madvise((void *)start, end - start, MADV_NOHUGEPAGE);
 	area->low |= 1U << section;
-	area->low_mapped += len;
+	ADD_ONCE(area->low_mapped, len);
 	return 0;
 }
 
@@ -315,7 +315,9 @@ unsigned long sparse_end_block(void)
 
 unsigned long sparse_metadata_bytes(void)
 {
-	return sparse.blocks.mapped + sparse.class.mapped * (1 + hweight_long(sparse.class_nodes)) + sparse.map.mapped +
+	unsigned long maps = 1 + hweight_long(READ_ONCE(sparse.class_nodes));
+
+	return READ_ONCE(sparse.blocks.mapped) + READ_ONCE(sparse.class.mapped) * maps + READ_ONCE(sparse.map.mapped) +
 	       READ_ONCE(sparse.blocks.low_mapped) + READ_ONCE(sparse.class.low_mapped) +
 	       READ_ONCE(sparse.map.low_mapped);
 }

@@ -66,14 +66,14 @@ bool thp_collapse_wanted(size_t mapped)
 {
 	if (READ_ONCE(thp.no_collapse) || annotate_listening)
 		return false;
-	return tunables.thp == THP_ALWAYS || thp_wanted(mapped);
+	return READ_ONCE(tunables.thp) == THP_ALWAYS || thp_wanted(mapped);
 }
 
 int thp_collapse(void *addr)
 {
 	long err = 0;
 
-	if (tunables.thp != THP_ALWAYS) /* else it was never forbidden */
+	if (READ_ONCE(tunables.thp) != THP_ALWAYS) /* else it was never forbidden */
 		err = os->madvise(addr, PAGEBLOCK_SIZE, MADV_HUGEPAGE);
 	if (!err)
 		err = os->madvise(addr, PAGEBLOCK_SIZE, MADV_COLLAPSE);

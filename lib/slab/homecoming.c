@@ -139,7 +139,7 @@ static always_inline unsigned int free_scattered(struct homecoming *h, unsigned 
 		.type = PAGE_SLAB, .order = cache->order, .flags = PG_PARTIAL, .cache = cache->class
 	};
 	const uint64_t reciprocal = cache->reciprocal, size = cache->size;
-	const size_t in_slab = (PAGE_SIZE << cache->order) - 1, end = vmemmap.nr_pages << PAGE_SHIFT;
+	const size_t in_slab = (PAGE_SIZE << cache->order) - 1, end = data_race(vmemmap.nr_pages) << PAGE_SHIFT;
 	struct object *obj = h->chain;
 	struct page *slab = NULL, *before;
 	unsigned int nr, used;
