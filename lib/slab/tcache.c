@@ -136,22 +136,28 @@ static void forget_more(struct tcache *tc, unsigned int class)
 	tc->room[class] = (int32_t)always;
 }
 
-/* Lists that are as they were at the last look go home. */
+/* Lists that are as they were at the last look go home, and what they had of the room that lists share is for others. */
 static void flush_idle(struct tcache *tc)
 {
+	uint32_t more = 0;
 	unsigned int class;
 
 	for (class = 1; class < NR_CLASSES; class++) {
 		uint32_t now = (uint32_t)((uintptr_t)tc->head[class] >> 4) + (uint32_t)tc->room[class];
 
-		if (list_is_empty(tc, class))
+		bool shares = shares_room(class) && tc->cap[class] > 1;
+
+		if (list_is_empty(tc, class) && !shares)
 			continue;
 		if (tc->seen[class] == now) {
 			flush_class(tc, class);
 			forget_more(tc, class);
+		} else if (shares) {
+			more += shared_bytes(tc, class);
 		}
 		tc->seen[class] = now;
 	}
+	tc->more_shared = more;
 	if (unlikely(slab_nodes))
 		tcache_flush_remote(tc);
 }

@@ -4,7 +4,7 @@
  *
  * A list starts small and doubles its bound when it overflows, up to MAGAZINE_BYTES, but only if it has run dry since
  * the last time, or, up to less, if other threads want what it sheds: a list that only ever overflows keeps slabs from
- * emptying and saves its thread nothing. A full list becomes the spare magazine; a full spare goes to the class's
+ * emptying and saves its thread nothing. Lists of large objects have a bound in common, too. A full list becomes the spare magazine; a full spare goes to the class's
  * magazines, whole, or, of a single thread that no other has followed, scattered objects go home in parts. A single
  * thread that does nothing but free caches less and less, for no look may come after it. Runs have a list only, no
  * spare, and only the smaller ones.
@@ -18,6 +18,8 @@
 #define MAGAZINE_BYTES (128 * KiB)
 #define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
 #define MAGAZINE_MAX 1024UL
+#define SHARED_BYTES (1 * MiB) /* for lists of objects above 1 KiB together, but for their first objects; each may have */
+#define SHARED_PART (SHARED_BYTES / MAGAZINE_BYTES) /* that part of what others leave */
 #define SPARSE_CAP 4U /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
 #define SPARSE_SHARE 64 /* of the slabs, which such a list may pin if that is more */
 #define WANTED_BYTES (16 * KiB) /* of a list that never runs dry, for others */
@@ -52,6 +54,30 @@ static void grow_cap(struct tcache *tc, unsigned int class, unsigned int max)
 
 	tc->cap[class] = (uint16_t)min_ul(max_ul(cap * 2, 1), max);
 	tc->room[class] += tc->cap[class] - (int)cap;
+}
+
+/* Objects that a list which shares room may hold: as many as any, if it is the only one; less, as others have more. */
+static unsigned int share_of_room(const struct tcache *tc, unsigned int class)
+{
+	unsigned long left = SHARED_BYTES + shared_bytes(tc, class);
+
+	left -= min_ul(left, tc->more_shared);
+	return (unsigned int)(left / SHARED_PART / class_size(class));
+}
+
+/* The list may hold twice as much, up to max. False: no more than it does. */
+static noinline bool grow_list(struct tcache *tc, unsigned int class, unsigned int max)
+{
+	unsigned int cap = tc->cap[class];
+
+	if (shares_room(class))
+		max = (unsigned int)min_ul(max, share_of_room(tc, class));
+	if (cap >= max)
+		return false;
+	grow_cap(tc, class, max);
+	if (shares_room(class))
+		tc->more_shared += (uint32_t)((tc->cap[class] - cap) * class_size(class));
+	return true;
 }
 
 /* Of the objects freed last, does every other one begin another page? Then misses would make a whole list's way long. */
@@ -159,16 +185,14 @@ static void make_room(struct tcache *tc, unsigned int class)
 		shrink_list(tc, class);
 	} else if (!missed && outgrows_use(tc, class)) {
 		recede(tc, class);
-	} else if (missed && tc->cap[class] < max) {
-		grow_cap(tc, class, max);
-	} else {
+	} else if (!missed || likely(tc->cap[class] >= max) || !grow_list(tc, class, max)) {
 		bool wanted = put_list_aside(tc, class);
 
 		if (!missed)
 			wanted |= hand_spare_over(tc, class);
 		max = (unsigned int)(WANTED_BYTES / class_size(class));
 		if (wanted && tc->cap[class] < max)
-			grow_cap(tc, class, max);
+			grow_list(tc, class, max);
 	}
 }
 

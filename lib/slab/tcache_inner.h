@@ -25,4 +25,17 @@ void flush_class(struct tcache *tc, unsigned int class);
 /* tcache_free.c. Objects that a list of the class may hold, however much comes and goes. */
 unsigned int max_cap(unsigned int class);
 
+/* Lists of objects above 1 KiB have room in common, as a thread may use many of these classes, each of them a little. */
+static always_inline bool shares_room(unsigned int class)
+{
+	return class < FIRST_RUN_CLASS && class_size(class) > TABLE_SIZE_MAX;
+}
+/* What such a list has of it: room for all but its first object. */
+static always_inline uint32_t shared_bytes(const struct tcache *tc, unsigned int class)
+{
+	unsigned int cap = tc->cap[class];
+
+	return cap ? (uint32_t)((cap - 1) * class_size(class)) : 0;
+}
+
 #endif

@@ -165,6 +165,48 @@ static void idle(void)
 	check_lists();
 }
 
+/* Fills and empties the class's list, over and over, with no look at what lies idle meanwhile. */
+static void use_list(unsigned int class, unsigned int rounds)
+{
+	void *p[400];
+	unsigned int i, nr = (unsigned int)(384 * KiB / class_size(class));
+
+	must(nr <= ARRAY_SIZE(p));
+	while (rounds--) {
+		tcache.ticks = 0;
+		for (i = 0; i < nr; i++)
+			p[i] = take(class);
+		tcache.ticks = 0;
+		while (i)
+			give(p[--i], class);
+	}
+	check_lists();
+}
+
+static void shared_room(void)
+{
+	unsigned int round, class, first = size_to_class(1025), last = size_to_class(30000);
+	size_t more = 0;
+
+	start();
+	use_list(last, 10);
+	must(usual_cap(last) * class_size(last) > 100 * KiB, "alone: %u in a list", usual_cap(last));
+	for (round = 0; round < 10; round++)
+		for (class = last - 1; class >= first; class--)
+			use_list(class, 1);
+	for (class = first; class <= last; class++) {
+		must(usual_cap(class) >= 1);
+		more += (usual_cap(class) - 1) * class_size(class);
+	}
+	must(more > 600 * KiB && more <= 1 * MiB, "%zu KiB in lists of many classes", more / KiB);
+	/* All are idle: what is used next has all of the room. */
+	tcache_look(&tcache);
+	tcache_look(&tcache);
+	class = last + 1;
+	use_list(class, 10);
+	must(usual_cap(class) * class_size(class) > 100 * KiB, "later: %u in a list", usual_cap(class));
+}
+
 static void use_runs(unsigned int class, unsigned int nr, unsigned int rounds)
 {
 	void *p[40];
@@ -279,6 +321,7 @@ int main(void)
 	run_case("a list that runs dry again is filled by a page's worth", page_worth);
 	run_case("a flush opens lists that hold nothing and were closed", closed);
 	run_case("idle lists go home", idle);
+	run_case("lists of many classes of large objects share their room", shared_room);
 	run_case("lists of runs hold more while few lengths come and go", runs);
 	run_case("random operations: lists and counts", random_operations);
 	run_case_aborts("a block freed twice in a row is reported", double_free, "double free of a block of 112 bytes");
