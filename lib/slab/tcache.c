@@ -65,10 +65,12 @@ static bool leave_chain(unsigned int class, struct object *chain, unsigned int n
 
 static void leave_class(struct tcache *tc, unsigned int class)
 {
+	int32_t room = READ_ONCE(tc->room[class]);
+
 	if (leave_chain(class, tc->spare[class], tc->spare_nr[class]))
 		tc->spare[class] = NULL;
 	/* Else tcache_close_all has been here, and nobody knows how many there are. */
-	if (tc->room[class] >= 0 && leave_chain(class, tc->head[class], tc->cap[class] - (unsigned int)tc->room[class])) {
+	if (room >= 0 && leave_chain(class, tc->head[class], tc->cap[class] - (unsigned int)room)) {
 		tc->head[class] = NULL;
 		tc->room[class] = tc->cap[class];
 	}

@@ -210,10 +210,17 @@ static void grow_runs(struct tcache *tc, unsigned int class)
 	}
 }
 
+static void free_uncached(struct object *obj, unsigned int class)
+{
+	obj->next = NULL;
+	tcache_free_chain(obj, class);
+}
+
 cold void tcache_free_slow(void *addr, unsigned int class)
 {
 	struct tcache *tc = &tcache;
 	struct object *obj = addr;
+	int32_t room;
 
 	tcache_note();
 	if ((tc->state == TCACHE_FREED && ++tc->ticks < FREES_UNLISTED) || !tcache_ready(tc)) {
@@ -221,8 +228,7 @@ cold void tcache_free_slow(void *addr, unsigned int class)
 			tcache_free_aside(tc, obj, class);
 			return;
 		}
-		obj->next = NULL;
-		tcache_free_chain(obj, class);
+		free_uncached(obj, class);
 		return;
 	}
 	tcache_tick(tc);
@@ -230,20 +236,24 @@ cold void tcache_free_slow(void *addr, unsigned int class)
 		tcache_free_remote(obj);
 		return;
 	}
-	if (unlikely(tc->room[class] < 0)) /* tcache_close_all, and that is over already */
+	room = READ_ONCE(tc->room[class]); /* tcache_close_all may come at any time */
+	if (unlikely(room < 0)) {	   /* it has, and that is over already */
 		flush_class(tc, class);
-	if (tc->room[class] > 0) { /* this was the thread's first call */
-		push(tc, class, obj);
-		return;
+		room = tc->cap[class];
 	}
-	if (class < FIRST_RUN_CLASS)
-		make_room(tc, class);
-	else
-		grow_runs(tc, class);
-	if (tc->room[class] > 0)
+	if (!room) { /* else this was the thread's first call */
+		if (class < FIRST_RUN_CLASS)
+			make_room(tc, class);
+		else
+			grow_runs(tc, class);
+		room = READ_ONCE(tc->room[class]);
+	}
+	if (room > 0)
 		push(tc, class, obj);
-	else
+	else if (class >= FIRST_RUN_CLASS)
 		run_free(obj);
+	else
+		free_uncached(obj, class);
 }
 
 void tcache_free_unlisted(void *addr)

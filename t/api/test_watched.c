@@ -172,6 +172,10 @@ static void *turn_options(void *arg)
 		{ "vm.compact_memory", "1" },
 		{ "vm.percpu_pagelist_high_fraction", "0" },
 		{ "vm.min_free_kbytes", "0" },
+		{ "failslab.interval", "1000000000" },
+		{ "failslab.probability", "1" },
+		{ "failslab.times", "-1" },
+		{ "failslab.probability", "0" },
 	};
 	size_t i;
 

@@ -140,6 +140,44 @@ static void closed(void)
 	must(cached() == 0, "%lu cached", cached());
 }
 
+/* Or while it makes room in a list that was full. */
+static bool close_meanwhile;
+static unsigned int closings;
+bool __real_magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr);
+bool __wrap_magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr);
+bool __wrap_magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr)
+{
+	pthread_t thread;
+
+	if (close_meanwhile && closings < 20) {
+		must(!pthread_create(&thread, NULL, close_others, NULL) && !pthread_join(thread, NULL));
+		closings++;
+	}
+	return __real_magazine_put(cache, self, chain, nr);
+}
+
+static void closed_meanwhile(void)
+{
+	enum { N = 16000, CLASS = 4 };
+	static void *p[N];
+	unsigned long before;
+	unsigned int i, round;
+
+	start();
+	before = active() - cached();
+	close_meanwhile = true;
+	for (round = 0; round < 4; round++) {
+		for (i = 0; i < N; i++)
+			p[i] = take(CLASS);
+		for (i = 0; i < N; i++)
+			give(p[i], CLASS);
+	}
+	must(closings == 20);
+	tcache_flush();
+	check_lists();
+	must(active() == before + cached(), "%lu active, %lu cached, %lu before", active(), cached(), before);
+}
+
 /* A list that nobody touches goes home while the thread is busy with others. */
 static void idle(void)
 {
@@ -320,6 +358,7 @@ int main(void)
 	run_case("lists grow on demand, and have a spare", growth);
 	run_case("a list that runs dry again is filled by a page's worth", page_worth);
 	run_case("a flush opens lists that hold nothing and were closed", closed);
+	run_case("and so do lists that are closed while there is made room", closed_meanwhile);
 	run_case("idle lists go home", idle);
 	run_case("lists of many classes of large objects share their room", shared_room);
 	run_case("lists of runs hold more while few lengths come and go", runs);
