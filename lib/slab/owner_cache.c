@@ -258,7 +258,7 @@ bool owner_cache_free(struct owner *o, struct page *slab, void *addr)
 static unsigned int next_used(const struct owner_cache *cache, unsigned int class)
 {
 	for (class++; class < FIRST_RUN_CLASS; class = (class | 63) + 1) {
-		uint64_t rest = cache->used[class / 64] >> class % 64;
+		uint64_t rest = READ_ONCE(cache->used[class / 64]) >> class % 64;
 
 		if (rest)
 			return class + (unsigned int)__builtin_ctzl(rest);
@@ -324,7 +324,9 @@ void owner_cache_destroy(struct owner *o)
 		owner_unlock(o);
 		nr += free_slab_list(c.partial) + free_slab_list(c.full);
 	}
-	cache->used[0] = cache->used[1] = 0;
+	/* Who looks for empty slabs meanwhile finds none, either way. */
+	WRITE_ONCE(cache->used[0], 0);
+	WRITE_ONCE(cache->used[1], 0);
 	if (nr)
 		owner_give_back(o, nr);
 }
