@@ -146,7 +146,6 @@ static void flush_idle(struct tcache *tc)
 
 	for (class = 1; class < NR_CLASSES; class++) {
 		uint32_t now = (uint32_t)((uintptr_t)tc->head[class] >> 4) + (uint32_t)tc->room[class];
-
 		bool shares = shares_room(class) && tc->cap[class] > 1;
 
 		if (list_is_empty(tc, class) && !shares)

@@ -4,10 +4,10 @@
  *
  * A list starts small and doubles its bound when it overflows, up to MAGAZINE_BYTES, but only if it has run dry since
  * the last time, or, up to less, if other threads want what it sheds: a list that only ever overflows keeps slabs from
- * emptying and saves its thread nothing. Lists of large objects have a bound in common, too. A full list becomes the spare magazine; a full spare goes to the class's
- * magazines, whole, or, of a single thread that no other has followed, scattered objects go home in parts. A single
- * thread that does nothing but free caches less and less, for no look may come after it. Runs have a list only, no
- * spare, and only the smaller ones.
+ * emptying and saves its thread nothing. Lists of large objects have a bound in common, too. A full list becomes the
+ * spare magazine; a full spare goes to the class's magazines, whole, or, of a single thread that no other has followed,
+ * scattered objects go home in parts. A single thread that does nothing but free caches less and less, for no look may
+ * come after it. Runs have a list only, no spare, and only the smaller ones.
  */
 #include "slab/tcache_inner.h"
 
