@@ -72,15 +72,6 @@ static unsigned long most_slack(const struct zone *zone)
 		      READ_ONCE(zone->regret.least) * ZONE_SLACK_SHARE);
 }
 
-/* So much was missed of what went: the same part of what stayed only because it could not go would have been, too. */
-static unsigned long stuck_in_vain(struct zone *zone, unsigned long vain, unsigned long purged)
-{
-	unsigned long stuck = READ_ONCE(zone->purge_stuck), missed = stuck * vain / purged;
-
-	WRITE_ONCE(zone->purge_stuck, stuck - missed);
-	return missed;
-}
-
 /* What went and was soon wanted again was given back in vain: so much more may be dirty from now on, within bounds. True:
  * that is more than it was, and ends what goes in steps. */
 static bool zone_regret(struct zone *zone)
@@ -95,7 +86,7 @@ static bool zone_regret(struct zone *zone)
 	WRITE_ONCE(zone->purged, purged - vain);
 	WRITE_ONCE(zone->clean_left, clean);
 	if (vain)
-		regret_more(&zone->regret, vain + stuck_in_vain(zone, vain, purged), most_slack(zone));
+		regret_more(&zone->regret, vain, most_slack(zone));
 	if (regret_slack(&zone->regret, used) <= before)
 		return false;
 	WRITE_ONCE(zone->purge_goal, 0);
@@ -145,8 +136,6 @@ static cold void zone_purge_excess(struct zone *zone, unsigned long limit, bool 
 	left = READ_ONCE(zone->nr_dirty);
 	WRITE_ONCE(zone->purge_goal, over && left > goal ? goal : 0);
 	WRITE_ONCE(zone->purged, READ_ONCE(zone->purged) + dirty - min_ul(dirty, left));
-	/* The limit may be exceeded by so much more next time, too, before a fall is at its end. */
-	WRITE_ONCE(zone->purge_stuck, over || left <= goal ? 0 : left - goal + (limit - goal));
 	WRITE_ONCE(zone->clean_left, clean_pages(zone));
 	regret_note_use(&zone->regret, used_pages(zone), true);
 	WRITE_ONCE(zone->purge_stamp, (uint32_t)os_clock_ms());

@@ -102,7 +102,6 @@ struct zone {
 	/* Giving back (balance.c), what was given back in vain; no lock, and races are harmless. */
 	struct regret regret;	   /* pages that may be dirty beyond the limit */
 	unsigned long purged;	   /* pages that went and are not known to have been wanted again */
-	unsigned long purge_stuck; /* that would have gone, too, but lay in small blocks */
 	unsigned long clean_left;  /* free pages that were clean when the last ones went */
 	uint32_t purge_stamp;	   /* when that was, in ms */
 	uint32_t decay_stamp;	    /* when this part of dirty_decay began, */

@@ -173,45 +173,6 @@ static void regretting_limited(void)
 	regret_and_forget(1024 * MiB);
 }
 
-/* Half of the small blocks are free, and of the large ones nearly all, or none. */
-static void fall_or_rise(struct page **small, unsigned long nr_small, struct page **page, unsigned long nr, bool rise)
-{
-	unsigned long i;
-
-	for (i = 0; i < nr_small; i += 2)
-		if (rise)
-			must(small[i] = alloc_pages(GFP_USER, 0));
-		else
-			free_pages(small[i], 0);
-	drain_all_pages();
-	for (i = 0; i < nr; i++)
-		if (i % 16 == 0)
-			continue;
-		else if (rise)
-			must(page[i] = alloc_pages(GFP_USER, 5));
-		else
-			free_pages(page[i], 5);
-}
-
-/* What could not go for lying in small blocks would have been wanted as well: who was wrong once is not so again. */
-static void stuck_is_missed(void)
-{
-	static struct page *small[8192], *page[160];
-	unsigned long calls;
-
-	start(4 * MiB);
-	tunables.dirty_decay = 3600000;
-	take(small, ARRAY_SIZE(small), 0);
-	take(page, ARRAY_SIZE(page), 5);
-	fall_or_rise(small, ARRAY_SIZE(small), page, ARRAY_SIZE(page), false);
-	calls = fake_os_calls(FAKE_MADVISE);
-	must(calls && zone->purge_stuck);
-	fall_or_rise(small, ARRAY_SIZE(small), page, ARRAY_SIZE(page), true);
-	fall_or_rise(small, ARRAY_SIZE(small), page, ARRAY_SIZE(page), false);
-	must(fake_os_calls(FAKE_MADVISE) == calls, "%lu calls for what is wanted again", fake_os_calls(FAKE_MADVISE) - calls);
-	check_zone(zone);
-}
-
 /* But when less is in use than while it was missed, the work is done: it goes with the rest. */
 static void no_regret_when_done(void)
 {
@@ -240,7 +201,6 @@ int main(void)
 	run_case("but soon", wanted_late);
 	run_case("and once", missed_once);
 	run_case("and ends what goes in steps", missed_meanwhile);
-	run_case("with what could not go then", stuck_is_missed);
 	run_case("and nothing is in vain where use only falls", nothing_in_vain);
 	run_case("nor kept when less is in use than while it was missed", no_regret_when_done);
 	return done_testing();
