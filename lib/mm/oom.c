@@ -306,10 +306,12 @@ static bool call_abort(struct owner *victim)
 /* False: it cannot end, or has. */
 static bool tell_victim(struct oom_control *oc, struct owner *victim, int tid)
 {
+	char label[OWNER_LABEL_LEN];
+
 	if (has_callback(victim)) {
 		if (call_abort(victim))
 			return true;
-		oom_say("Out of memory: owner %s cannot end now", victim->name);
+		oom_say("Out of memory: owner %s cannot end now", owner_label(victim, label));
 		return false;
 	}
 	if (tid == os_gettid()) {

@@ -123,6 +123,8 @@ static void take_dirty_blocks(struct zone *zone, struct purge_batch *batch, unsi
 	unsigned int mt;
 
 	batch->nr = 0;
+	if (!can_spare(zone, min_ul(most, (unsigned long)PURGE_BATCH << batch->order)))
+		most = 1;
 	for (mt = 0; mt < MIGRATE_ISOLATE; mt++) /* what is isolated is somebody's already */
 		for (pfn = area->free_list[mt]; pfn != NO_PFN && area->nr_dirty; pfn = next) {
 			struct page *page = pfn_to_page(pfn);
@@ -132,8 +134,6 @@ static void take_dirty_blocks(struct zone *zone, struct purge_batch *batch, unsi
 			next = page->next;
 			if (!(page->flags & PG_DIRTY) || block_is_hugetlb(pfn_to_block(pfn)))
 				continue;
-			if (batch->nr && !can_spare(zone, 1UL << batch->order))
-				return;
 			del_page_from_free_list(zone, page);
 			page_list_add(&zone->purging, page);
 			unsettle_pages(pfn, 1UL << batch->order);

@@ -111,7 +111,7 @@ void tcache_close_lists(struct tcache *tc)
 	__builtin_memset(tc->room, 0, sizeof(tc->room));
 	__builtin_memset(tc->cap, 0, sizeof(tc->cap));
 	__builtin_memset(tc->usual_cap, 0, sizeof(tc->usual_cap));
-	tc->more_runs = 0;
+	tc->more_runs = tc->more_shared = 0;
 }
 
 static void open_lists(struct tcache *tc)

@@ -43,7 +43,7 @@ struct tcache {
 	struct object *spare[FIRST_RUN_CLASS]; /* a second magazine, so that the boundary is not crossed to and fro */
 	uint32_t seen[NR_CLASSES];	       /* what head was when last looked at: unchanged means idle */
 	uint32_t more_runs;		       /* bytes that lists of runs may hold beyond RUN_CACHED_BYTES each, and */
-	uint32_t more_shared;		       /* those of objects above 1 KiB beyond their first ones, of lists that are not idle */
+	uint32_t more_shared;		       /* those of objects above 1 KiB beyond their first, but idle lists */
 	uint32_t ticks;			       /* slow calls since; TCACHE_FREED: frees */
 	uint8_t state;			       /* enum tcache_state */
 	uint8_t nid;			       /* several nodes: that of the lists, plus 1; 0: none yet */

@@ -4,7 +4,7 @@
  *
  * A list starts small and doubles its bound when it overflows, up to MAGAZINE_BYTES, but only if it has run dry since
  * the last time, or, up to less, if other threads want what it sheds: a list that only ever overflows keeps slabs from
- * emptying and saves its thread nothing. Lists of large objects have a bound in common, too. A full list becomes the
+ * emptying and saves its thread nothing. Lists of large objects grow within a bound in common. A full list becomes the
  * spare magazine; a full spare goes to the class's magazines, whole, or, of a single thread that no other has followed,
  * scattered objects go home in parts. A single thread that does nothing but free caches less and less, for no look may
  * come after it. Runs have a list only, no spare, and only the smaller ones.
@@ -18,7 +18,7 @@
 #define MAGAZINE_BYTES (128 * KiB)
 #define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
 #define MAGAZINE_MAX 1024UL
-#define SHARED_BYTES (1 * MiB) /* for lists of objects above 1 KiB together, but for their first objects; each may have */
+#define SHARED_BYTES (1 * MiB) /* lists of objects above 1 KiB grow by, beyond their first objects; each may have */
 #define SHARED_PART (SHARED_BYTES / MAGAZINE_BYTES) /* that part of what others leave */
 #define SPARSE_CAP 4U /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
 #define SPARSE_SHARE 64 /* of the slabs, which such a list may pin if that is more */

@@ -167,9 +167,10 @@ static void *watch(void *arg)
 {
 	int null = open("/dev/null", O_WRONLY);
 
-	while (__atomic_load_n(&working, __ATOMIC_RELAXED))
+	do {
 		if (bm_stats_print(null, "owners"))
 			return arg;
+	} while (__atomic_load_n(&working, __ATOMIC_RELAXED));
 	close(null);
 	return NULL;
 }
@@ -182,7 +183,7 @@ static void threads(void)
 
 	shared_owner = make("shared");
 	working = 1;
-	pthread_create(&watcher, NULL, watch, &working);
+	want(!pthread_create(&watcher, NULL, watch, &working), "thread");
 	for (i = 0; i < 4; i++)
 		pthread_create(&t[i], NULL, work, (void *)(i + 1));
 	for (i = 0; i < 4; i++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The census: every page frame of every zone is in one place and one only, a free list, a per-CPU list, a guard or a
- * block of the model; and the zones count what was found. One thread, nothing in flight.
+ * block of the model; and the zones count what was found. One thread, nothing in flight. And the allocator's start in a
+ * case, not before main.
  */
 #ifndef T_UNIT_PAGES_CENSUS_H
 #define T_UNIT_PAGES_CENSUS_H
@@ -10,7 +11,7 @@
 #include "malloc/heap.h"
 #include "pages_model.h"
 
-/* Instead of that of the library: its allocator is to begin here, in the case, not before main. */
+/* Instead of the library's. */
 bool heap_ready;
 bool heap_init_slow(void)
 {
