@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that defines malloc itself keeps it; whatever still calls us is sent there. Who serves malloc is found out
- * by calling it: its address says nothing, for in a program at a fixed address that is a stub of the program's own.
+ * A program that defines malloc itself keeps it; whatever still calls us is sent there. If malloc's address is our own,
+ * so is malloc. Another address says nothing, for in a program at a fixed address that is a stub of the program's own:
+ * then who serves malloc is found out by calling it.
  */
 #include <malloc.h>
 #include <stdlib.h>
@@ -24,9 +25,15 @@ static bool is_ours(const void *p)
 __attribute__((constructor)) static void stay_idle_if_not_wanted(void)
 {
 	static struct heap_forward forward;
-	void *p = malloc(1);
-	bool ours = !p || is_ours(p);
+	/* Volatile, for compilers take two names for two functions. */
+	void *(*volatile served_by)(size_t) = malloc;
+	bool ours;
+	void *p;
 
+	if (served_by == own_malloc)
+		return;
+	p = malloc(1);
+	ours = !p || is_ours(p);
 	free(p);
 	if (ours)
 		return;

@@ -6,6 +6,8 @@
 #ifndef INTERPOSE_INTERPOSE_H
 #define INTERPOSE_INTERPOSE_H
 
+#include <stddef.h>
+
 #define EXPORT __attribute__((__visibility__("default")))
 
 #ifdef BM_PREFIX
@@ -14,6 +16,9 @@
 #define NAME(name) NAME_EXPAND(BM_PREFIX, name)
 #else
 #define NAME(name) name
+
+/* malloc, by a name that nobody else's can take the place of. */
+extern void *own_malloc(size_t size) __attribute__((__visibility__("hidden")));
 #endif
 
 #endif

@@ -180,6 +180,7 @@ int NAME(malloc_info)(int options, FILE *stream)
 #else
 #define LIKE(target) __copy__(target),
 #endif
+extern __typeof__(malloc) own_malloc __attribute__((LIKE(malloc) __alias__("malloc")));
 #define ALIAS(name, target) EXPORT __typeof__(target) name __attribute__((LIKE(target) __alias__(#target)))
 ALIAS(__libc_malloc, malloc);
 ALIAS(__libc_calloc, calloc);

@@ -2,7 +2,8 @@
 /*
  * First use, and configuration. The first malloc may come from the loader, before libc knows the environment, so
  * there are two steps: the heap with default settings whenever it is first needed, and the configuration when the
- * constructor is given the environment.
+ * constructor is given the environment. The constructor itself needs the heap only where there is something to set: the
+ * process may never call malloc. But it reads all that is read of the system, for later the program may forbid that.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ extern const char *bm_conf __attribute__((weak));
 
 static struct mutex init_lock = MUTEX_INIT(RANK_INIT);
 bool heap_ready;
+static bool configured;
 
 /* What only a process of several threads needs. */
 static void prepare_for_threads(void)
@@ -60,10 +62,28 @@ cold bool heap_init_slow(void)
 		tcache_on_second_thread(prepare_for_threads);
 		kswapd_before_start = fork_handlers_register;
 		hugetlb_before_first = fork_handlers_register;
+		if (configured)
+			mm_init_late();
 		smp_store_release(&heap_ready, true);
 	}
 	mutex_unlock(&init_lock);
 	return ok;
+}
+
+static void start_heap(void)
+{
+	static bool tried;
+
+	if (!heap_init() && !tried)
+		bm_warn("the system gives no memory for the heap: every allocation will fail");
+	tried = true;
+}
+
+/* Settings are those of a heap that is there. */
+static void parse(const char *text, size_t len, const char *from)
+{
+	start_heap();
+	tunables_parse(text, len, from);
 }
 
 /* The value of KEY in an environment string, or NULL. */
@@ -86,7 +106,7 @@ static void read_environment(char **envp)
 
 	for (; *envp; envp++) {
 		if ((value = env_value(*envp, "BUDDYMALLOC_CONF")))
-			tunables_parse(value, strlen(value), "BUDDYMALLOC_CONF");
+			parse(value, strlen(value), "BUDDYMALLOC_CONF");
 		else if ((value = env_value(*envp, "BUDDYMALLOC_SHOW_STATS")))
 			tunables.show_stats = is_on(value);
 		else if ((value = env_value(*envp, "BUDDYMALLOC_VERBOSE")))
@@ -100,7 +120,7 @@ static void read_conf_file(void)
 	long len = os_read_file(CONF_FILE, text, sizeof(text));
 
 	if (len > 0)
-		tunables_parse(text, (size_t)len, CONF_FILE);
+		parse(text, (size_t)len, CONF_FILE);
 	else if (len < 0 && len != -ENOENT && len != -ENOTDIR && len != -EACCES)
 		bm_warn("cannot read %s: error %ld; going on without it", CONF_FILE, -len);
 }
@@ -125,8 +145,10 @@ static void apply_options(void)
 		cma_reserve();
 	if (tunables.fail_page_alloc.probability || tunables.failslab.probability)
 		fault_inject_init();
-	if (tunables.limit || os_memory_is_limited())
+	if (tunables.limit || os_memory_is_limited()) {
+		start_heap();
 		budget_init();
+	}
 	if (tunables.kswapd == KSWAPD_ON)
 		prepare_for_threads();
 }
@@ -151,18 +173,23 @@ __attribute__((constructor)) static void configure(int argc, char **argv, char *
 {
 	(void)argc;
 	(void)argv;
-	if (!heap_init())
-		bm_warn("the system gives no memory for the heap: every allocation will fail");
 	if (&bm_conf && bm_conf)
-		tunables_parse(bm_conf, strlen(bm_conf), "bm_conf");
+		parse(bm_conf, strlen(bm_conf), "bm_conf");
 	read_conf_file();
 	if (envp && !os_secure())
 		read_environment(envp);
 	if (tunables.numa)
 		emulate_nodes();
-	mm_init_late();
+	mm_init_early();
+	if (topology.nr_nodes > 1) /* what the process's policy and cpuset are is read for the heap */
+		start_heap();
+	configured = true;
+	if (heap_ready)
+		mm_init_late();
 	oom_show_heap = stats_show_heap;
 	apply_options();
+	if (tunables.show_stats || tunables.verbose)
+		start_heap();
 	if (tunables.show_stats || tunables.stats_file[0]) /* which may turn out not to be writable */
 		stats_keep_stderr();
 	if (tunables.verbose)

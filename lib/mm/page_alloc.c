@@ -23,12 +23,26 @@
 
 gfp_t gfp_allowed_mask = GFP_BOOT_MASK;
 
+static void topology_init_once(void)
+{
+	if (topology.root != topology_root)
+		topology_init(topology_root);
+}
+
+void mm_init_early(void)
+{
+	topology_init_once();
+	/* A few lists are not worth looking at cgroups for, which a short process would pay. */
+	if (unlikely(topology.nr_cpus > LISTS_FOR_ALL_CPUS))
+		pcp_follow_quota();
+}
+
 int mm_init(void)
 {
 	int err;
 
 	arena_init();
-	topology_init(topology_root);
+	topology_init_once();
 	/* A try before this one may have failed after the window was had. */
 	err = vmemmap.nr_pages ? 0 : sparse_init();
 	if (!err)
@@ -41,9 +55,6 @@ int mm_init(void)
 
 void mm_init_late(void)
 {
-	/* A few lists are not worth looking at cgroups for, which a short process would pay. */
-	if (unlikely(topology.nr_cpus > LISTS_FOR_ALL_CPUS))
-		pcp_follow_quota();
 	os_cpu_init(); /* libc may not have had its rseq area the first time */
 	alloc_fast_open();
 	WRITE_ONCE(gfp_allowed_mask, GFP_BITS_MASK);

@@ -14,6 +14,8 @@ struct mempolicy;
 
 #define PAGE_ALLOC_COSTLY_ORDER 3
 
+/* Read of the system what first use needs to know, while the program lets us make such calls. One thread. */
+void mm_init_early(void);
 /* First use: window, nodes, zones. 0 or -errno. */
 int mm_init(void);
 /* The process is set up: from now on requests may wait and reclaim as their flags say. */

@@ -33,7 +33,8 @@ const uint8_t pcp_first_slot[NR_PCP_ORDERS] = {
 	PCP_SLOTS_0 + PCP_SLOTS_1 + PCP_SLOTS_2 + PCP_SLOTS_3,
 };
 
-static unsigned int nr_lists; /* of a zone, that the CPUs share */
+static unsigned int nr_lists;	 /* of a zone, that the CPUs share; 0: there is no zone yet */
+static unsigned int quota_lists; /* so many, for a quota of CPU time; 0: there is none */
 
 static bool closed; /* for good: pcp_fast_close. Under memcheck all is: it is told of every block */
 
@@ -86,7 +87,7 @@ void pcp_share_lists(unsigned int nr)
 
 void pcp_init(void)
 {
-	pcp_share_lists(topology.nr_cpus);
+	pcp_share_lists(quota_lists ? quota_lists : topology.nr_cpus);
 	os_cpu_init();
 	alloc_fast_open();
 }
@@ -95,8 +96,11 @@ cold void pcp_follow_quota(void)
 {
 	unsigned int quota = os_cpu_quota();
 
-	if (quota && quota < topology.nr_cpus / 2) {
-		pcp_share_lists(2 * quota);
+	if (!quota || quota >= topology.nr_cpus / 2)
+		return;
+	quota_lists = 2 * quota;
+	if (nr_lists) {
+		pcp_share_lists(quota_lists);
 		drain_all_pages();
 	}
 }

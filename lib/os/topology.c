@@ -151,6 +151,7 @@ void topology_init(const char *root)
 		memset(&topology, 0, sizeof(topology));
 	if (!online)
 		online = 1;
+	topology.root = root;
 	topology.nr_cpus = os_nr_cpus();
 	topology.nr_nodes = ilog2(online) + 1;
 	default_distances();

@@ -12,6 +12,7 @@
 #define MAX_CPUS 1024
 
 struct topology {
+	const char *root;	  /* below which it was read; NULL: not yet */
 	unsigned int nr_nodes;	  /* highest node id + 1, at least 1 */
 	unsigned int nr_cpus;	  /* possible CPUs, at least 1 */
 	bool fake;		  /* the kernel knows of no such nodes: do not name them to it */

@@ -62,15 +62,16 @@ static void print_runs(struct out *o, unsigned int class)
 
 void print_slabinfo(struct out *o)
 {
+	bool ready = kmem_caches[1].size; /* else there is no heap yet */
 	unsigned int class;
 
 	out_printf(o, "slabinfo - version: 2.1\n");
 	out_printf(o, "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab>");
 	out_printf(o, " : tunables <limit> <batchcount> <sharedfactor>");
 	out_printf(o, " : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
+	for (class = 1; ready && class < FIRST_RUN_CLASS; class++)
 		print_cache(o, &kmem_caches[class]);
-	for (; class < NR_CLASSES; class++)
+	for (; ready && class < NR_CLASSES; class++)
 		print_runs(o, class);
 }
 

@@ -164,6 +164,7 @@ TAP_UNUSED void model_native(void)
 TAP_UNUSED struct zone *model_start(void)
 {
 	model_native();
+	mm_init_early();
 	must(!mm_init());
 	mm_init_late();
 	threads_follow = true; /* all of dirty_max counts, whatever is in use */

@@ -325,12 +325,13 @@ static void packed_resizing(void)
 /* Not beyond what its lists are for, though there is room. */
 static void packed_growing(void)
 {
-	struct zone *zone = &NODE_DATA(0)->node_zones[ZONE_NORMAL];
 	size_t size = PACKED_PAGES * PAGE_SIZE;
 	void *p, *next[4];
+	struct zone *zone;
 	int i;
 
 	start();
+	zone = &NODE_DATA(0)->node_zones[ZONE_NORMAL];
 	p = heap_malloc(size);
 	for (i = 0; i < 4; i++)
 		must(next[i] = heap_malloc(size));

@@ -74,11 +74,12 @@ static void figures(void)
 /* "Node 0, zone   Normal   n0 n1 ... n10 ": each figure is the zone's. */
 static void buddyinfo(void)
 {
-	struct zone *zone = &NODE_DATA(0)->node_zones[ZONE_NORMAL];
 	struct proc_buddy b[PROCFS_ZONES];
+	struct zone *zone;
 	struct out o;
 
 	start();
+	zone = &NODE_DATA(0)->node_zones[ZONE_NORMAL];
 	heap_malloc(100000);
 	out_init(&o, -1);
 	print_buddyinfo(&o);

@@ -254,9 +254,10 @@ static void ends_with_little(void)
 /* When one thread is left the background's is told to look whether it is wanted. */
 static void last_but_one(void)
 {
-	uint32_t *wakeups = &NODE_DATA(0)->kswapd_wakeups, before;
+	uint32_t *wakeups, before;
 
 	start();
+	wakeups = &NODE_DATA(0)->kswapd_wakeups;
 	give(take(1), 1);
 	nr_heap_threads++;
 	before = *wakeups;
