@@ -138,6 +138,14 @@ static void forget_more(struct tcache *tc, unsigned int class)
 	tc->room[class] = (int32_t)always;
 }
 
+/* Another when the list was used, but for chance. The addresses of large objects differ in their upper bits alone. */
+static always_inline uint16_t list_mark(const struct tcache *tc, unsigned int class)
+{
+	uint32_t head = (uint32_t)((uintptr_t)tc->head[class] >> 4);
+
+	return (uint16_t)(head + (head >> 16) + (uint32_t)tc->room[class]);
+}
+
 /* Lists that are as they were at the last look go home, and what they had of the room that lists share is for others. */
 static void flush_idle(struct tcache *tc)
 {
@@ -145,11 +153,12 @@ static void flush_idle(struct tcache *tc)
 	unsigned int class;
 
 	for (class = 1; class < NR_CLASSES; class++) {
-		uint32_t now = (uint32_t)((uintptr_t)tc->head[class] >> 4) + (uint32_t)tc->room[class];
 		bool shares = shares_room(class) && tc->cap[class] > 1;
+		uint16_t now;
 
 		if (list_is_empty(tc, class) && !shares)
 			continue;
+		now = list_mark(tc, class);
 		if (tc->seen[class] == now) {
 			flush_class(tc, class);
 			forget_more(tc, class);

@@ -41,7 +41,7 @@ struct tcache {
 #define OVERFLOWS_MOST 32U
 #define OVERFLOWS_DRY 255U		       /* it ran dry since it last overflowed: it may grow */
 	struct object *spare[FIRST_RUN_CLASS]; /* a second magazine, so that the boundary is not crossed to and fro */
-	uint32_t seen[NR_CLASSES];	       /* what head was when last looked at: unchanged means idle */
+	uint16_t seen[NR_CLASSES];	       /* what list_mark said when last looked at: unchanged means idle */
 	uint32_t more_runs;		       /* bytes that lists of runs may hold beyond RUN_CACHED_BYTES each, and */
 	uint32_t more_shared;		       /* those of objects above 1 KiB beyond their first, but idle lists */
 	uint32_t ticks;			       /* slow calls since; TCACHE_FREED: frees */
@@ -60,7 +60,8 @@ struct tcache {
 	unsigned long nr_pages;
 	struct remote_chain remote[REMOTE_CHAINS]; /* that of a class is at class % REMOTE_CHAINS */
 };
-BUILD_BUG_ON(sizeof(struct tcache) > 4096);
+/* The design allows 4 KiB. With less, what libc and we have for a thread and the stack of a simple one are in two pages. */
+BUILD_BUG_ON(sizeof(struct tcache) > 3328);
 
 extern thread_local_var struct tcache tcache local_symbol;
 
