@@ -19,6 +19,7 @@
 #define QUIESCE_MIN (128 * KiB)
 #define QUIESCE_SHARE 32
 #define KEEP_SHARE 8
+#define MISSED_SHARE 3 /* times dirty_max */
 
 static struct {
 	struct mutex lock;
@@ -94,11 +95,36 @@ static unsigned long unregister_thread(struct tcache *tc)
 
 static uint32_t last_quiesced; /* ms; 0: not yet */
 
+/* Of ends in a row, in bytes. Races are harmless. */
+static struct {
+	size_t went, left; /* at the last one; the latter counts only where something went */
+	size_t missed;	   /* so much that went was dirty again at the next */
+} ends;
+
+/* What threads that follow find dirty; so much is now. What went and was wanted again may stay: of that at these ends,
+ * and of what frees gave back meanwhile. */
+static size_t most_to_leave(size_t dirty)
+{
+	size_t most = READ_ONCE(tunables.dirty_max), left = READ_ONCE(ends.left), missed = READ_ONCE(ends.missed);
+
+	missed += min_ul(READ_ONCE(ends.went), dirty - min_ul(dirty, left));
+	missed = min_ul(missed, most * MISSED_SHARE);
+	WRITE_ONCE(ends.missed, missed);
+	missed = min_ul(missed + (arena_regrets() << PAGEBLOCK_SHIFT), most * MISSED_SHARE);
+	return min_ul(READ_ONCE(arena_stats.used_peak) << PAGEBLOCK_SHIFT, most + missed);
+}
+
+static void trim_at_end(size_t keep)
+{
+	WRITE_ONCE(ends.went, mm_trim(keep));
+	WRITE_ONCE(ends.left, mm_dirty_bytes());
+}
+
 /*
  * The last thread but one ends: what threads exchanged, and what they used, is not needed any more, unless others are
  * about to start. So it is not done for little; and where ends follow each other, as much stays dirty as was ever in
- * use. What lies in lists of pages goes home even so: it is seldom what the next threads ask for first, and more would
- * be resident after each of them.
+ * use, within bounds. What lies in lists of pages goes home even so: it is seldom what the next threads ask for first,
+ * and more would be resident after each of them.
  */
 static void quiesce(void)
 {
@@ -108,15 +134,18 @@ static void quiesce(void)
 
 	WRITE_ONCE(last_quiesced, now + !now); /* 0: there was none */
 	WRITE_ONCE(threads_follow, in_a_row);
-	if (in_a_row)
-		keep = min_ul(READ_ONCE(arena_stats.used_peak) << PAGEBLOCK_SHIFT, READ_ONCE(tunables.dirty_max));
-	else
+	if (in_a_row) {
+		keep = most_to_leave(mm_dirty_bytes());
+	} else {
 		slab_reclaim();
+		WRITE_ONCE(ends.missed, 0);
+	}
+	WRITE_ONCE(ends.went, 0);
 	if (mm_dirty_bytes() < QUIESCE_MIN + mm_used_bytes() / QUIESCE_SHARE + keep / KEEP_SHARE)
 		return;
 	if (in_a_row)
 		slab_reclaim();
-	mm_trim(keep);
+	trim_at_end(keep);
 }
 
 void registry_age(uint32_t decay)

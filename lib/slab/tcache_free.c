@@ -25,6 +25,8 @@
 #define WANTED_BYTES (16 * KiB) /* of a list that never runs dry, for others */
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
+#define RUN_THREADS_BYTES (16 * MiB) /* of all classes and all threads: most of many threads are asleep with what they hold */
+#define RUN_THREADS_FEW (RUN_THREADS_BYTES / (FIRST_UNLISTED_CLASS - FIRST_RUN_CLASS) / RUN_CACHED_BYTES)
 #define SHED_MAX 128U /* scattered objects that go home at a time where no other thread asks for them */
 #define SAMPLE 16U    /* tells whether they are */
 #define CACHED_SHARE 5 /* of what is left of a class may be cached by who does nothing but free */
@@ -196,6 +198,34 @@ static void make_room(struct tcache *tc, unsigned int class)
 	}
 }
 
+/* What its lists of runs may hold; those that are empty now lose their room to the one that is full. */
+static noinline size_t claim_run_room(struct tcache *tc)
+{
+	size_t bytes = 0;
+	unsigned int class;
+
+	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class++) {
+		if (!tc->head[class] && tc->cap[class] <= max_cap(class)) {
+			tc->cap[class] = 0;
+			tc->room[class] = 0;
+		}
+		bytes += tc->cap[class] * class_size(class);
+	}
+	return bytes;
+}
+
+/* As many as any thread's, but where there are many threads, each has its part. */
+static bool run_fits(struct tcache *tc, unsigned int class)
+{
+	unsigned long threads = READ_ONCE(nr_heap_threads);
+	size_t most;
+
+	if (likely(threads <= RUN_THREADS_FEW))
+		return true;
+	most = max_ul(RUN_THREADS_BYTES / threads, RUN_CACHED_BYTES);
+	return claim_run_room(tc) + max_ul(tc->cap[class], 1) * class_size(class) <= most;
+}
+
 /* A list of runs is full. */
 static void grow_runs(struct tcache *tc, unsigned int class)
 {
@@ -203,7 +233,8 @@ static void grow_runs(struct tcache *tc, unsigned int class)
 	size_t size = class_size(class);
 
 	if (cap < max_cap(class)) {
-		grow_cap(tc, class, max_cap(class));
+		if (run_fits(tc, class))
+			grow_cap(tc, class, max_cap(class));
 	} else if (READ_ONCE(exact_lists.more) && tc->more_runs + size <= RUN_MORE_BYTES) {
 		tc->more_runs += (uint32_t)size;
 		grow_cap(tc, class, cap + 1);

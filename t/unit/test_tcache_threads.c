@@ -196,7 +196,7 @@ static size_t dirty_after(size_t bytes)
  * as much as was ever used at a time, and no more. */
 static void ends_in_a_row(void)
 {
-	size_t first, same, more, bound, most;
+	size_t first, same, more, most;
 
 	start();
 	tunables.kswapd = KSWAPD_OFF; /* what that gives back, and when, is another thing */
@@ -217,15 +217,106 @@ static void ends_in_a_row(void)
 	tunables.dirty_decay = 3600000;
 
 	most = tunables.dirty_max;
-	tunables.dirty_max = FEW;
-	bound = dirty_after(MANY);
-	must(bound > FEW / 2 && bound < FEW + LITTLE, "dirty_max:5m keeps %zu", bound);
 	tunables.dirty_max = 0;
 	must(dirty_after(FEW) < LITTLE && !in_magazines(), "dirty_max:0 keeps nothing");
 	tunables.dirty_max = most;
 	tunables.limit = 1 * GiB;
 	budget_init();
 	must(limits_in_force && dirty_after(FEW) < LITTLE, "nothing stays under a limit");
+}
+
+#define PART (PAGEBLOCK_SIZE * 3 / 4)
+
+/* What went at ends and is wanted again may stay the next time, though it is parts of pageblocks, which arenas know
+ * nothing of. */
+static void ends_that_miss_pages(void)
+{
+	size_t bound;
+	int i;
+
+	start();
+	tunables.kswapd = KSWAPD_OFF;
+	give(take(1), 1);
+	tunables.dirty_decay = 3600000;
+	tunables.dirty_max = PART / 3;
+	dirty_after(0);
+	bound = dirty_after(PART);
+	must(bound < PART / 2, "%zu bytes left", bound);
+	for (i = 0; i < 5; i++)
+		bound = dirty_after(PART);
+	must(bound > PART * 3 / 4 && bound < PAGEBLOCK_SIZE, "%zu bytes left", bound);
+}
+
+/* dirty_max bounds what is left. What went because of that and is wanted again may stay the next time, but no more than
+ * three times dirty_max, nor than was used. */
+static void ends_that_miss(void)
+{
+	size_t bound, missed;
+
+	start();
+	tunables.kswapd = KSWAPD_OFF;
+	give(take(1), 1);
+	tunables.dirty_decay = 3600000;
+	tunables.dirty_max = FEW;
+	dirty_after(0);
+	bound = dirty_after(MANY);
+	must(bound > FEW / 2 && bound < FEW + LITTLE, "dirty_max:5m keeps %zu", bound);
+	dirty_after(MANY);
+	missed = dirty_after(MANY);
+	must(missed > MANY - PAGEBLOCK_SIZE && missed < MANY + PAGEBLOCK_SIZE + LITTLE, "%zu bytes left", missed);
+	tunables.dirty_max = PAGEBLOCK_SIZE;
+	bound = dirty_after(MANY);
+	must(bound > 2 * PAGEBLOCK_SIZE && bound < 4 * PAGEBLOCK_SIZE + LITTLE, "dirty_max:2m keeps %zu", bound);
+	tunables.dirty_max = 0;
+	must(dirty_after(MANY) < LITTLE, "dirty_max:0 keeps nothing");
+}
+
+#define NR_RUN_CLASSES (FIRST_UNLISTED_CLASS - FIRST_RUN_CLASS)
+
+/* The bytes that new lists of runs hold after one of each class came and went. */
+static size_t runs_held(void)
+{
+	size_t bytes = 0;
+	unsigned int class;
+
+	tcache_flush();
+	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class++) {
+		tcache.cap[class] = 0;
+		tcache.room[class] = 0;
+	}
+	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class++)
+		give(take(class), class);
+	check_lists();
+	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class++)
+		bytes += length(tcache.head[class]) * class_size(class);
+	return bytes;
+}
+
+/* Most of many threads are asleep: each one's lists of runs hold no more than its part, of what it used last. */
+static void runs_of_many(void)
+{
+	unsigned int class = FIRST_UNLISTED_CLASS - 1;
+	size_t bytes;
+	void *p;
+
+	start();
+	give(take(1), 1);
+	bytes = runs_held();
+	must(bytes > NR_RUN_CLASSES * 32 * KiB && bytes < 2 * MiB, "%zu bytes of one thread", bytes);
+	nr_heap_threads += 31;
+	bytes = runs_held();
+	must(bytes > 384 * KiB && bytes <= 512 * KiB, "%zu bytes of one of 32", bytes);
+	nr_heap_threads += 1000;
+	bytes = runs_held();
+	must(bytes && bytes <= 128 * KiB, "%zu bytes of one of many", bytes);
+	tcache_flush();
+	p = take(FIRST_RUN_CLASS);
+	give(take(class), class);
+	must(length(tcache.head[class]) == 1, "what is empty leaves its room");
+	take(class);
+	give(p, FIRST_RUN_CLASS);
+	must(length(tcache.head[FIRST_RUN_CLASS]) == 1 && !tcache.cap[class]);
+	nr_heap_threads -= 1031;
 }
 
 /* Magazines of such threads, one after the other; there is nothing else at first. */
@@ -346,7 +437,10 @@ int main(void)
 	run_case("all of them, unless they keep what is free", some_left);
 	run_case("the child of a fork has the homes of others", forks);
 	run_case("threads that end one after the other leave as much as was in use", ends_in_a_row);
+	run_case("or what they missed, within bounds", ends_that_miss);
+	run_case("of pages, too", ends_that_miss_pages);
 	run_case("or their lists, where little is dirty", ends_with_little);
+	run_case("lists of runs of many threads hold less", runs_of_many);
 	run_case("the last but one tells kswapd", last_but_one);
 	run_case("after its end a thread is served without lists", after_exit);
 	run_case("threads exchange blocks", threads_exchange);
