@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "base/tunables.h"
+#include "mm/current.h"
 #include "mm/page_alloc.h"
 #include "mm/settle.h"
 #include "os/os.h"
@@ -18,6 +19,7 @@
 #define QUIET_SHARE 64U /* so little of what is free is taken between two of them where a class is quiet */
 #define MORE_SHARE 16U	/* of what is free: so much more is worth another look at all slabs */
 #define SLABS_AT_A_TIME 4U
+#define LOOK_STEP_NS 500000U /* of a CPU, that a thread of the program's looks on for */
 
 static uint64_t slab_holes(const struct page *slab)
 {
@@ -134,16 +136,16 @@ void slab_fill_hole(struct kmem_cache *cache, struct page *slab)
 		slab->flags &= (uint8_t)~PG_HOLES;
 }
 
-/* Each of the node's slabs once, a few at a time: from the head of the list to its end, so that it stays in order. */
-static void punch_node(struct kmem_cache *cache, struct kmem_cache_node *node)
+/* Each of the node's slabs once, a few at a time: from the head of the list to its end, so that it stays in order. until:
+ * of the thread's clock, 0 without an end. How many of nr are left then: what comes first in the list. */
+static unsigned long punch_node(struct kmem_cache *cache, struct kmem_cache_node *node, unsigned long nr, uint64_t until)
 {
-	unsigned long nr = READ_ONCE(cache->nr_slabs), i;
 	uint32_t first = NO_PFN, pfn;
 
 	if (READ_ONCE(node->partial_head) == NO_PFN)
-		return;
+		return 0;
 	mutex_lock(&node->lock);
-	for (i = 1; i <= nr && (pfn = node->partial_head) != NO_PFN && pfn != first; i++) {
+	for (; nr && (pfn = node->partial_head) != NO_PFN && pfn != first; nr--) {
 		struct page *slab = pfn_to_page(pfn);
 
 		if (first == NO_PFN)
@@ -153,22 +155,45 @@ static void punch_node(struct kmem_cache *cache, struct kmem_cache_node *node)
 		if (slab->refcount * (size_t)cache->size + PAGE_SIZE <= PAGE_SIZE << slab->order)
 			slab_punch(cache, slab);
 		partial_add_tail(node, slab);
-		if (i % SLABS_AT_A_TIME == 0) {
+		if (nr % SLABS_AT_A_TIME == 0) {
 			mutex_unlock(&node->lock);
+			if (until && os->thread_clock_ns() >= until)
+				return nr - 1;
 			mutex_lock(&node->lock);
 		}
 	}
 	mutex_unlock(&node->lock);
+	return 0;
 }
 
-static void for_each_node_of(struct kmem_cache *cache, void (*visit)(struct kmem_cache *, struct kmem_cache_node *))
-{
-	unsigned int home, nr_homes = smp_load_acquire(&nr_slab_homes);
-	int nid;
+/* Where the last look had no more time, the next one goes on; class 0: it had. Of whoever is in slabs_age. */
+static struct {
+	unsigned int class, node;
+	unsigned long slabs; /* left of that node's */
+} stopped;
 
-	for (home = 0; home < nr_homes; home++)
-		for (nid = 0; nid < nr_slab_nodes; nid++)
-			visit(cache, get_home(cache, home, nid));
+/* False: out of time. */
+static bool punch_class(struct kmem_cache *cache, uint64_t until)
+{
+	unsigned int nr_nodes = (unsigned int)nr_slab_nodes, nr = smp_load_acquire(&nr_slab_homes) * nr_nodes, node = 0;
+	unsigned long slabs = READ_ONCE(cache->nr_slabs);
+
+	if (stopped.class == cache->class) {
+		node = stopped.node;
+		slabs = stopped.slabs;
+	}
+	stopped.class = 0;
+	for (; node < nr; node++) {
+		slabs = punch_node(cache, get_home(cache, node / nr_nodes, (int)(node % nr_nodes)), slabs, until);
+		if (slabs) {
+			stopped.class = cache->class;
+			stopped.node = node;
+			stopped.slabs = slabs;
+			return false;
+		}
+		slabs = READ_ONCE(cache->nr_slabs);
+	}
+	return true;
 }
 
 /* Of whoever is in slabs_age. */
@@ -223,28 +248,47 @@ static bool has_more_free(const struct kmem_cache *cache)
 	return true;
 }
 
-static void age_class(struct kmem_cache *cache, uint32_t now, uint32_t decay)
+/* False: out of time. */
+static bool age_class(struct kmem_cache *cache, uint64_t until)
 {
-	if (!is_quiet(cache, now, decay) || !has_more_free(cache))
-		return;
-	slab_shrink(cache);
-	if (cache->order && !annotate_listening && os_page_size() <= PAGE_SIZE)
-		for_each_node_of(cache, punch_node);
+	bool goes_on = stopped.class == cache->class;
+
+	if (!goes_on && !has_more_free(cache))
+		return true;
+	if (!goes_on)
+		slab_shrink(cache);
+	if (!cache->order || annotate_listening || os_page_size() > PAGE_SIZE)
+		return true;
+	return punch_class(cache, until);
+}
+
+static void age_classes(uint32_t now, uint32_t decay, uint64_t until)
+{
+	bool quiet[FIRST_RUN_CLASS] = { false };
+	unsigned int class, i;
+
+	for (class = 1; class < FIRST_RUN_CLASS; class++)
+		quiet[class] = READ_ONCE(kmem_caches[class].nr_slabs) && is_quiet(&kmem_caches[class], now, decay);
+	class = stopped.class ? stopped.class : 1;
+	for (i = 1; i < FIRST_RUN_CLASS; i++) {
+		if (quiet[class] && !age_class(&kmem_caches[class], until))
+			return;
+		class = class + 1 < FIRST_RUN_CLASS ? class + 1 : 1;
+	}
 }
 
 void slabs_age(uint32_t decay)
 {
 	static uint32_t last;
 	uint32_t now = (uint32_t)os_clock_ms();
-	unsigned int class;
+	bool in_steps = !(current->flags & PF_KSWAPD);
 
-	if (now - READ_ONCE(last) < decay / LOOKS || xchg(&somebody_looks, 1U))
+	if (now - READ_ONCE(last) < decay / LOOKS || unlikely(current->flags & PF_MEMALLOC_NOIO) ||
+	    xchg(&somebody_looks, 1U))
 		return;
 	WRITE_ONCE(last, now);
 	idle_frees_begin();
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
-		if (READ_ONCE(kmem_caches[class].nr_slabs))
-			age_class(&kmem_caches[class], now, decay);
+	age_classes(now, decay, in_steps ? os->thread_clock_ns() + LOOK_STEP_NS : 0);
 	idle_frees_end();
 	smp_store_release(&somebody_looks, 0U);
 }
@@ -252,4 +296,5 @@ void slabs_age(uint32_t decay)
 void slabs_age_reinit_after_fork(void)
 {
 	somebody_looks = 0;
+	stopped.class = 0;
 }

@@ -155,7 +155,8 @@ void slab_reclaim(void);
 /* Free the empty slabs that a class keeps. */
 void slab_shrink(struct kmem_cache *cache);
 /* One look at classes whose slabs nobody needs: after dirty_decay their empty ones go home, and whole pages of others back
- * to the system. For one who comes by every so often while others wait. No lock held. */
+ * to the system. kswapd goes through all of them, a thread of the program's for half a millisecond, and its next look goes
+ * on from there. No lock held. */
 void slabs_age(uint32_t decay);
 
 /* Make an allocated block a slab, all of whose objects are untouched. */

@@ -279,6 +279,8 @@ static void age_all(void)
 	registry_age(decay);
 	if (decay) {
 		drain_idle_pages(decay);
+		if (!kswapd_welcome()) /* nobody else will */
+			slabs_age(decay);
 		zones_decay(decay);
 		arena_purge(~0UL, decay, false);
 	}

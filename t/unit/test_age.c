@@ -12,7 +12,7 @@
 #include "model.h"
 
 enum { MAGAZINES, EXACT, UNUSED, KSWAPD, PCP, ZONES, ARENA, NR_ASKED };
-static unsigned int asked[NR_ASKED];
+static unsigned int asked[NR_ASKED], slabs;
 static uint64_t clock_ms = 1000000;
 
 uint64_t __wrap_os_clock_ms(void);
@@ -73,7 +73,6 @@ unsigned long __wrap_arena_purge(unsigned long keep, uint32_t age_ms, bool unmap
 	return 0;
 }
 
-static unsigned int slabs;
 void __wrap_slabs_age(uint32_t decay)
 {
 	must(decay == tunables.dirty_decay);
@@ -88,6 +87,7 @@ static void start(void)
 	clock_ms += 1000;
 	tcache_age_if_due();
 	memset(asked, 0, sizeof(asked));
+	slabs = 0;
 }
 
 /* All have been asked so often since the start, but for kswapd so often. */
@@ -107,20 +107,23 @@ static void looks(void)
 	clock_ms++;
 	tcache_age_if_due();
 	must_have_asked(1, 0);
+	must(slabs == 1, "nobody else comes by");
 	tunables.kswapd = KSWAPD_ON;
 	clock_ms += 100;
 	tcache_age_if_due();
 	must_have_asked(2, 1);
+	must(slabs == 1, "that is for kswapd");
 }
 
-/* Slabs are looked at by who comes by while others wait, if anything goes back for its age. */
+/* Slabs are looked at by kswapd, which comes by while others wait, if anything goes back for its age. */
 static void idle_slabs(void)
 {
 	start();
 	must(!slabs && kswapd_idle_work == tcache_idle_work);
+	tunables.kswapd = KSWAPD_ON;
 	clock_ms += 100;
 	tcache_idle_work();
-	must_have_asked(1, 0);
+	must_have_asked(1, 1);
 	must(slabs == 1);
 	tunables.dirty_decay = 0;
 	tcache_idle_work();
@@ -133,7 +136,7 @@ static void no_decay(void)
 	tunables.dirty_decay = 0;
 	clock_ms += 100;
 	tcache_age_if_due();
-	must(asked[MAGAZINES] && asked[EXACT] && asked[UNUSED] && !asked[PCP] && !asked[ZONES] && !asked[ARENA]);
+	must(asked[MAGAZINES] && asked[EXACT] && asked[UNUSED] && !slabs && !asked[PCP] && !asked[ZONES] && !asked[ARENA]);
 }
 
 static void *come_and_go(void *arg)

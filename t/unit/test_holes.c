@@ -7,6 +7,7 @@
 #include <setjmp.h>
 
 #include "base/tunables.h"
+#include "mm/current.h"
 #include "mm/internal.h"
 #include "os/os.h"
 #include "slab/slab.h"
@@ -345,6 +346,69 @@ static void in_use(void)
 	give_all();
 }
 
+/* A thread of the program's looks for half a millisecond, and goes on the next time; kswapd goes through all of them. */
+static void in_steps(void)
+{
+	unsigned int i, unused;
+
+	start(3328);
+	take(400);
+	give_but(20);
+	looks(800);
+	unused = nr_unused();
+	current->flags |= PF_MEMALLOC_NOIO;
+	looks(1000);
+	current->flags &= ~PF_MEMALLOC_NOIO;
+	must(nr_unused() == unused, "it may not");
+	fake_os_dontneed_ns = 100000; /* for a page */
+	for (i = 0; i < 3; i++) {
+		unused = nr_unused();
+		looks(200);
+		must(nr_unused() <= unused - 5, "%u: nothing more goes", i);
+		must(nr_unused() >= unused - 40, "%u: %u of %u pages at once", i, unused - nr_unused(), unused);
+	}
+	must(nr_unused(), "they did not end before");
+	looks(2000);
+	must(!nr_unused(), "%u pages stay", nr_unused());
+	give_all();
+}
+
+static void kswapd_in_one_go(void)
+{
+	start(3328);
+	take(400);
+	give_but(20);
+	looks(800);
+	fake_os_dontneed_ns = 100000;
+	current->flags |= PF_KSWAPD;
+	looks(400);
+	current->flags &= ~PF_KSWAPD;
+	must(!nr_unused(), "%u pages stay", nr_unused());
+	give_all();
+}
+
+/* What was not reached stays where the class is in use again. */
+static void stopped_by_use(void)
+{
+	unsigned int i, unused;
+
+	start(3328);
+	take(400);
+	give_but(20);
+	looks(800);
+	must(nr_unused() > 20);
+	unused = nr_unused();
+	fake_os_dontneed_ns = 100000;
+	looks(400);
+	must(nr_unused() > 20 && nr_unused() < unused);
+	for (i = 0; i < 10; i++)
+		take(4);
+	fake_os_reset();
+	looks(800);
+	must(!fake_os_calls(FAKE_MADVISE), "after %u pages", unused);
+	give_all();
+}
+
 static void empty_goes(void)
 {
 	start(256);
@@ -409,6 +473,9 @@ int main(void)
 	run_case("also in the child of a fork", fork_meanwhile);
 	run_case("random operations, and pages that go meanwhile", random_operations);
 	run_case("not those of a class that is in use", in_use);
+	run_case("a thread of the program's does it in steps", in_steps);
+	run_case("kswapd in one go", kswapd_in_one_go);
+	run_case("what is in use again stays", stopped_by_use);
 	run_case("empty slabs go home", empty_goes);
 	run_case("and to the system", goes_at_once);
 	run_case("the system gives nothing back", refused);
