@@ -18,6 +18,8 @@
 /* A large variable, zero at first, of which few processes use much: behind all others, so that those in use share pages
  * (lib/layout.ld). */
 #define later_data __attribute__((__section__(".bss.later")))
+/* What each process writes at its start, whether it calls malloc or not: on a page that the loader writes to anyway. */
+#define first_data __attribute__((__section__(".data.first")))
 #define printf_like(f, a) __attribute__((__format__(__printf__, f, a)))
 
 /* Of a declaration: it lies in this library, so its address needs no table. */

@@ -6,6 +6,31 @@
 
 #include <string.h>
 
+/* In the place of libc's functions: each name that is looked up costs every start 0.0005 ms. */
+const char *text_find(const char *text, size_t len, char c)
+{
+	for (; len; text++, len--)
+		if (*text == c)
+			return text;
+	return NULL;
+}
+
+bool text_begins(const char *text, const char *with)
+{
+	for (; *with; text++, with++)
+		if (*text != *with)
+			return false;
+	return true;
+}
+
+const char *text_search(const char *text, const char *part)
+{
+	for (; *text; text++)
+		if (text_begins(text, part))
+			return text;
+	return NULL;
+}
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r';
@@ -22,7 +47,11 @@ struct span span_trim(struct span s)
 
 bool span_is(struct span s, const char *text, size_t len)
 {
-	return s.len == len && !memcmp(s.p, text, len);
+	size_t i;
+
+	for (i = 0; i < len && i < s.len && s.p[i] == text[i]; i++)
+		;
+	return i == len && i == s.len;
 }
 
 struct span span_cut(struct span *rest, char separator, char other)

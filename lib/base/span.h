@@ -12,6 +12,10 @@ struct span {
 	size_t len;
 };
 
+/* The first c of len characters; the first place where part stands. NULL: there is none. */
+const char *text_find(const char *text, size_t len, char c);
+const char *text_search(const char *text, const char *part);
+bool text_begins(const char *text, const char *with);
 /* Without the blanks around it. */
 struct span span_trim(struct span s);
 bool span_is(struct span s, const char *text, size_t len);

@@ -161,7 +161,7 @@ static bool parse_path(struct span s, char *path)
 
 static bool parse_area(struct span s, const struct row *row, struct tunable_area *area)
 {
-	bool has_node = memchr(s.p, '@', s.len) != NULL;
+	bool has_node = text_find(s.p, s.len, '@') != NULL;
 	struct span size = span_cut(&s, '@', '@');
 	unsigned long nid = 0;
 
@@ -182,7 +182,7 @@ static bool parse_areas(struct span s, const struct row *row, struct tunable_are
 	while (more) {
 		struct span one;
 
-		more = memchr(s.p, '+', s.len) != NULL;
+		more = text_find(s.p, s.len, '+') != NULL;
 		one = span_cut(&s, '+', '+');
 		if (parsed.nr == TUNABLE_AREAS_MAX || !parse_area(one, row, &parsed.area[parsed.nr++]))
 			return false;
@@ -286,7 +286,7 @@ static bool apply(struct span item, const char *source, bool quiet)
 	struct span value = item;
 	struct span key = span_trim(span_cut(&value, ':', ':'));
 	const struct row *row = tunable_row(key);
-	bool has_value = memchr(item.p, ':', item.len) != NULL;
+	bool has_value = text_find(item.p, item.len, ':') != NULL;
 
 	value = span_trim(value);
 	if (row && has_value && set_value(row, value))

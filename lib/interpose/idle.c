@@ -15,8 +15,6 @@
 extern void *__dso_handle __attribute__((__visibility__("hidden")));
 void *__dso_handle = &__dso_handle;
 
-extern void __libc_free(void *addr);
-
 static bool is_ours(const void *p)
 {
 	return pfn_valid(addr_to_pfn(p));
@@ -42,7 +40,7 @@ __attribute__((constructor)) static void stay_idle_if_not_wanted(void)
 	forward.free = free;
 	p = memalign(2 * MALLOC_ALIGN, 1);
 	if (p && is_ours(p)) {
-		__libc_free(p); /* free is the program's */
+		own_free(p); /* free is the program's */
 	} else if (p) {
 		forward.memalign = memalign;
 		free(p);

@@ -17,8 +17,9 @@
 #else
 #define NAME(name) name
 
-/* malloc, by a name that nobody else's can take the place of. */
+/* malloc and free, by names that nobody else's can take the place of. */
 extern void *own_malloc(size_t size) __attribute__((__visibility__("hidden")));
+extern void own_free(void *addr) __attribute__((__visibility__("hidden")));
 #endif
 
 #endif

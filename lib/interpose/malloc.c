@@ -9,6 +9,7 @@
 #include "interpose/interpose.h"
 #include "malloc/family.h"
 #include "malloc/heap.h"
+#include "malloc/stats.h"
 #include "os/os.h"
 
 EXPORT void *NAME(malloc)(size_t size);
@@ -166,7 +167,7 @@ struct mallinfo NAME(mallinfo)(void)
 
 void NAME(malloc_stats)(void)
 {
-	bm_stats_print(2, "summary");
+	stats_print(2, "summary");
 }
 
 int NAME(malloc_info)(int options, FILE *stream)
@@ -181,6 +182,7 @@ int NAME(malloc_info)(int options, FILE *stream)
 #define LIKE(target) __copy__(target),
 #endif
 extern __typeof__(malloc) own_malloc __attribute__((LIKE(malloc) __alias__("malloc")));
+extern __typeof__(free) own_free __attribute__((LIKE(free) __alias__("free")));
 #define ALIAS(name, target) EXPORT __typeof__(target) name __attribute__((LIKE(target) __alias__(#target)))
 ALIAS(__libc_malloc, malloc);
 ALIAS(__libc_calloc, calloc);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/message.h"
+#include "base/span.h"
 #include "base/tunables.h"
 #include "malloc/heap.h"
 #include "mm/budget.h"
@@ -86,7 +87,7 @@ static void print_fault_seed(struct out *o)
 
 static void print_version(struct out *o)
 {
-	out_printf(o, "%s", bm_version());
+	out_printf(o, "%s", PACKAGE_VERSION);
 }
 
 static void print_page_size(struct out *o)
@@ -243,7 +244,7 @@ static int print_value(const struct ctl *ctl, struct out *o)
 	return 0;
 }
 
-int bm_ctl_get(const char *name, char *buf, size_t len)
+static int get(const char *name, char *buf, size_t len)
 {
 	const struct ctl *ctl;
 	struct out o;
@@ -260,6 +261,11 @@ int bm_ctl_get(const char *name, char *buf, size_t len)
 		return -ENOSPC;
 	memcpy(buf, o.buf, o.len + 1);
 	return (int)o.len;
+}
+
+int bm_ctl_get(const char *name, char *buf, size_t len)
+{
+	return get(name, buf, len);
 }
 
 /* What is left of a value. */
@@ -292,7 +298,7 @@ static bool parse_long(struct text *t, long *n)
 	}
 	for (*n = 0; t->p < t->end && !is_blank(*t->p); t->p++, any = true) {
 		char c = *t->p >= 'A' && *t->p <= 'F' ? (char)(*t->p | 32) : *t->p;
-		const char *d = memchr(digits, c, (size_t)base);
+		const char *d = text_find(digits, (size_t)base, c);
 
 		if (!d || __builtin_mul_overflow(*n, base, n) || __builtin_add_overflow(*n, d - digits, n))
 			return false;
@@ -323,7 +329,7 @@ static unsigned int parse_numbers(const struct ctl *ctl, struct text t, long *n)
 /* As debugfs has it. */
 static int set_switch(bool *value, struct text t)
 {
-	const char *place = t.end - t.p == 1 ? memchr("NYny01", *t.p, 6) : NULL;
+	const char *place = t.end - t.p == 1 ? text_find("NYny01", 6, *t.p) : NULL;
 
 	if (!place)
 		return -EINVAL;
@@ -359,7 +365,7 @@ static int set_tunable(const char *name, struct text t)
 {
 	char buf[1];
 	unsigned int i;
-	int known = bm_ctl_get(name, buf, sizeof(buf)), err;
+	int known = get(name, buf, sizeof(buf)), err;
 
 	for (i = 0; i < ARRAY_SIZE(settable); i++) {
 		if (strcmp(name, settable[i].key) != 0)

@@ -100,7 +100,7 @@ int family_malloc_info(int options, FILE *stream)
 	if (options)
 		return EINVAL;
 	heap_stats_read(&s);
-	fprintf(stream, "<malloc version=\"1\" library=\"buddymalloc %s\">\n", bm_version());
+	fprintf(stream, "<malloc version=\"1\" library=\"buddymalloc %s\">\n", PACKAGE_VERSION);
 	for_each_populated_zone (zone, i)
 		print_zone(stream, zone);
 	fputs("<classes>\n", stream);

@@ -127,7 +127,7 @@ static void read_conf_file(void)
 
 static void say_hello(void)
 {
-	bm_warn("%s serves malloc: %u CPUs, %u %snode%s, thp:%s, dirty_max:%lu KiB", bm_version(), topology.nr_cpus,
+	bm_warn("%s serves malloc: %u CPUs, %u %snode%s, thp:%s, dirty_max:%lu KiB", PACKAGE_VERSION, topology.nr_cpus,
 		topology.nr_nodes, topology.fake ? "fake " : "", topology.nr_nodes == 1 ? "" : "s",
 		tunables.thp == THP_AUTO     ? "auto"
 		: tunables.thp == THP_ALWAYS ? "always"

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/span.h"
 #include "mm/current.h"
 
 #define NR_RUNTIME_RANGES 32
@@ -35,11 +36,13 @@ static const char *const cxx_names[] = { "libstdc++.so", "libgcc_s.so", "libc++a
 /* Its name, without what stands before the last slash, begins with one of these. */
 static bool is_one_of(const char *name, const char *const *names)
 {
-	const char *base = strrchr(name, '/');
+	const char *base = name;
 
-	base = base ? base + 1 : name;
+	for (; *name; name++)
+		if (*name == '/')
+			base = name + 1;
 	for (; *names; names++)
-		if (!strncmp(base, *names, strlen(*names)))
+		if (text_begins(base, *names))
 			return true;
 	return false;
 }
@@ -47,7 +50,7 @@ static bool is_one_of(const char *name, const char *const *names)
 /* Modules of iconv have any name, but a directory of their own. libc keeps what they allocate with the conversion. */
 static bool is_libc(const char *name)
 {
-	return is_one_of(name, libc_names) || strstr(name, "/gconv/");
+	return is_one_of(name, libc_names) || text_search(name, "/gconv/");
 }
 
 static struct address_range object_range(const struct dl_phdr_info *info)

@@ -137,7 +137,7 @@ static void print_summary(struct out *o)
 	struct heap_stats s;
 
 	heap_stats_read(&s);
-	out_printf(o, "buddymalloc %s pid %d %s: summary\n", bm_version(), os_getpid(), program_invocation_short_name);
+	out_printf(o, "buddymalloc %s pid %d %s: summary\n", PACKAGE_VERSION, os_getpid(), program_invocation_short_name);
 	out_printf(o, "asked      %10zu KiB in blocks that the program has now\n", s.in_use >> 10);
 	out_printf(o, "held       %10zu KiB, peak %zu KiB\n", s.held >> 10, s.held_peak >> 10);
 	out_printf(o, "arenas     %10zu KiB in %lu pageblocks, peak %zu KiB, grown %lu times, given back %lu\n",
@@ -189,7 +189,7 @@ static const struct {
 	{ "owners", print_owners },
 };
 
-int bm_stats_print(int fd, const char *what)
+int stats_print(int fd, const char *what)
 {
 	struct out o;
 	unsigned int i;
@@ -203,6 +203,11 @@ int bm_stats_print(int fd, const char *what)
 		return 0;
 	}
 	return -EINVAL;
+}
+
+int bm_stats_print(int fd, const char *what)
+{
+	return stats_print(fd, what);
 }
 
 static int report_fd = 2;
@@ -227,7 +232,7 @@ void stats_report(void)
 			fd = report_fd;
 		}
 	}
-	bm_stats_print(fd, "summary");
+	stats_print(fd, "summary");
 	if (fd != report_fd)
 		os_close(fd);
 }

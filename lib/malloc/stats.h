@@ -22,6 +22,9 @@ struct heap_stats {
 };
 void heap_stats_read(struct heap_stats *s);
 
+/* bm_stats_print, by a name that is not exported: calls of those are looked up at each start. */
+int stats_print(int fd, const char *what);
+
 /* A line about slabs, runs and huge blocks, for the report of an OOM step. */
 struct out;
 void stats_show_heap(struct out *o);

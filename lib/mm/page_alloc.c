@@ -25,7 +25,7 @@ gfp_t gfp_allowed_mask = GFP_BOOT_MASK;
 
 static void topology_init_once(void)
 {
-	if (topology.root != topology_root)
+	if (topology_from != topology_root)
 		topology_init(topology_root);
 }
 

@@ -54,11 +54,11 @@ bool have_shrinkers(void)
 
 static void copy_name(struct bm_shrinker *s, const char *name)
 {
-	size_t len = strnlen(name, NAME_LEN - 1), i;
+	size_t i;
 
-	for (i = 0; i < len; i++)
+	for (i = 0; i < NAME_LEN - 1 && name[i]; i++)
 		s->name[i] = name[i] > ' ' && name[i] < 0x7f ? name[i] : '_'; /* a report has one word for it */
-	s->name[len] = 0;
+	s->name[i] = 0;
 }
 
 static struct bm_shrinker *take_free(void)

@@ -86,12 +86,19 @@ static uint32_t hash_stack(const uintptr_t *entries, unsigned int nr)
 	return (uint32_t)(hash >> 32);
 }
 
+static bool same_entries(const uintptr_t *a, const uintptr_t *b, unsigned int nr)
+{
+	while (nr && *a == *b)
+		a++, b++, nr--;
+	return !nr;
+}
+
 static depot_stack_handle_t find_stack(uint32_t handle, const uintptr_t *entries, unsigned int nr, uint32_t hash)
 {
 	for (; handle; handle = record_at(handle)->next) {
 		const struct record *r = record_at(handle);
 
-		if (r->hash == hash && r->nr == nr && !memcmp(r->entries, entries, nr * sizeof(*entries)))
+		if (r->hash == hash && r->nr == nr && same_entries(r->entries, entries, nr))
 			return handle;
 	}
 	return 0;

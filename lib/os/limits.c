@@ -4,9 +4,8 @@
  */
 #include "os/limits.h"
 
-#include <string.h>
-
 #include "base/bits.h"
+#include "base/span.h"
 #include "os/cgroup.h"
 #include "os/os.h"
 #include "os/topology.h"
@@ -122,7 +121,7 @@ bool os_own_cgroup(const char *controller, struct cgroup *cg)
 	if (!os_read_chunks(path.text, take_chunk, &line) || !line.found)
 		return false;
 	/* "/" adds nothing to a directory, and what was cut names another. */
-	if (!strncmp(cg->path.text, "/..", 3) || cg->path.len == 1 || cg->path.len == PATH_LEN - 1)
+	if (text_begins(cg->path.text, "/..") || cg->path.len == 1 || cg->path.len == PATH_LEN - 1)
 		path_cut(&cg->path, 0);
 	return true;
 }

@@ -256,7 +256,7 @@ static unsigned int highest_cpu(const unsigned long *mask, size_t words)
 	return 0;
 }
 
-static bool cpus_are_known; /* no other number than those counted will ever be seen */
+static first_data bool cpus_are_known; /* no other number than those counted will ever be seen */
 
 /* Every number that os_cpu_id can give counts, so this is the highest one, not how many there are. */
 static cold unsigned int read_nr_cpus(void)
@@ -277,7 +277,7 @@ static cold unsigned int read_nr_cpus(void)
 
 unsigned int os_nr_cpus(void)
 {
-	static unsigned int nr_cpus;
+	static first_data unsigned int nr_cpus;
 	unsigned int nr = READ_ONCE(nr_cpus);
 
 	if (unlikely(!nr)) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/message.h"
+#include "base/span.h"
 #include "os/os.h"
 #include "os/path.h"
 #include "os/topology.h"
@@ -15,7 +16,7 @@ static bool parse_free(const char *text, unsigned long *bytes)
 	static const char name[] = "MemFree:";
 	unsigned long kib = 0;
 
-	text = strstr(text, name);
+	text = text_search(text, name);
 	if (!text)
 		return false;
 	for (text += strlen(name); *text == ' '; text++)

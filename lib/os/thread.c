@@ -33,12 +33,12 @@ static unsigned long set_signal_mask(unsigned long mask)
 /* libc puts its thread-local memory, of any size, on the stack, too. */
 static int create_detached(void *(*fn)(void *), void *arg, size_t stack)
 {
-	long least = sysconf(_SC_THREAD_STACK_MIN);
+	long least = PTHREAD_STACK_MIN; /* of newer ones a call of sysconf */
 	pthread_attr_t attr;
 	pthread_t thread;
 	int err;
 
-	stack += least > 0 ? (size_t)least : PTHREAD_STACK_MIN;
+	stack += least > 0 ? (size_t)least : 0;
 	if (pthread_attr_init(&attr))
 		return ENOMEM;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);

@@ -14,6 +14,7 @@
 #define REMOTE_DISTANCE 20
 
 struct topology topology;
+first_data const char *topology_from;
 static const char topology_root_real[] = "/sys";
 const char *topology_root = topology_root_real;
 const char proc_root_real[] = "/proc";
@@ -147,11 +148,11 @@ void topology_init(const char *root)
 	uint64_t online = root == topology_root_real && os_has_one_node() ? 1 : read_node_mask(root, "online");
 
 	/* Not at start, when it is all zero and not worth its pages. */
-	if (topology.nr_nodes)
+	if (topology_from)
 		memset(&topology, 0, sizeof(topology));
 	if (!online)
 		online = 1;
-	topology.root = root;
+	topology_from = root;
 	topology.nr_cpus = os_nr_cpus();
 	topology.nr_nodes = ilog2(online) + 1;
 	default_distances();

@@ -12,7 +12,6 @@
 #define MAX_CPUS 1024
 
 struct topology {
-	const char *root;	  /* below which it was read; NULL: not yet */
 	unsigned int nr_nodes;	  /* highest node id + 1, at least 1 */
 	unsigned int nr_cpus;	  /* possible CPUs, at least 1 */
 	bool fake;		  /* the kernel knows of no such nodes: do not name them to it */
@@ -22,6 +21,7 @@ struct topology {
 	uint8_t distance[MAX_NUMNODES][MAX_NUMNODES];
 };
 extern struct topology topology;
+extern hidden_var const char *topology_from; /* the root below which it was read; NULL: not yet */
 
 /* Where sysfs and procfs are; a test gives directories of its own before anything starts. */
 extern const char *topology_root; /* "/sys" */
