@@ -183,8 +183,9 @@ bool tcache_free_remote(void *addr);
 /* Bring home what tcache_free_remote has kept. */
 void tcache_flush_remote(struct tcache *tc);
 
-/* Each slow call of a thread is a tick; every so often it looks after what lies idle. */
-#define TICKS_PER_LOOK 512
+/* Each slow call of a thread is a tick; every so often it looks after what lies idle. A prime number: what is used in
+ * a rhythm is not met at the same beat each time, as if nobody had used it. */
+#define TICKS_PER_LOOK 509
 void tcache_look(struct tcache *tc);
 /* What lies idle for longer than dirty_decay goes back, if nobody has looked for a while. No lock held. */
 void tcache_age_if_due(void);
