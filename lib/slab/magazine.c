@@ -122,7 +122,7 @@ static bool may_keep_own(const struct kmem_cache *cache, unsigned int nr)
 {
 	if (cache_is_large(cache))
 		return keeps_large();
-	return nr >= OWN_LEAST && !cache->magazine_limit && thread_is_alone();
+	return nr >= OWN_LEAST && !READ_ONCE(cache->magazine_limit) && thread_is_alone();
 }
 
 static void note_own_missed(struct kmem_cache *cache, unsigned int nr)
@@ -130,22 +130,27 @@ static void note_own_missed(struct kmem_cache *cache, unsigned int nr)
 	WRITE_ONCE(cache->own_missed, READ_ONCE(cache->own_missed) + nr);
 }
 
-static bool own_room(struct kmem_cache *cache, unsigned int nr)
+bool magazine_has_own_room(struct kmem_cache *cache, unsigned int nr)
 {
 	size_t most = cache_is_large(cache) ? OWN_LARGE_BYTES : OWN_BYTES;
 
+	return READ_ONCE(cache->nr_magazine_objects) + nr <= READ_ONCE(cache->own_limit) &&
+	       READ_ONCE(*bytes_of(cache)) + nr * cache->size <= most;
+}
+
+static bool own_room(struct kmem_cache *cache, unsigned int nr)
+{
 	if (!may_keep_own(cache, nr))
 		return false;
-	if (cache->nr_magazine_objects + nr <= READ_ONCE(cache->own_limit) &&
-	    READ_ONCE(*bytes_of(cache)) + nr * cache->size <= most)
+	if (magazine_has_own_room(cache, nr))
 		return true;
 	note_own_missed(cache, nr);
 	return false;
 }
 
-void magazine_note_shed(struct kmem_cache *cache, unsigned int nr)
+void magazine_note_shed(struct kmem_cache *cache, unsigned int held, unsigned int nr)
 {
-	if (cache_is_large(cache) && keeps_large())
+	if (may_keep_own(cache, held))
 		note_own_missed(cache, nr);
 }
 

@@ -144,8 +144,11 @@ bool thread_is_alone(void);
 void magazines_drop(struct kmem_cache *cache);
 /* The same of all classes of large objects; true if there were any. */
 bool magazines_drop_large(void);
-/* So many objects go home that might have waited for their thread, had it been known to ask for them again. */
-void magazine_note_shed(struct kmem_cache *cache, unsigned int nr);
+/* May so many more objects wait for their thread alone? A hint. */
+bool magazine_has_own_room(struct kmem_cache *cache, unsigned int nr);
+/* Of a list that held so many, nr objects go home that might have waited for their thread, had it been known to ask for
+ * them again. */
+void magazine_note_shed(struct kmem_cache *cache, unsigned int held, unsigned int nr);
 /* Have others shown that they need what this thread would leave? A hint. */
 bool magazine_wanted(struct kmem_cache *cache, const void *self);
 /* Bring home what magazines held all the time since the last call. */

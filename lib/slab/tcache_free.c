@@ -6,8 +6,8 @@
  * the last time, or, up to less, if other threads want what it sheds: a list that only ever overflows keeps slabs from
  * emptying and saves its thread nothing. Lists of large objects grow within a bound in common. A full list becomes the
  * spare magazine; a full spare goes to the class's magazines, whole, or, of a single thread that no other has followed,
- * scattered objects go home in parts. A single thread that does nothing but free caches less and less, for no look may
- * come after it. Runs have a list only, no spare, and only the smaller ones.
+ * scattered objects, and those of who goes on freeing, go home in parts. A single thread that does nothing but free
+ * caches less and less, for no look may come after it. Runs have a list only, no spare, and only the smaller ones.
  */
 #include "slab/tcache_inner.h"
 
@@ -27,7 +27,10 @@
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
 #define RUN_THREADS_BYTES (16 * MiB) /* of all classes and all threads: most of many threads are asleep with what they hold */
 #define RUN_THREADS_FEW (RUN_THREADS_BYTES / (FIRST_UNLISTED_CLASS - FIRST_RUN_CLASS) / RUN_CACHED_BYTES)
-#define SHED_MAX 128U /* scattered objects that go home at a time where no other thread asks for them */
+#define SHED_MAX 128U /* scattered objects that go home at a time where no other thread asks for them, */
+#define SHED_BYTES (12 * KiB) /* or of others so much, */
+#define SHED_MIN 24UL	      /* so many at least, */
+#define SHED_FROM 2U	      /* once a list overflowed so often */
 #define SAMPLE 16U    /* tells whether they are */
 #define CACHED_SHARE 5 /* of what is left of a class may be cached by who does nothing but free */
 #define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
@@ -101,15 +104,36 @@ static unsigned int shed(struct object **chain, unsigned int held, unsigned int 
 	return nr;
 }
 
+/*
+ * Objects that go home of a full list rather than the spare, 0: none. Of scattered ones, as a whole list's way would be
+ * long. Of others if the thread goes on freeing and none can wait for it: what it freed last is in the CPU's cache,
+ * which the spare has left, and to walk along that is to wait for each object.
+ */
+static unsigned int part_of_list(const struct tcache *tc, unsigned int class)
+{
+	struct kmem_cache *cache = &kmem_caches[class];
+	unsigned int cap = tc->cap[class];
+	unsigned long nr = max_ul(SHED_BYTES / cache->size, SHED_MIN);
+
+	if (!tc->spare[class] || !thread_is_alone() || cache_is_large(cache) || magazine_wanted(cache, tc))
+		return 0;
+	if (is_scattered(tc->head[class]))
+		return cap;
+	if (tc->overflows[class] < SHED_FROM || magazine_has_own_room(cache, tc->spare_nr[class]))
+		return 0;
+	nr = min_ul(nr, cap);
+	magazine_note_shed(cache, cap, (unsigned int)nr);
+	return (unsigned int)nr;
+}
+
 /* The list is full: it becomes the spare, and a spare that was there goes to the others. True: they want it. */
 static bool put_list_aside(struct tcache *tc, unsigned int class)
 {
 	struct object *spare = tc->spare[class];
-	unsigned int spare_nr = tc->spare_nr[class];
+	unsigned int spare_nr = tc->spare_nr[class], part = part_of_list(tc, class);
 
-	if (spare && thread_is_alone() && !cache_is_large(&kmem_caches[class]) &&
-	    !magazine_wanted(&kmem_caches[class], tc) && is_scattered(tc->head[class])) {
-		tc->room[class] = (int32_t)shed(&tc->head[class], tc->cap[class], class);
+	if (part) {
+		tc->room[class] = (int32_t)shed(&tc->head[class], part, class);
 		return false;
 	}
 	if (unlikely(slab_nodes) && tcache_drop_foreign(tc, class))
@@ -169,7 +193,8 @@ static void recede(struct tcache *tc, unsigned int class)
 	if (tc->spare[class])
 		more = shed(&tc->spare[class], tc->spare_nr[class], class);
 	tc->spare_nr[class] -= (uint16_t)more;
-	magazine_note_shed(&kmem_caches[class], nr + more);
+	if (cache_is_large(&kmem_caches[class]))
+		magazine_note_shed(&kmem_caches[class], cap, nr + more);
 	if (!tc->usual_cap[class])
 		tc->usual_cap[class] = (uint16_t)cap;
 	tc->cap[class] = (uint16_t)max_ul(cap - nr / 2, least_cap(class));

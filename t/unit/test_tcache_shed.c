@@ -11,6 +11,7 @@
 #include "mm/mmzone.h"
 #include "mm/page_alloc.h"
 #include "mm/pressure.h"
+#include "slab/size_class.h"
 #include "tcache.h"
 
 enum { SCATTERED_BLOCKS = 15000, SCATTERED_CLASS = 4 };
@@ -62,6 +63,38 @@ static void scattered(void)
 	must(!pthread_create(&thread, NULL, ask_in_vain, NULL) && !pthread_join(thread, NULL));
 	most = most_home(67);
 	must(most > 128, "%lu scattered blocks that others want", most);
+}
+
+/* Who goes on freeing brings home what he freed last, a part of a list at a time, and what he freed before stays. */
+static void goes_on_freeing(void)
+{
+	enum { N = 12000, FIRST = 1000, LAST = 8000, SIZE = 512, PART = 24, ROUNDS = 10 };
+	static void *p[N];
+	unsigned int class = size_to_class(SIZE), i, round;
+	const struct kmem_cache *cache = &kmem_caches[class];
+	unsigned long before, most = 0;
+	const struct object *spare = NULL;
+
+	start();
+	for (round = 0; round < ROUNDS; round++) {
+		for (i = 0; i < N; i++)
+			p[i] = take(class);
+		for (i = 0; i < N; i++) {
+			before = cache->nr_active;
+			give(p[i], class);
+			if (!round && i > FIRST && i < LAST)
+				most = max_ul(most, before - cache->nr_active);
+			if (!round && i == FIRST)
+				spare = tcache.spare[class];
+			must(round || i != LAST || (spare && tcache.spare[class] == spare), "a list was put aside");
+		}
+		check_lists();
+	}
+	must(most && most <= PART, "%lu at a time", most);
+	/* All the same it is known what is asked for again. */
+	must(cache->nr_magazine_objects > N / 10, "%u wait", cache->nr_magazine_objects);
+	tcache_flush();
+	slab_reclaim();
 }
 
 /* Where most of a class is free, each object that a list holds may be all that keeps a slab. */
@@ -383,6 +416,7 @@ int main(void)
 {
 	model_init();
 	run_case("what lies scattered goes home in parts", scattered);
+	run_case("and so does what was freed last of much", goes_on_freeing);
 	run_case("lists of what is mostly free hold little", sparse);
 	run_case("a list that only others need stays small", filled_for_others);
 	run_case("who frees for others alone keeps no second list", spare_for_others);
