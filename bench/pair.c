@@ -170,7 +170,6 @@ static void (*const modes[4][2])(size_t, unsigned long, unsigned long) = {
 
 int main(int argc, char **argv)
 {
-	static void *volatile other;
 	void (*run)(size_t, unsigned long, unsigned long);
 	unsigned int mode = 0, empty = 0, touch = 0;
 	unsigned long size, nr;
@@ -190,7 +189,6 @@ int main(int argc, char **argv)
 	size = number(argv[optind], mode == 1 ? sizeof(zeroed) : 1UL << 40);
 	nr = number(argv[optind + 1], mode == 2 && size < MAX_HELD ? size : MAX_HELD);
 	run = touch ? touching_rounds : modes[mode][empty];
-	free(other = malloc(1)); /* as programs do, it has asked for another size, too */
 	run(size, nr, WARM_UP_PAIRS / nr + 1);
 	mark("begin", 5);
 	run(size, nr, number(argv[optind + 2], 1UL << 40));
