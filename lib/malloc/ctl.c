@@ -97,7 +97,9 @@ static void print_page_size(struct out *o)
 
 static void print_nodes(struct out *o)
 {
-	print_nodemask(o, node_states_memory());
+	nodemask_t nodes = node_states_memory();
+
+	print_nodemask(o, nodes ? nodes : topology.node_has_memory); /* none has been set up yet */
 }
 
 static void print_binding(struct out *o)

@@ -47,6 +47,7 @@ static void prepare_for_threads(void)
 
 cold bool heap_init_slow(void)
 {
+	static bool told;
 	bool ok;
 
 	mutex_lock(&init_lock);
@@ -66,23 +67,18 @@ cold bool heap_init_slow(void)
 			mm_init_late();
 		smp_store_release(&heap_ready, true);
 	}
+	if (!ok && !told) {
+		told = true;
+		bm_warn("the system gives no memory for the heap: every allocation will fail until it does");
+	}
 	mutex_unlock(&init_lock);
 	return ok;
-}
-
-static void start_heap(void)
-{
-	static bool tried;
-
-	if (!heap_init() && !tried)
-		bm_warn("the system gives no memory for the heap: every allocation will fail");
-	tried = true;
 }
 
 /* Settings are those of a heap that is there. */
 static void parse(const char *text, size_t len, const char *from)
 {
-	start_heap();
+	heap_init();
 	tunables_parse(text, len, from);
 }
 
@@ -146,7 +142,7 @@ static void apply_options(void)
 	if (tunables.fail_page_alloc.probability || tunables.failslab.probability)
 		fault_inject_init();
 	if (tunables.limit || os_memory_is_limited()) {
-		start_heap();
+		heap_init();
 		budget_init();
 	}
 	if (tunables.kswapd == KSWAPD_ON)
@@ -182,14 +178,14 @@ __attribute__((constructor)) static void configure(int argc, char **argv, char *
 		emulate_nodes();
 	mm_init_early();
 	if (topology.nr_nodes > 1) /* what the process's policy and cpuset are is read for the heap */
-		start_heap();
+		heap_init();
 	configured = true;
 	if (heap_ready)
 		mm_init_late();
 	oom_show_heap = stats_show_heap;
 	apply_options();
 	if (tunables.show_stats || tunables.verbose)
-		start_heap();
+		heap_init();
 	if (tunables.show_stats || tunables.stats_file[0]) /* which may turn out not to be writable */
 		stats_keep_stderr();
 	if (tunables.verbose)

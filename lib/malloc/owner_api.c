@@ -53,9 +53,11 @@ bm_owner_t *bm_owner_enter(bm_owner_t *owner)
 	struct owner *before = current->inside, *o = NULL;
 
 	if (owner) {
-		tcache_expect_threads();
-		tcache_enter();
-		o = owner_enter(owner, own_owner()->tid);
+		if (READ_ONCE(heap_ready)) { /* else nobody has made an owner */
+			tcache_expect_threads();
+			tcache_enter();
+			o = owner_enter(owner, own_owner()->tid);
+		}
 		if (!o) {
 			errno = EINVAL;
 			return before ? owner_handle(before) : NULL;

@@ -137,7 +137,8 @@ static void print_summary(struct out *o)
 	struct heap_stats s;
 
 	heap_stats_read(&s);
-	out_printf(o, "buddymalloc %s pid %d %s: summary\n", PACKAGE_VERSION, os_getpid(), program_invocation_short_name);
+	out_printf(o, "buddymalloc %s pid %d %s: summary\n", PACKAGE_VERSION, os_getpid(),
+		   program_invocation_short_name);
 	out_printf(o, "asked      %10zu KiB in blocks that the program has now\n", s.in_use >> 10);
 	out_printf(o, "held       %10zu KiB, peak %zu KiB\n", s.held >> 10, s.held_peak >> 10);
 	out_printf(o, "arenas     %10zu KiB in %lu pageblocks, peak %zu KiB, grown %lu times, given back %lu\n",

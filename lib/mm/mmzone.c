@@ -29,7 +29,6 @@ static void zone_init(struct zone *zone, int nid, enum zone_type idx)
 	zone->idx = idx;
 	zone->zone_id = (uint8_t)((unsigned int)nid * MAX_NR_ZONES + idx);
 	zone->compact_order_failed = MAX_ORDER;
-	zone_table[zone->zone_id] = zone;
 }
 
 nodemask_t node_states_memory(void)
@@ -128,7 +127,10 @@ static int node_init(int nid)
 		zone_init(&pgdat->node_zones[z], nid, (enum zone_type)z);
 	if (zone_pageset_init(&pgdat->node_zones[ZONE_NORMAL]))
 		return -ENOMEM;
+	/* Whoever sees a zone, to report on it, sees its node. */
 	node_data[nid] = pgdat;
+	for (z = 0; z < MAX_NR_ZONES; z++)
+		smp_store_release(&zone_table[pgdat->node_zones[z].zone_id], &pgdat->node_zones[z]);
 	return 0;
 }
 

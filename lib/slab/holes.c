@@ -248,8 +248,8 @@ static bool has_more_free(const struct kmem_cache *cache)
 	return true;
 }
 
-/* False: out of time. */
-static bool age_class(struct kmem_cache *cache, uint64_t until)
+/* until: NULL without an end, *until 0 where none has been set yet. False: out of time. */
+static bool age_class(struct kmem_cache *cache, uint64_t *until)
 {
 	bool goes_on = stopped.class == cache->class;
 
@@ -259,10 +259,12 @@ static bool age_class(struct kmem_cache *cache, uint64_t until)
 		slab_shrink(cache);
 	if (!cache->order || annotate_listening || os_page_size() > PAGE_SIZE)
 		return true;
-	return punch_class(cache, until);
+	if (until && !*until)
+		*until = os->thread_clock_ns() + LOOK_STEP_NS;
+	return punch_class(cache, until ? *until : 0);
 }
 
-static void age_classes(uint32_t now, uint32_t decay, uint64_t until)
+static void age_classes(uint32_t now, uint32_t decay, uint64_t *until)
 {
 	bool quiet[FIRST_RUN_CLASS] = { false };
 	unsigned int class, i;
@@ -281,14 +283,14 @@ void slabs_age(uint32_t decay)
 {
 	static uint32_t last;
 	uint32_t now = (uint32_t)os_clock_ms();
-	bool in_steps = !(current->flags & PF_KSWAPD);
+	uint64_t until = 0;
 
 	if (now - READ_ONCE(last) < decay / LOOKS || unlikely(current->flags & PF_MEMALLOC_NOIO) ||
 	    xchg(&somebody_looks, 1U))
 		return;
 	WRITE_ONCE(last, now);
 	idle_frees_begin();
-	age_classes(now, decay, in_steps ? os->thread_clock_ns() + LOOK_STEP_NS : 0);
+	age_classes(now, decay, current->flags & PF_KSWAPD ? NULL : &until);
 	idle_frees_end();
 	smp_store_release(&somebody_looks, 0U);
 }

@@ -117,7 +117,7 @@ static bool keeps_large(void)
 }
 
 /* May it keep what was asked for again? Else, if the thread is alone and no other has asked: for then they lie side by side
- * (put_list_aside). */
+ * (part_of_list). */
 static bool may_keep_own(const struct kmem_cache *cache, unsigned int nr)
 {
 	if (cache_is_large(cache))

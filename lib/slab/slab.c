@@ -118,13 +118,14 @@ void slab_init(void)
 
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		struct kmem_cache *cache = &kmem_caches[class];
+		uint32_t size = (uint32_t)class_size(class);
 
 		mutex_init(&cache->lock, RANK_CACHE);
 		mutex_init(&cache->node.lock, RANK_SLAB);
 		cache->class = (uint8_t) class;
-		cache->size = (uint32_t)class_size(class);
-		cache->reciprocal = UINT64_MAX / cache->size + 1;
-		cache->order = (uint8_t)slab_order(cache->size);
+		cache->reciprocal = UINT64_MAX / size + 1;
+		cache->order = (uint8_t)slab_order(size);
+		smp_store_release(&cache->size, size); /* last, for reports */
 	}
 	if (unlikely(topology.nr_nodes > 1))
 		slab_nodes_init();

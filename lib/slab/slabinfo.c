@@ -62,7 +62,7 @@ static void print_runs(struct out *o, unsigned int class)
 
 void print_slabinfo(struct out *o)
 {
-	bool ready = kmem_caches[1].size; /* else there is no heap yet */
+	bool ready = smp_load_acquire(&kmem_caches[FIRST_RUN_CLASS - 1].size); /* else there is no heap yet */
 	unsigned int class;
 
 	out_printf(o, "slabinfo - version: 2.1\n");

@@ -279,7 +279,7 @@ static void age_all(void)
 	registry_age(decay);
 	if (decay) {
 		drain_idle_pages(decay);
-		if (!kswapd_welcome()) /* nobody else will */
+		if (!kswapd_welcome()) /* else it does, once there is enough to start it for */
 			slabs_age(decay);
 		zones_decay(decay);
 		arena_purge(~0UL, decay, false);

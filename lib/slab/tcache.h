@@ -60,7 +60,7 @@ struct tcache {
 	unsigned long nr_pages;
 	struct remote_chain remote[REMOTE_CHAINS]; /* that of a class is at class % REMOTE_CHAINS */
 };
-/* The design allows 4 KiB. With less, what libc and we have for a thread and the stack of a simple one are in two pages. */
+/* The design allows 4 KiB. With less, two pages hold what libc and we have for a thread, and the stack of a simple one. */
 BUILD_BUG_ON(sizeof(struct tcache) > 3328);
 
 extern thread_local_var struct tcache tcache local_symbol;

@@ -25,13 +25,15 @@
 #define WANTED_BYTES (16 * KiB) /* of a list that never runs dry, for others */
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
-#define RUN_THREADS_BYTES (16 * MiB) /* of all classes and all threads: most of many threads are asleep with what they hold */
+/* For all threads, as far as it lasts: a list of runs that grows has its thread's part. Most of many threads are asleep,
+ * with what they hold. */
+#define RUN_THREADS_BYTES (16 * MiB)
 #define RUN_THREADS_FEW (RUN_THREADS_BYTES / (FIRST_UNLISTED_CLASS - FIRST_RUN_CLASS) / RUN_CACHED_BYTES)
 #define SHED_MAX 128U /* scattered objects that go home at a time where no other thread asks for them, */
 #define SHED_BYTES (12 * KiB) /* or of others so much, */
-#define SHED_MIN 24UL	      /* so many at least, */
-#define SHED_FROM 2U	      /* once a list overflowed so often */
-#define SAMPLE 16U    /* tells whether they are */
+#define SHED_MIN 24UL	  /* so many at least, */
+#define SHED_FROM 2U	  /* once a list overflowed so often */
+#define SAMPLE 16U	  /* tells whether they are */
 #define CACHED_SHARE 5 /* of what is left of a class may be cached by who does nothing but free */
 #define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
 

@@ -154,7 +154,7 @@ static int prints(void)
 static int gets(void)
 {
 	return bm_ctl_get("vm.min_free_kbytes", text, sizeof(text)) > 0 &&
-	       bm_ctl_get("dirty_max", text, sizeof(text)) > 0;
+	       bm_ctl_get("dirty_max", text, sizeof(text)) > 0 && bm_ctl_get("nodes", text, sizeof(text)) > 0;
 }
 
 static int sets(void)
