@@ -13,9 +13,13 @@ bool annotate_listening;
 /* RUNNING_ON_VALGRIND is true under callgrind too; to show the state of a byte is memcheck's alone, answered by 1. */
 void annotate_init(void)
 {
+	static bool asked;
 	char byte = 0;
 	char state = 0;
 
+	if (asked)
+		return;
+	asked = true;
 	if (VALGRIND_GET_VBITS(&byte, &state, 1) == 1) /* else it is not written to, and takes no memory */
 		annotate_listening = true;
 }

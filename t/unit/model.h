@@ -151,6 +151,7 @@ TAP_UNUSED void run_case_aborts(const char *name, void (*fn)(void), const char *
 TAP_UNUSED void model_native(void)
 {
 #ifdef BM_VALGRIND
+	annotate_init(); /* before the heap asks */
 	annotate_listening = false;
 	if (tcache.state == TCACHE_OFF) { /* memcheck was seen when this thread came */
 		tcache.state = TCACHE_NEW;
