@@ -93,6 +93,20 @@ static bool zone_regret(struct zone *zone)
 	return true;
 }
 
+void zone_clean_trimmed(struct zone *zone, unsigned long nr)
+{
+	nr = min_ul(nr, READ_ONCE(zone->clean_left));
+	WRITE_ONCE(zone->clean_left, READ_ONCE(zone->clean_left) - nr);
+	WRITE_ONCE(zone->clean_trimmed, READ_ONCE(zone->clean_trimmed) + nr);
+}
+
+void zone_clean_returned(struct zone *zone, unsigned long nr)
+{
+	nr = min_ul(nr, READ_ONCE(zone->clean_trimmed));
+	WRITE_ONCE(zone->clean_trimmed, READ_ONCE(zone->clean_trimmed) - nr);
+	WRITE_ONCE(zone->clean_left, READ_ONCE(zone->clean_left) + nr);
+}
+
 static unsigned long purge_goal(unsigned long limit)
 {
 	return limit - min_ul(limit / 4, READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT);
@@ -148,6 +162,7 @@ void zone_forget_regret(struct zone *zone)
 	if (!regret_forget(&zone->regret, &zone->purge_stamp, (uint32_t)os_clock_ms(), decay))
 		return;
 	WRITE_ONCE(zone->purged, 0);
+	WRITE_ONCE(zone->clean_trimmed, 0);
 	balance_zone(zone);
 }
 

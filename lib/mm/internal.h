@@ -62,6 +62,10 @@ void zone_give_back(const struct zone *zone, unsigned long pb, unsigned long nr,
 unsigned long zone_purge_until(struct zone *zone, unsigned int min_order, unsigned long keep, uint64_t until, bool *over);
 /* balance.c. After a free: what is free beyond need goes to the arenas and back to the system. */
 void balance_zone(struct zone *zone);
+/* So many clean free pages go to the arenas, or come from there: what may be missed goes with them, and comes back. The
+ * zone lock is held. */
+void zone_clean_trimmed(struct zone *zone, unsigned long nr);
+void zone_clean_returned(struct zone *zone, unsigned long nr);
 /* Before the zone grows: what is kept ready in other lengths is free. False: there is nothing. No lock held. */
 bool drop_kept_pages(struct zone *zone);
 /* Where nothing was given back for twice dirty_decay, half of what may be dirty beyond the usual is to go. */

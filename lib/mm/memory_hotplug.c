@@ -106,6 +106,8 @@ void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, e
 	mutex_lock(&zone->lock);
 	ADD_ONCE(zone->managed_pages, nr << PAGEBLOCK_ORDER);
 	ADD_ONCE(zone->nr_grown, nr);
+	if (!dirty)
+		zone_clean_returned(zone, nr << PAGEBLOCK_ORDER);
 	if (unlikely(mt == MIGRATE_ISOLATE))
 		ADD_ONCE(zone->nr_isolate_blocks, nr);
 	else if (unlikely(mt == MIGRATE_CMA))

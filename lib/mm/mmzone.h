@@ -101,8 +101,9 @@ struct zone {
 	bool compact_blockskip_flush;
 	/* Giving back (balance.c), what was given back in vain; no lock, and races are harmless. */
 	struct regret regret;	   /* pages that may be dirty beyond the limit */
-	unsigned long purged;	   /* pages that went and are not known to have been wanted again */
-	unsigned long clean_left;  /* free pages that were clean when the last ones went */
+	unsigned long purged;	     /* pages that went and are not known to have been wanted again */
+	unsigned long clean_left;    /* free pages that were clean when the last ones went, */
+	unsigned long clean_trimmed; /* and those of them that the arenas have since */
 	uint32_t purge_stamp;	   /* when that was, in ms */
 	uint32_t decay_stamp;	    /* when this part of dirty_decay began, */
 #define DECAY_PARTS 6U

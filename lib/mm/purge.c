@@ -63,6 +63,8 @@ static unsigned int offline_free_block(struct zone *zone, unsigned long keep, un
 			WRITE_ONCE(pfn_to_block(at)->state, PB_OFFLINE);
 		ADD_ONCE(zone->managed_pages, -(1UL << order));
 		ADD_ONCE(zone->nr_given_back, 1UL << (order - PAGEBLOCK_ORDER));
+		if (!*dirty)
+			zone_clean_trimmed(zone, 1UL << order);
 	}
 	mutex_unlock(&zone->lock);
 	if (order && unlikely(READ_ONCE(min_free_kbytes)))

@@ -117,6 +117,44 @@ static void missed_meanwhile(void)
 	     fake_os_calls(FAKE_MADVISE) - calls);
 }
 
+/* Nor is it lost where whole pageblocks go to the arenas in between, as nothing else is in use, and come back. */
+static void missed_from_arenas(void)
+{
+	struct page *page[10];
+	unsigned long calls = 0;
+	unsigned int round, i;
+
+	start(12 * MiB);
+	tunables.dirty_decay = 3600000;
+	for (round = 0; round < 12; round++) {
+		if (round == 8)
+			calls = fake_os_calls(FAKE_MADVISE);
+		take(page, ARRAY_SIZE(page), 7);
+		for (i = 0; i < ARRAY_SIZE(page); i++)
+			free_pages(page[i], 7);
+		check_zone(zone);
+	}
+	must(calls, "nothing was given back");
+	must(zone->nr_given_back, "nothing went to the arenas");
+	must(fake_os_calls(FAKE_MADVISE) == calls, "%lu calls for what is wanted again", fake_os_calls(FAKE_MADVISE) - calls);
+}
+
+/* What the arenas bring that was not missed is none of it. */
+static void grown_without_regret(void)
+{
+	static struct page *page[SWING];
+	unsigned int i;
+
+	start(4 * MiB);
+	tunables.dirty_decay = 3600000;
+	swing(SWING, 1);
+	must(zone->purged > 2 * PAGEBLOCK_PAGES && !zone->regret.slack);
+	for (i = 0; i < 4; i++)
+		must(page[i] = alloc_pages(GFP_USER, MAX_ORDER - 1));
+	zones_decay(3600000);
+	must(zone->regret.slack < PAGEBLOCK_PAGES, "%lu pages", zone->regret.slack);
+}
+
 /* Where much is in use, swings may be so much larger. */
 static void regretting_much(void)
 {
@@ -200,6 +238,8 @@ int main(void)
 	run_case("which is seen when use rises", seen_at_a_look);
 	run_case("but soon", wanted_late);
 	run_case("and once", missed_once);
+	run_case("from the arenas, too", missed_from_arenas);
+	run_case("but not what was never given back", grown_without_regret);
 	run_case("and ends what goes in steps", missed_meanwhile);
 	run_case("and nothing is in vain where use only falls", nothing_in_vain);
 	run_case("nor kept when less is in use than while it was missed", no_regret_when_done);
