@@ -7,15 +7,24 @@
 #include "base/tunables.h"
 #include "slab/inner.h"
 
-/* A pointer into the middle of an object gets this far before anyone looks where the object begins. */
+/* A pointer into the middle of an object gets this far before anyone looks where the object begins; one that was freed
+ * before, to find its pages in another's use, or in nobody's. */
 void report_bad_free(const void *addr, size_t offset, size_t size)
 {
-	static const char text[] = "free(%p): invalid pointer: %zu bytes into a block of %zu bytes";
+	static const char inside[] = "free(%p): invalid pointer: %zu bytes into a block of %zu bytes",
+			  stale[] = "free(%p): invalid pointer: no block of %zu bytes is there any more";
+	bool deadly = READ_ONCE(tunables.foreign_free) == FOREIGN_ABORT;
 
-	if (READ_ONCE(tunables.foreign_free) == FOREIGN_ABORT)
-		bm_fatal(text, addr, offset, size);
-	if (READ_ONCE(tunables.foreign_free) == FOREIGN_WARN)
-		bm_warn(text, addr, offset, size);
+	if (!deadly && READ_ONCE(tunables.foreign_free) != FOREIGN_WARN)
+		return;
+	if (deadly && offset)
+		bm_fatal(inside, addr, offset, size);
+	if (deadly)
+		bm_fatal(stale, addr, size);
+	if (offset)
+		bm_warn(inside, addr, offset, size);
+	else
+		bm_warn(stale, addr, size);
 }
 
 /* Objects on their way to their slabs, of a home and node at a time. */

@@ -125,7 +125,8 @@ unsigned long slab_unused_pages(void);
 /* Has it a free object in a slab, at this moment? */
 bool slab_has_free(struct kmem_cache *cache);
 
-/* Say, as the foreign_free tunable wants it, that a block was freed by a pointer into its middle. */
+/* Say, as the foreign_free tunable wants it, that a block was freed by a pointer into its middle; offset 0: or freed that
+ * is none any more. */
 void report_bad_free(const void *addr, size_t offset, size_t size);
 
 /* A whole magazine left to the thread's home or to all, or to other homes, if much is there and the thread's has no

@@ -351,7 +351,7 @@ int main(void)
 	run_case("a named owner's slabs: small at first, never in a list", named_slabs);
 	run_case("an empty one is kept for who is inside, until memory is short", kept_slabs);
 	run_case_aborts("a thread's block that was freed twice is not taken for an owner's", freed_twice,
-			"invalid pointer: 0 bytes into a block of 64 bytes");
+			"invalid pointer: no block of 64 bytes is there any more");
 	run_case("and changes nothing of it", left_twice);
 	run_case("a limit", at_its_limit);
 	run_case("at its limit an owner's empty slabs go first", limit_and_empty_slabs);
