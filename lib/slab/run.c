@@ -6,7 +6,7 @@
 
 #include "base/annotate.h"
 #include "mm/page_alloc.h"
-#include "slab/slab.h"
+#include "slab/tcache.h"
 
 /* Of each class, from FIRST_RUN_CLASS on. */
 unsigned long nr_runs[NR_CLASSES - FIRST_RUN_CLASS];
@@ -74,6 +74,7 @@ void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
 	struct page *page;
 	void *p = order ? NULL : run_alloc_fast(class);
 
+	tcache_note_run_missed(class);
 	*zeroed = false;
 	if (p)
 		return p;

@@ -111,7 +111,7 @@ void tcache_close_lists(struct tcache *tc)
 	__builtin_memset(tc->room, 0, sizeof(tc->room));
 	__builtin_memset(tc->cap, 0, sizeof(tc->cap));
 	__builtin_memset(tc->usual_cap, 0, sizeof(tc->usual_cap));
-	tc->more_runs = tc->more_shared = 0;
+	tc->more_runs = tc->more_shared = tc->more_small = 0;
 }
 
 static void open_lists(struct tcache *tc)
@@ -120,6 +120,8 @@ static void open_lists(struct tcache *tc)
 
 	tc->ticks = 0;
 	tcache_close_lists(tc);
+	/* Of a class that it has never taken a thread is one that only frees. */
+	__builtin_memset(tc->overflows, OVERFLOWS_MOST, sizeof(tc->overflows));
 	for (class = 1; class < FIRST_RUN_CLASS; class++) {
 		tc->cap[class] = size_classes.first_cap[class];
 		tc->room[class] = size_classes.first_cap[class];
@@ -149,25 +151,24 @@ static always_inline uint16_t list_mark(const struct tcache *tc, unsigned int cl
 /* Lists that are as they were at the last look go home, and what they had of the room that lists share is for others. */
 static void flush_idle(struct tcache *tc)
 {
-	uint32_t more = 0;
 	unsigned int class;
 
+	tc->more_shared = tc->more_small = 0;
 	for (class = 1; class < NR_CLASSES; class++) {
-		bool shares = shares_room(class) && tc->cap[class] > 1;
+		uint32_t more = class < FIRST_RUN_CLASS ? shared_bytes(tc, class) : 0;
 		uint16_t now;
 
-		if (list_is_empty(tc, class) && !shares)
+		if (list_is_empty(tc, class) && !more)
 			continue;
 		now = list_mark(tc, class);
 		if (tc->seen[class] == now) {
 			flush_class(tc, class);
 			forget_more(tc, class);
-		} else if (shares) {
-			more += shared_bytes(tc, class);
+		} else if (more) {
+			*shared_more(tc, class) += more;
 		}
 		tc->seen[class] = now;
 	}
-	tc->more_shared = more;
 	if (unlikely(slab_nodes))
 		tcache_flush_remote(tc);
 }
@@ -326,8 +327,10 @@ static always_inline void *alloc_uncached(unsigned int class)
 /* Hang a chain of nr objects in as the list. */
 static void set_list(struct tcache *tc, unsigned int class, struct object *chain, unsigned int nr)
 {
-	if (nr > tc->cap[class])
+	if (nr > tc->cap[class]) {
+		*shared_more(tc, class) += (uint32_t)((nr - tc->cap[class]) * class_size(class));
 		tc->cap[class] = (uint16_t)nr;
+	}
 	tc->head[class] = chain;
 	tc->room[class] = (int32_t)(tc->cap[class] - nr);
 }

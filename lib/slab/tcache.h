@@ -29,6 +29,9 @@ struct remote_chain {
 	uint16_t nr, most;
 };
 
+/* Runs above 128 KiB are in no list. */
+#define FIRST_UNLISTED_CLASS 95U
+
 struct tcache {
 	/* A class without room left has count == cap objects in its list: room is cap - count. Room 0 sends free()
 	 * to the slow path; so does class 0, whose room never grows. */
@@ -43,8 +46,10 @@ struct tcache {
 	struct object *spare[FIRST_RUN_CLASS]; /* a second magazine, so that the boundary is not crossed to and fro */
 	uint16_t seen[NR_CLASSES];	       /* what list_mark said when last looked at: unchanged means idle */
 	uint32_t more_runs;		       /* bytes that lists of runs may hold beyond RUN_CACHED_BYTES each, and */
-	uint32_t more_shared;		       /* those of objects above 1 KiB beyond their first, but idle lists */
+	uint32_t more_shared;		       /* those of objects above 1 KiB beyond their first, but idle lists, */
+	uint32_t more_small;		       /* and of others */
 	uint32_t ticks;			       /* slow calls since; TCACHE_FREED: frees */
+	uint8_t runs_missed[FIRST_UNLISTED_CLASS - FIRST_RUN_CLASS]; /* up to 255, less lists' growth since */
 	uint8_t state;			       /* enum tcache_state */
 	uint8_t nid;			       /* several nodes: that of the lists, plus 1; 0: none yet */
 #define TCACHE_ALL_NODES 255		       /* interleave: of any */
@@ -70,8 +75,7 @@ void *tcache_alloc_slow(unsigned int class);
 /* Give an object back whose list has no room. */
 void tcache_free_slow(void *addr, unsigned int class);
 
-/* Runs above 128 KiB are in no list: they are had by run_alloc, and given back by this. */
-#define FIRST_UNLISTED_CLASS 95U
+/* Runs that are in no list are had by run_alloc, and given back by this. */
 void tcache_free_unlisted(void *addr);
 
 /* The first object of the class's list, or NULL: the caller goes to tcache_alloc_slow. */
@@ -84,6 +88,13 @@ static always_inline void *tcache_alloc(unsigned long class)
 	tcache.head[class] = obj->next;
 	tcache.room[class]++;
 	return obj;
+}
+
+/* The thread takes a run that its list had none for. */
+static always_inline void tcache_note_run_missed(unsigned int class)
+{
+	if (class < FIRST_UNLISTED_CLASS && tcache.runs_missed[class - FIRST_RUN_CLASS] < UINT8_MAX)
+		tcache.runs_missed[class - FIRST_RUN_CLASS]++;
 }
 
 /* Count down; is it negative now? One instruction, where the compiler would first put the address into a register. */

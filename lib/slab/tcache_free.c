@@ -4,10 +4,11 @@
  *
  * A list starts small and doubles its bound when it overflows, up to MAGAZINE_BYTES, but only if it has run dry since
  * the last time, or, up to less, if other threads want what it sheds: a list that only ever overflows keeps slabs from
- * emptying and saves its thread nothing. Lists of large objects grow within a bound in common. A full list becomes the
- * spare magazine; a full spare goes to the class's magazines, whole, or, of a single thread that no other has followed,
+ * emptying and saves its thread nothing. Lists of large objects grow within a bound in common, and so do all where there
+ * are several threads: most of what these cache is what they only pass on. A full list becomes the spare magazine; a full spare goes to the class's magazines, whole, or, of a single thread that no other has followed,
  * scattered objects, and those of who goes on freeing, go home in parts. A single thread that does nothing but free
- * caches less and less, for no look may come after it. Runs have a list only, no spare, and only the smaller ones.
+ * caches less and less, for no look may come after it. Runs have a list only, no spare, and only the smaller ones; of
+ * several threads only who takes runs keeps those that it frees.
  */
 #include "slab/tcache_inner.h"
 
@@ -18,8 +19,11 @@
 #define MAGAZINE_BYTES (128 * KiB)
 #define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
 #define MAGAZINE_MAX 1024UL
-#define SHARED_BYTES (1 * MiB) /* lists of objects above 1 KiB grow by, beyond their first objects; each may have */
-#define SHARED_PART (SHARED_BYTES / MAGAZINE_BYTES) /* that part of what others leave */
+/* Lists of objects above 1 KiB grow by that, beyond their first objects; of several threads all lists, by their thread's
+ * part, as far as it lasts. Each may have a part of what others leave. */
+#define SHARED_BYTES (1 * MiB)
+#define SHARED_LEAST (64 * KiB)
+#define SHARED_PART (SHARED_BYTES / MAGAZINE_BYTES)
 #define SPARSE_CAP 4U /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
 #define SPARSE_SHARE 64 /* of the slabs, which such a list may pin if that is more */
 #define WANTED_BYTES (16 * KiB) /* of a list that never runs dry, for others */
@@ -27,7 +31,7 @@
 #define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
 /* For all threads, as far as it lasts: a list of runs that grows has its thread's part. Most of many threads are asleep,
  * with what they hold. */
-#define RUN_THREADS_BYTES (16 * MiB)
+#define RUN_THREADS_BYTES (4 * MiB)
 #define RUN_THREADS_FEW (RUN_THREADS_BYTES / (FIRST_UNLISTED_CLASS - FIRST_RUN_CLASS) / RUN_CACHED_BYTES)
 #define SHED_MAX 128U /* scattered objects that go home at a time where no other thread asks for them, */
 #define SHED_BYTES (12 * KiB) /* or of others so much, */
@@ -63,27 +67,35 @@ static void grow_cap(struct tcache *tc, unsigned int class, unsigned int max)
 	tc->room[class] += tc->cap[class] - (int)cap;
 }
 
-/* Objects that a list which shares room may hold: as many as any, if it is the only one; less, as others have more. */
-static unsigned int share_of_room(const struct tcache *tc, unsigned int class)
+/* Bytes that a list may hold of so many threads' common room: of a single thread as much as any, if it is the only one
+ * that shares it; less, as others have more. */
+static size_t share_of_room(const struct tcache *tc, unsigned int class, unsigned int threads)
 {
-	unsigned long left = SHARED_BYTES + shared_bytes(tc, class);
+	size_t left = max_ul((unsigned int)SHARED_BYTES / threads, SHARED_LEAST) + shared_bytes(tc, class);
+	size_t taken = tc->more_shared;
 
-	left -= min_ul(left, tc->more_shared);
-	return (unsigned int)(left / SHARED_PART / class_size(class));
+	if (threads > 1)
+		taken += tc->more_small;
+	return (left - min_ul(left, taken)) / SHARED_PART;
 }
 
 /* The list may hold twice as much, up to max. False: no more than it does. */
 static noinline bool grow_list(struct tcache *tc, unsigned int class, unsigned int max)
 {
-	unsigned int cap = tc->cap[class];
+	unsigned int threads = (unsigned int)max_ul(READ_ONCE(nr_heap_threads), 1), cap = tc->cap[class];
+	size_t size = class_size(class);
 
-	if (shares_room(class))
-		max = (unsigned int)min_ul(max, share_of_room(tc, class));
+	if (threads > 1 || is_above_table(class)) {
+		size_t share = share_of_room(tc, class, threads);
+
+		if ((cap + 1) * size > share)
+			return false;
+		max = (unsigned int)min_ul(max, share / size);
+	}
 	if (cap >= max)
 		return false;
 	grow_cap(tc, class, max);
-	if (shares_room(class))
-		tc->more_shared += (uint32_t)((tc->cap[class] - cap) * class_size(class));
+	*shared_more(tc, class) += (uint32_t)((tc->cap[class] - cap) * size);
 	return true;
 }
 
@@ -253,12 +265,28 @@ static bool run_fits(struct tcache *tc, unsigned int class)
 	return claim_run_room(tc) + max_ul(tc->cap[class], 1) * class_size(class) <= most;
 }
 
+/* Of several threads one that frees runs and takes none, or fewer than come, keeps those that it will not miss for
+ * others, who would have new ones. */
+static bool misses_runs(struct tcache *tc, unsigned int class)
+{
+	uint8_t *missed = &tc->runs_missed[class - FIRST_RUN_CLASS];
+
+	if (READ_ONCE(nr_heap_threads) < 2)
+		return true;
+	if (!*missed)
+		return false;
+	--*missed;
+	return true;
+}
+
 /* A list of runs is full. */
 static void grow_runs(struct tcache *tc, unsigned int class)
 {
 	unsigned int cap = tc->cap[class];
 	size_t size = class_size(class);
 
+	if (!misses_runs(tc, class))
+		return;
 	if (cap < max_cap(class)) {
 		if (run_fits(tc, class))
 			grow_cap(tc, class, max_cap(class));

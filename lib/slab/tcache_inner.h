@@ -25,17 +25,23 @@ void flush_class(struct tcache *tc, unsigned int class);
 /* tcache_free.c. Objects that a list of the class may hold, however much comes and goes. */
 unsigned int max_cap(unsigned int class);
 
-/* Lists of objects above 1 KiB have room in common, as a thread may use many of these classes, each of them a little. */
-static always_inline bool shares_room(unsigned int class)
+/* Lists of these share room, as a thread may use many of these classes, each of them a little; so do all lists of one of
+ * several threads. */
+static always_inline bool is_above_table(unsigned int class)
 {
-	return class < FIRST_RUN_CLASS && class_size(class) > TABLE_SIZE_MAX;
+	return class_size(class) > TABLE_SIZE_MAX;
 }
-/* What such a list has of it: room for all but its first object. */
+/* What a list of slab objects has of it: room for all but its first objects. */
 static always_inline uint32_t shared_bytes(const struct tcache *tc, unsigned int class)
 {
-	unsigned int cap = tc->cap[class];
+	unsigned int cap = tc->cap[class], first = size_classes.first_cap[class];
 
-	return cap ? (uint32_t)((cap - 1) * class_size(class)) : 0;
+	return cap > first ? (uint32_t)((cap - first) * class_size(class)) : 0;
+}
+/* And what all of its kind have. */
+static always_inline uint32_t *shared_more(struct tcache *tc, unsigned int class)
+{
+	return is_above_table(class) ? &tc->more_shared : &tc->more_small;
 }
 
 #endif

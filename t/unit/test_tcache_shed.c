@@ -187,6 +187,36 @@ static void spare_for_others(void)
 	nr_heap_threads--;
 }
 
+static void *never_takes(void *arg)
+{
+	void **p = arg;
+	unsigned int i;
+
+	give(take(SCATTERED_CLASS + 1), SCATTERED_CLASS + 1);
+	/* Two lists, and one more while the first of them grows. */
+	for (i = 0; i < 3U * size_classes.first_cap[SCATTERED_CLASS]; i++)
+		give(p[i], SCATTERED_CLASS);
+	must(!tcache.spare[SCATTERED_CLASS], "a second list of what it never took");
+	return arg;
+}
+
+/* A thread that never took any is one of these from the start. */
+static void spare_for_others_at_once(void)
+{
+	static void *p[SCATTERED_BLOCKS];
+	pthread_t thread;
+	unsigned int nr;
+
+	start();
+	nr_heap_threads++;
+	for (nr = 0; nr < SCATTERED_BLOCKS; nr++)
+		p[nr] = take(SCATTERED_CLASS);
+	nr = give_lists(p, nr, 80);
+	must(!pthread_create(&thread, NULL, ask_in_vain, NULL) && !pthread_join(thread, NULL));
+	must(nr > 100 && !pthread_create(&thread, NULL, never_takes, p) && !pthread_join(thread, NULL));
+	nr_heap_threads--;
+}
+
 /* Take blocks and free all of them, without order, again and again: how many more are cached in the end. */
 static unsigned long left_cached(void)
 {
@@ -420,6 +450,7 @@ int main(void)
 	run_case("lists of what is mostly free hold little", sparse);
 	run_case("a list that only others need stays small", filled_for_others);
 	run_case("who frees for others alone keeps no second list", spare_for_others);
+	run_case("from the start, if it has taken none", spare_for_others_at_once);
 	run_case("who has freed all keeps little", freed_all);
 	run_case("what a thread takes and frees in turn waits for it", own_magazines);
 	run_case("and its list does not become smaller", own_list);

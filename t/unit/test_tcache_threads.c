@@ -303,9 +303,9 @@ static void runs_of_many(void)
 	give(take(1), 1);
 	bytes = runs_held();
 	must(bytes > NR_RUN_CLASSES * 32 * KiB && bytes < 2 * MiB, "%zu bytes of one thread", bytes);
-	nr_heap_threads += 31;
+	nr_heap_threads += 7;
 	bytes = runs_held();
-	must(bytes > 384 * KiB && bytes <= 512 * KiB, "%zu bytes of one of 32", bytes);
+	must(bytes > 384 * KiB && bytes <= 512 * KiB, "%zu bytes of one of 8", bytes);
 	nr_heap_threads += 1000;
 	bytes = runs_held();
 	must(bytes && bytes <= 128 * KiB, "%zu bytes of one of many", bytes);
@@ -316,7 +316,88 @@ static void runs_of_many(void)
 	take(class);
 	give(p, FIRST_RUN_CLASS);
 	must(length(tcache.head[FIRST_RUN_CLASS]) == 1 && !tcache.cap[class]);
-	nr_heap_threads -= 1031;
+	nr_heap_threads -= 1007;
+}
+
+/* Of several threads one that frees runs keeps as many as it takes: those that it is only given are for others. */
+static void runs_of_others(void)
+{
+	unsigned int class = FIRST_RUN_CLASS + 1, i;
+	bool zeroed;
+	void *p[3];
+
+	start();
+	give(take(1), 1);
+	nr_heap_threads++;
+	memset(tcache.runs_missed, 0, sizeof(tcache.runs_missed));
+	for (i = 0; i < ARRAY_SIZE(p); i++)
+		must(p[i] = run_alloc(class, 0, &zeroed));
+	/* As if others had taken all but one of them. */
+	must(tcache.runs_missed[class - FIRST_RUN_CLASS] == ARRAY_SIZE(p), "who takes runs is not known");
+	tcache.runs_missed[class - FIRST_RUN_CLASS] = 1;
+	while (i)
+		give(p[--i], class);
+	must(length(tcache.head[class]) == 1, "%u in the list", length(tcache.head[class]));
+	must(run_nr(class) == 1, "%lu are kept", run_nr(class));
+	nr_heap_threads--;
+	for (i = 0; i < 2; i++)
+		must(p[i] = run_alloc(class, 0, &zeroed));
+	while (i)
+		give(p[--i], class);
+	must(length(tcache.head[class]) > 1, "who is alone keeps what it frees");
+	check_lists();
+	tcache_flush();
+}
+
+/* What lists hold beyond their first objects, once each class was filled and emptied again and again. */
+static size_t held_beyond_first(void)
+{
+	enum { ROUNDS = 30 };
+	unsigned int class, i, round, nr;
+	static void *p[4096];
+	size_t bytes = 0;
+
+	for (round = 0; round < ROUNDS; round++)
+		for (class = 1; class < FIRST_RUN_CLASS; class++) {
+			nr = (unsigned int)min_ul(96 * KiB / class_size(class), ARRAY_SIZE(p));
+			for (i = 0; i < nr; i++)
+				p[i] = take(class);
+			while (i)
+				give(p[--i], class);
+			tcache.ticks = 0; /* no look at what lies idle */
+		}
+	for (class = 1; class < FIRST_RUN_CLASS; class++)
+		bytes += (tcache.cap[class] - size_classes.first_cap[class]) * class_size(class);
+	check_lists();
+	return bytes;
+}
+
+/* All lists of one of several threads share its part of the room, those of small objects, too. */
+static void room_of_several(void)
+{
+	unsigned int class = size_to_class(64);
+	static void *p[4096];
+	size_t bytes;
+	int i, round;
+
+	start();
+	give(take(1), 1);
+	nr_heap_threads += 7;
+	bytes = held_beyond_first();
+	/* Small lists may have a page's worth anyway. */
+	must(bytes > 64 * KiB && bytes <= 256 * KiB, "one of 8: %zu KiB", bytes / KiB);
+	tcache_look(&tcache);
+	tcache_look(&tcache); /* all are idle */
+	must(!tcache.more_shared && !tcache.more_small);
+	for (round = 0; round < 10; round++) {
+		for (i = 0; i < (int)ARRAY_SIZE(p); i++)
+			p[i] = take(class);
+		while (i)
+			give(p[--i], class);
+	}
+	must(tcache.cap[class] * 64 > 8 * KiB && tcache.cap[class] * 64 <= 17 * KiB, "one list: %u", tcache.cap[class]);
+	tcache_flush();
+	nr_heap_threads -= 7;
 }
 
 /* Magazines of such threads, one after the other; there is nothing else at first. */
@@ -441,6 +522,8 @@ int main(void)
 	run_case("of pages, too", ends_that_miss_pages);
 	run_case("or their lists, where little is dirty", ends_with_little);
 	run_case("lists of runs of many threads hold less", runs_of_many);
+	run_case("and what others took is not kept in them", runs_of_others);
+	run_case("lists of one of several threads share its part of the room", room_of_several);
 	run_case("the last but one tells kswapd", last_but_one);
 	run_case("after its end a thread is served without lists", after_exit);
 	run_case("threads exchange blocks", threads_exchange);
