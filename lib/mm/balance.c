@@ -260,6 +260,19 @@ void balance_zone(struct zone *zone)
 #endif
 }
 
+bool mm_dirty_excess(void)
+{
+	unsigned long unused = READ_ONCE(mm_unused_pages);
+	struct zone *zone;
+	bool scarce;
+	int i;
+
+	for_each_populated_zone (zone, i)
+		if (READ_ONCE(zone->nr_dirty) + min_ul(unused, used_pages(zone)) > zone_dirty_limit(zone, &scarce))
+			return true;
+	return false;
+}
+
 bool drop_kept_pages(struct zone *zone)
 {
 	bool dropped = READ_ONCE(exact_lists.nr_pages) && drain_exact_lists(zone, false);

@@ -223,6 +223,8 @@ size_t mm_dirty_bytes(void);
 size_t mm_used_bytes(void);
 /* kswapd's: all zones and the arenas come to what may be dirty. */
 void mm_balance(void);
+/* Is more free in a zone, what is free inside of slabs included, than may be dirty? No lock held. */
+bool mm_dirty_excess(void);
 /* Pageblocks between the arenas and the zones, in the hands of threads that have no CPU, maybe; torn. */
 unsigned long mm_blocks_on_the_way(void);
 /* All that can be given back, as malloc_trim(3) wants: keep at most keep bytes dirty. Bytes given back. */

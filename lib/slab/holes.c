@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What lies idle in slabs. A slab of several pages that has few objects in use keeps all of its pages; those without one
- * go back to the system where nobody has taken objects of the class for long. Free objects are linked through their first
- * words, so those that reach into such a hole leave their slab's list: they are absent, and only counted. When nothing
+ * go back to the system where nobody has taken objects of the class for long, or where too much is free and the slab was
+ * emptied just now. Free objects are linked through their first words, so those that reach into such a hole leave their
+ * slab's list: they are absent, and only counted. When nothing
  * else is in the list they come back, a page's worth at a time. Everything is under the node's lock, the system call too:
  * who wants objects of a class that nobody wanted for a second waits for one slab's at most.
  */
@@ -20,6 +21,7 @@
 #define MORE_SHARE 16U	/* of what is free: so much more is worth another look at all slabs */
 #define SLABS_AT_A_TIME 4U
 #define LOOK_STEP_NS 500000U /* of a CPU, that a thread of the program's looks on for */
+#define PUNCH_ORDER 2	     /* of slabs whose pages may go before the class is quiet: of shorter ones few would */
 
 static uint64_t slab_holes(const struct page *slab)
 {
@@ -97,11 +99,11 @@ static unsigned long drop_pages(struct page *slab, uint64_t pages)
 	return bytes;
 }
 
-unsigned long slab_punch(struct kmem_cache *cache, struct page *slab)
+unsigned long slab_punch(struct kmem_cache *cache, struct page *slab, unsigned int least)
 {
 	uint64_t holes = slab_holes(slab), more = unused_pages(cache, slab, holes) & ~holes;
 
-	if (!more)
+	if (!more || (unsigned int)__builtin_popcountll(more) < least)
 		return 0;
 	holes |= more;
 	if (!(slab->flags & PG_HOLES))
@@ -110,6 +112,12 @@ unsigned long slab_punch(struct kmem_cache *cache, struct page *slab)
 	slab[1].holes = holes;
 	slab->flags |= PG_HOLES;
 	return drop_pages(slab, more);
+}
+
+bool slabs_are_punched(const struct kmem_cache *cache)
+{
+	return cache->order >= PUNCH_ORDER && cache_is_sparse(cache) && thread_is_alone() && !annotate_listening &&
+	       os_page_size() == PAGE_SIZE && !(current->flags & PF_MEMALLOC_NOIO) && mm_dirty_excess();
 }
 
 /* The first object that is absent comes back, and with it all that reach into the pages that it needs, and into no other
@@ -153,7 +161,7 @@ static unsigned long punch_node(struct kmem_cache *cache, struct kmem_cache_node
 		partial_del(node, slab);
 		/* What is not in use is a page at least; never so in a slab of one. */
 		if (slab->refcount * (size_t)cache->size + PAGE_SIZE <= PAGE_SIZE << slab->order)
-			slab_punch(cache, slab);
+			slab_punch(cache, slab, 1);
 		partial_add_tail(node, slab);
 		if (nr % SLABS_AT_A_TIME == 0) {
 			mutex_unlock(&node->lock);

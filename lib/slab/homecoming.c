@@ -7,6 +7,9 @@
 #include "base/tunables.h"
 #include "slab/inner.h"
 
+#define PUNCH_SHARE 4 /* of a slab may be in use when its other pages go, */
+#define PUNCH_LEAST 2 /* if that is such a part of them */
+
 /* A pointer into the middle of an object gets this far before anyone looks where the object begins; one that was freed
  * before, to find its pages in another's use, or in nobody's. */
 void report_bad_free(const void *addr, size_t offset, size_t size)
@@ -34,6 +37,7 @@ struct homecoming {
 	struct kmem_cache_node *node; /* locked; NULL: none is */
 	int home;		      /* its slabs' home and class; any: several nodes */
 	uint32_t empty;		      /* slabs that are to be freed, linked by next */
+	const struct page *emptied;   /* the last one that has become empty: whoever's by now */
 };
 #define ANY_HOME (-1)
 
@@ -56,6 +60,7 @@ static noinline void slab_emptied(struct homecoming *h, struct page *slab)
 {
 	struct kmem_cache_node *node = get_node(h->cache, likely(!slab_nodes) ? 0 : page_to_nid(slab));
 
+	h->emptied = slab;
 	if (slab->flags & PG_PARTIAL)
 		partial_del(h->node, slab);
 	if (READ_ONCE(node->empty) == NO_PFN && try_cmpxchg(&node->empty, NO_PFN, (uint32_t)page_to_pfn(slab)))
@@ -184,12 +189,44 @@ static void free_slab_list(struct kmem_cache *cache, uint32_t pfn)
 	}
 }
 
+/* An object came home: its slab has so few in use by now that its other pages go. Not each time, as all that is free in
+ * it is looked at. */
+static void punch_sparse(struct kmem_cache *cache, struct page *slab)
+{
+	unsigned int used = slab->refcount;
+
+	if (is_power_of_2(used) && used * (size_t)cache->size <= (PAGE_SIZE << slab->order) / PUNCH_SHARE)
+		slab_punch(cache, slab, (1U << slab->order) / PUNCH_LEAST);
+}
+
+/* The first nr objects of the chain, of a class that is mostly free. How many. */
+static noinline unsigned long free_and_punch(struct homecoming *h, unsigned int nr)
+{
+	unsigned long freed = 0;
+	unsigned int n;
+
+	for (; h->chain && nr; nr -= n + !n) {
+		unsigned long pfn = addr_to_pfn(h->chain);
+
+		h->emptied = NULL;
+		n = free_objects(h, nr);
+		freed += n;
+		if (n && slab_head_of(pfn) != h->emptied)
+			punch_sparse(h->cache, slab_head_of(pfn));
+	}
+	return freed;
+}
+
 struct object *slab_free_some(struct kmem_cache *cache, struct object *chain, unsigned int nr)
 {
 	struct homecoming h = { .cache = cache, .chain = chain, .home = ANY_HOME, .empty = NO_PFN };
 	unsigned int n, left;
 	unsigned long freed = 0;
 
+	if (slabs_are_punched(cache)) {
+		freed = free_and_punch(&h, nr);
+		nr = 0;
+	}
 	for (left = nr; h.chain && left; left -= n + !n) {
 		n = free_objects(&h, left);
 		if (n == 1 && likely(h.home != ANY_HOME && !annotate_listening))

@@ -73,8 +73,12 @@ static inline uint64_t object_pages(const struct kmem_cache *cache, unsigned int
 	return (~0ULL >> (63 - (last - first))) << first;
 }
 
-/* Whole pages without an object in use, as far as they were ever used, go back to the system: holes. Bytes. */
-unsigned long slab_punch(struct kmem_cache *cache, struct page *slab);
+/* Whole pages without an object in use, as far as they were ever used, go back to the system, if they are so many at
+ * least: holes. Bytes. */
+unsigned long slab_punch(struct kmem_cache *cache, struct page *slab, unsigned int least);
+/* Are pages of the class's slabs to go as objects come home, like others that may not stay dirty? It is mostly free, and
+ * no kswapd will see to it. No lock held. */
+bool slabs_are_punched(const struct kmem_cache *cache);
 /* Who was looking at what is idle is not in the child of a fork. */
 void slabs_age_reinit_after_fork(void);
 /* The list is empty: some of the objects that are absent are in it again. */

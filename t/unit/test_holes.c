@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What lies idle in slabs: whole pages without an object in use go back to the system, and empty slabs go home, once
- * nobody has taken objects of the class for dirty_decay. Objects keep what is in them, and what was free comes back.
+ * nobody has taken objects of the class for dirty_decay, or where too much is free. Objects keep what is in them, and
+ * what was free comes back.
  */
 #include <errno.h>
 #include <setjmp.h>
 
 #include "base/tunables.h"
 #include "mm/current.h"
+#include "mm/fault_inject.h"
 #include "mm/internal.h"
+#include "mm/pressure.h"
 #include "os/os.h"
 #include "slab/slab.h"
 #include "model.h"
 
 #define DECAY 1000
-#define MOST 600
+#define MOST 1200
 
 static struct kmem_cache *cache;
 static struct zone *zone;
@@ -139,6 +142,18 @@ static unsigned int nr_unused(void)
 			nr += os_resident(page, PAGE_SIZE) && !is_used(page);
 		}
 	}
+	return nr;
+}
+
+/* Of the slabs of all objects, those of which pages went. */
+static unsigned int nr_holes(void)
+{
+	unsigned int i, nr = 0;
+	unsigned long index;
+	size_t offset;
+
+	for (i = 0; i < nr_objects; i++)
+		nr += !!(slab_of(objects[i].p, &index, &offset)->flags & PG_HOLES);
 	return nr;
 }
 
@@ -462,6 +477,95 @@ static void refused(void)
 	give_all();
 }
 
+/* One in twenty objects stays of slabs of sixteen pages; pages in these that nobody uses. */
+static unsigned int left_unused(void)
+{
+	start(6656);
+	tunables.dirty_max = 0;
+	take(MOST);
+	mm_unused_pages = ~0UL;
+	give_but(2);
+	must(!nr_holes(), "the class is half full");
+	mm_unused_pages = slab_unused_pages();
+	give_but(10);
+	must(cache_is_sparse(cache) && nr_objects < cache->nr_pages / 8);
+	return nr_unused();
+}
+
+/* Where more is free than may be dirty, slabs of a class that is mostly free do not wait until it is quiet. */
+static void beyond_what_may_be_dirty(void)
+{
+	unsigned int unused = left_unused();
+
+	must(nr_holes() && unused < cache->nr_pages / 3, "%u of %lu pages stay", unused, cache->nr_pages);
+	take(400);
+	check_cache(cache);
+	give_all();
+	mm_unused_pages = 0;
+}
+
+/* Not below that; where no call may be made; and where there are others, who have kswapd. */
+static void within_what_may_be_dirty(void)
+{
+	start(6656);
+	tunables.dirty_max = 64 * MiB;
+	take(MOST);
+	mm_unused_pages = slab_unused_pages();
+	give_but(20);
+	must(!nr_holes());
+	give_all();
+
+	current->flags |= PF_MEMALLOC_NOIO;
+	left_unused();
+	must(!nr_holes(), "in a NOIO scope");
+	current->flags &= ~PF_MEMALLOC_NOIO;
+	give_all();
+
+	nr_heap_threads = 2;
+	left_unused();
+	must(!nr_holes(), "of two threads");
+	nr_heap_threads = 0;
+	give_all();
+	mm_unused_pages = 0;
+}
+
+/* A part of the slabs is of the smallest order that will do. */
+static void fail_large_slabs(unsigned long percent)
+{
+	fail_page_alloc.attr = (struct fault_attr){ .probability = percent, .interval = 1, .times = -1 };
+	fail_page_alloc.min_order = 2;
+	fault_attr_changed();
+}
+
+static void random_frees(void)
+{
+	static const size_t sizes[] = { 1024, 2304, 3328, 6656, 7168 };
+	unsigned long i, class, holes = 0;
+
+	for (class = 0; class < ARRAY_SIZE(sizes); class++) {
+		start(sizes[class]);
+		tunables.dirty_max = 0;
+		mm_unused_pages = ~0UL;
+		fail_large_slabs(20);
+		take(MOST);
+		for (i = steps(4000); i; i--) {
+			if (rnd(100) < (i / 1000 % 2 ? 70U : 30U))
+				take(1 + rnd(4));
+			else
+				for (unsigned int nr = rnd(6); nr && nr_objects; nr--)
+					give(rnd(nr_objects));
+			if (rnd(100) == 0)
+				rest();
+			check_cache(cache);
+			holes += nr_holes();
+		}
+		fail_large_slabs(0);
+		give_all();
+	}
+	must(holes);
+	mm_unused_pages = 0;
+}
+
 int main(void)
 {
 	model_init();
@@ -476,6 +580,9 @@ int main(void)
 	run_case("a thread of the program's does it in steps", in_steps);
 	run_case("kswapd in one go", kswapd_in_one_go);
 	run_case("what is in use again stays", stopped_by_use);
+	run_case("pages of slabs that are mostly free go as objects do, where too much is free", beyond_what_may_be_dirty);
+	run_case("and nowhere else", within_what_may_be_dirty);
+	run_case("random operations meanwhile", random_frees);
 	run_case("empty slabs go home", empty_goes);
 	run_case("and to the system", goes_at_once);
 	run_case("the system gives nothing back", refused);
