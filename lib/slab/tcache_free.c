@@ -22,7 +22,7 @@
 /* Lists of objects above 1 KiB grow by that, beyond their first objects; of several threads all lists, by their thread's
  * part, as far as it lasts. Each may have a part of what others leave. */
 #define SHARED_BYTES (1 * MiB)
-#define SHARED_LEAST (64 * KiB)
+#define SHARED_LEAST (32 * KiB)
 #define SHARED_PART (SHARED_BYTES / MAGAZINE_BYTES)
 #define SPARSE_CAP 4U /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
 #define SPARSE_SHARE 64 /* of the slabs, which such a list may pin if that is more */
@@ -32,6 +32,7 @@
 /* For all threads, as far as it lasts: a list of runs that grows has its thread's part. Most of many threads are asleep,
  * with what they hold. */
 #define RUN_THREADS_BYTES (4 * MiB)
+#define RUN_THREADS_LEAST (64 * KiB) /* or one run */
 #define RUN_THREADS_FEW (RUN_THREADS_BYTES / (FIRST_UNLISTED_CLASS - FIRST_RUN_CLASS) / RUN_CACHED_BYTES)
 #define SHED_MAX 128U /* scattered objects that go home at a time where no other thread asks for them, */
 #define SHED_BYTES (12 * KiB) /* or of others so much, */
@@ -257,12 +258,13 @@ static noinline size_t claim_run_room(struct tcache *tc)
 static bool run_fits(struct tcache *tc, unsigned int class)
 {
 	unsigned long threads = READ_ONCE(nr_heap_threads);
-	size_t most;
+	size_t most, held;
 
 	if (likely(threads <= RUN_THREADS_FEW))
 		return true;
-	most = max_ul(RUN_THREADS_BYTES / threads, RUN_CACHED_BYTES);
-	return claim_run_room(tc) + max_ul(tc->cap[class], 1) * class_size(class) <= most;
+	most = max_ul(RUN_THREADS_BYTES / threads, RUN_THREADS_LEAST);
+	held = claim_run_room(tc);
+	return !held || held + max_ul(tc->cap[class], 1) * class_size(class) <= most;
 }
 
 /* Of several threads one that frees runs and takes none, or fewer than come, keeps those that it will not miss for

@@ -308,7 +308,7 @@ static void runs_of_many(void)
 	must(bytes > 384 * KiB && bytes <= 512 * KiB, "%zu bytes of one of 8", bytes);
 	nr_heap_threads += 1000;
 	bytes = runs_held();
-	must(bytes && bytes <= 128 * KiB, "%zu bytes of one of many", bytes);
+	must(bytes && bytes <= 64 * KiB, "%zu bytes of one of many", bytes);
 	tcache_flush();
 	p = take(FIRST_RUN_CLASS);
 	give(take(class), class);
