@@ -11,7 +11,7 @@
 /* Of the sizes of all classes of slabs, and of runs. */
 #define SLAB_SIZES(of)                                                                                                \
 	of(16), of(32), of(48), of(64), of(80), of(96), of(112), of(128), DOUBLING(of, 16), of(272),                  \
-		DOUBLING(of, 32), of(544), DOUBLING(of, 64), of(1088), DOUBLING(of, 128), of(2176),                   \
+		DOUBLING(of, 32), of(544), DOUBLING(of, 64), of(1056), of(1088), DOUBLING(of, 128), of(2176),         \
 		DOUBLING(of, 256), of(4368), DOUBLING(of, 512), of(8704), DOUBLING(of, KiB), DOUBLING(of, 2 * KiB)
 #define RUN_SIZES(of)                                                                                                 \
 	DOUBLING(of, 4 * KiB), DOUBLING(of, 8 * KiB), DOUBLING(of, 16 * KiB), DOUBLING(of, 32 * KiB), DOUBLING(of, 64 * KiB)
@@ -25,22 +25,26 @@
 	STEP(first, len, 0, class), STEP(first, len, 1, class), STEP(first, len, 2, class),           \
 		STEP(first, len, 3, class), STEP(first, len, 4, class), STEP(first, len, 5, class),   \
 		STEP(first, len, 6, class), STEP(first, len, 7, class)
-/* The same where the first narrow entries have a class of their own. */
-#define NINE(first, len, narrow, class)                                                               \
-	[(first) ... (first) + (narrow) - 1] = (class),                                               \
-	[(first) + (narrow) ... (first) + (len) - 1] = (class) + 1,                                   \
-	STEP(first, len, 1, (class) + 1), STEP(first, len, 2, (class) + 1),                           \
-	STEP(first, len, 3, (class) + 1), STEP(first, len, 4, (class) + 1),                           \
-	STEP(first, len, 5, (class) + 1), STEP(first, len, 6, (class) + 1),                           \
-	STEP(first, len, 7, (class) + 1)
+#define BEHIND(narrow, first, len, class)                                                             \
+	[(first) + (narrow) ... (first) + (len) - 1] = (class),                                       \
+	STEP(first, len, 1, class), STEP(first, len, 2, class), STEP(first, len, 3, class),           \
+		STEP(first, len, 4, class), STEP(first, len, 5, class), STEP(first, len, 6, class),   \
+		STEP(first, len, 7, class)
+/* The same where the first narrow entries have a class of their own, and half of them one more. */
+#define NINE(first, len, narrow, class) \
+	[(first) ... (first) + (narrow) - 1] = (class), BEHIND(narrow, first, len, (class) + 1)
+#define TEN(first, len, narrow, class)                                                                \
+	[(first) ... (first) + (narrow) / 2 - 1] = (class),                                           \
+	[(first) + (narrow) / 2 ... (first) + (narrow) - 1] = (class) + 1,                            \
+	BEHIND(narrow, first, len, (class) + 2)
 
 const struct size_classes size_classes = {
 	.table = {
 		1, EIGHT(1, 16, 1), EIGHT(129, 16, 9), NINE(257, 32, 16, 17), NINE(513, 64, 32, 26),
 	},
 	.slab_table = {
-		NINE(64, 8, 4, 35), NINE(128, 16, 8, 44), NINE(256, 32, 17, 53), NINE(512, 64, 32, 62),
-		EIGHT(1024, 128, 71),
+		TEN(64, 8, 4, 35), NINE(128, 16, 8, 45), NINE(256, 32, 17, 54), NINE(512, 64, 32, 63),
+		EIGHT(1024, 128, 72),
 	},
 	.size = { 0, SLAB_SIZES(SIZE), RUN_SIZES(SIZE) },
 	.first_cap = { 0, SLAB_SIZES(FIRST_CAP) },

@@ -2,7 +2,8 @@
 /*
  * Size classes: multiples of 16 up to 128 bytes, then eight to each doubling up to 1 MiB, so that a request is rounded
  * up by less than an eighth. Programs put a header before what is a power of two, so from 256 bytes to 8 KiB there is
- * one more, a sixteenth above each of these. Objects up to SLAB_SIZE_MAX share slabs; above, each is a run of pages.
+ * one more, a sixteenth above each of these, and above 1 KiB another, a thirty-second. Objects up to SLAB_SIZE_MAX share
+ * slabs; above, each is a run of pages.
  */
 #ifndef SLAB_SIZE_CLASS_H
 #define SLAB_SIZE_CLASS_H
@@ -11,8 +12,8 @@
 
 #define MALLOC_ALIGN 16UL
 #define NO_CLASS 0U	/* what the class map says of a page that free() must look at closer */
-#define NR_CLASSES 119U /* 1 to 118 */
-#define FIRST_RUN_CLASS 79U
+#define NR_CLASSES 120U /* 1 to 119 */
+#define FIRST_RUN_CLASS 80U
 #define SLAB_SIZE_MAX (32 * KiB)
 #define RUN_SIZE_MAX (1 * MiB)
 #define TABLE_SIZE_MAX 1024UL  /* up to it each size has its class in a table */
@@ -61,7 +62,7 @@ static always_inline size_t class_size(unsigned int class)
 	return size_classes.size[class];
 }
 
-/* Is it the size of a class of those a sixteenth above a power of two, or of one of these? */
+/* Is it the size of a class of those up to a sixteenth above a power of two, or of one of these? */
 static inline bool class_is_narrow(size_t size)
 {
 	size_t power = 1UL << ilog2(size);

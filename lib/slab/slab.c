@@ -20,7 +20,7 @@
 #define SLAB_MIN_OBJECTS 16	 /* of up to 1 KiB, */
 #define SLAB_MIN_LARGE_OBJECTS 2 /* and of more */
 #define SLAB_WASTE 11		 /* that part of a slab may be left over, */
-#define SLAB_NARROW_WASTE 16	 /* and that of those which are there to save as much as half as long ones would leave */
+#define SLAB_NARROW_WASTE 31	 /* and that of those which are there to save as much as half as long ones would leave */
 #define SLAB_MAX_ORDER 6
 
 struct kmem_cache kmem_caches[FIRST_RUN_CLASS];

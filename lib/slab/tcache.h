@@ -30,7 +30,7 @@ struct remote_chain {
 };
 
 /* Runs above 128 KiB are in no list. */
-#define FIRST_UNLISTED_CLASS 95U
+#define FIRST_UNLISTED_CLASS (FIRST_RUN_CLASS + 16) /* eight to each doubling from 32 KiB on */
 
 struct tcache {
 	/* A class without room left has count == cap objects in its list: room is cap - count. Room 0 sends free()

@@ -60,6 +60,9 @@ static void test_headers(void)
 		for (size = power + 1; size <= power + power / 16; size++)
 			wasteful += class_size(size_to_class(size)) > power + power / 16 + MALLOC_ALIGN;
 	is_int(wasteful, 0, "a sixteenth more than a power of two loses no more than that");
+	for (size = KiB + 1; size <= KiB + KiB / 32; size++)
+		wasteful += class_size(size_to_class(size)) > KiB + KiB / 32;
+	is_int(wasteful, 0, "nor a thirty-second more than 1 KiB");
 }
 
 static void test_aligned(void)
