@@ -8,6 +8,7 @@
 #include "malloc/huge.h"
 #include "malloc/inner.h"
 #include "malloc/memcheck.h"
+#include "mm/budget.h"
 #include "mm/owner.h"
 #include "slab/run.h"
 
@@ -48,6 +49,18 @@ static void *move_huge(const struct block *b, size_t size)
 	return p;
 }
 
+/* A run that grows but has no room to gets a fifth more than it had, where nobody counts it: it will grow again, and what
+ * is beyond costs nothing until it is written. With its class rounded up it is still less than a quarter of the new one. */
+#define RUN_ROOMY_SHARE 5
+static size_t size_to_move(const struct block *b, size_t size)
+{
+	size_t roomy = b->size + b->size / RUN_ROOMY_SHARE;
+
+	if (b->kind != BLOCK_RUN || size <= b->size || roomy > RUN_SIZE_MAX || READ_ONCE(limits_in_force))
+		return size;
+	return max_ul(size, roomy);
+}
+
 static void *realloc_move(const struct block *b, size_t size, unsigned long caller)
 {
 	int saved = errno;
@@ -60,7 +73,8 @@ static void *realloc_move(const struct block *b, size_t size, unsigned long call
 		trace_kfree(caller, b->start);
 		return p;
 	}
-	p = unlikely(READ_ONCE(heap_watched)) ? heap_alloc_like(b, size, caller) : heap_alloc_any(size, caller);
+	p = unlikely(READ_ONCE(heap_watched)) ? heap_alloc_like(b, size, caller)
+					      : heap_alloc_any(size_to_move(b, size), caller);
 	if (unlikely(!p)) {
 		if (size > b->size)
 			return NULL;

@@ -141,6 +141,33 @@ static void test_room(void)
 	free(p);
 }
 
+/* Blocks of pages that lie side by side: those that have to move to grow by a byte get a fifth more than they had. */
+static void test_room_of_runs(void)
+{
+	char *p[16], *q;
+	size_t i, had, moved = 0;
+
+	if (api_under_valgrind()) {
+		skip(1, "memcheck gives a block exactly its size");
+		return;
+	}
+	for (i = 0; i < API_ARRAY_SIZE(p); i++)
+		p[i] = malloc(100 * KIB);
+	for (i = 0; i < API_ARRAY_SIZE(p); i++) {
+		had = malloc_usable_size(p[i]);
+		q = realloc(p[i], had + 1);
+		moved += q != p[i];
+		want(q == p[i] || malloc_usable_size(q) >= had + had / 5, "%zu bytes moved to %zu", had, malloc_usable_size(q));
+		want(malloc_usable_size(q) - had - 1 < malloc_usable_size(q) / 4, "%zu bytes, now %zu", had,
+		     malloc_usable_size(q));
+		p[i] = q;
+	}
+	for (i = 0; i < API_ARRAY_SIZE(p); i++)
+		free(p[i]);
+	want(moved, "none of them moved");
+	verdict("a block of pages that moves has room to grow");
+}
+
 static void test_null_and_zero(void)
 {
 	size_t before = mallinfo2().uordblks, i;
@@ -190,13 +217,14 @@ int main(void)
 {
 	size_t before;
 
-	plan(8);
+	plan(9);
 	api_prove_served();
 	before = mallinfo2().uordblks;
 	test_pairs();
 	test_walk();
 	test_creep();
 	test_room();
+	test_room_of_runs();
 	test_null_and_zero();
 	test_failure();
 	is_int(mallinfo2().uordblks, before, "nothing is left in use");
