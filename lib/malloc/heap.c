@@ -320,6 +320,23 @@ void heap_free_slow(void *addr, unsigned long class)
 		tcache_free_slow(addr, (unsigned int)class);
 }
 
+/* *zeroed: it is; else all of it is to be. */
+static void *alloc_huge_zeroed(size_t bytes, bool *zeroed, unsigned long caller)
+{
+	gfp_t gfp = GFP_MALLOC | GFP_ZERO;
+	void *p = huge_alloc_dirty(bytes);
+
+	if (p) {
+		trace_kmalloc(caller, p, bytes, align_up(bytes, PAGE_SIZE), gfp);
+		return p;
+	}
+	p = alloc_huge(bytes, whole_blocks(bytes), zeroed, gfp, caller);
+	if (p && !*zeroed)
+		huge_clear(p, bytes);
+	*zeroed = true;
+	return p;
+}
+
 void *heap_calloc_slow(size_t bytes, unsigned long caller)
 {
 	bool zeroed = false;
@@ -346,10 +363,7 @@ void *heap_calloc_slow(size_t bytes, unsigned long caller)
 		else
 			p = alloc_class(class, bytes, GFP_MALLOC | GFP_ZERO, caller);
 	} else {
-		p = alloc_huge(bytes, whole_blocks(bytes), &zeroed, GFP_MALLOC | GFP_ZERO, caller);
-		if (p && !zeroed)
-			huge_clear(p, bytes);
-		zeroed = true;
+		p = alloc_huge_zeroed(bytes, &zeroed, caller);
 	}
 	if (unlikely(!p))
 		return heap_no_memory();

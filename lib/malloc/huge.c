@@ -162,6 +162,31 @@ void *huge_alloc(size_t size, size_t align, bool *zeroed)
 	return begin_huge(pb, pages, zeroed);
 }
 
+static struct page *take_dirty(unsigned long pages)
+{
+	struct page *page = exact_list_alloc(pages);
+
+	if (page)
+		return page;
+	page = alloc_dirty_pages_exact(pages);
+	if (!page)
+		return NULL;
+	exact_list_missed(pages);
+	page->nr_pages = pages;
+	return page;
+}
+
+void *huge_alloc_dirty(size_t size)
+{
+	unsigned long pages = size_to_pages(size);
+	struct page *page;
+
+	if (!may_pack(pages) || touched_less_than(TOUCHED_TO_PACK) || unlikely(READ_ONCE(fail_page_alloc_enabled)))
+		return NULL;
+	page = take_dirty(pages);
+	return page ? begin_packed(page, pages) : NULL;
+}
+
 void huge_clear(void *p, size_t size)
 {
 	unsigned long pb = addr_to_pfn(p) >> PAGEBLOCK_ORDER;

@@ -372,9 +372,11 @@ static struct free_extent extent_of(const struct zone *zone, const struct page *
 	return (struct free_extent){ pfn, end - pfn };
 }
 
-/* Blocks of a list that are looked at, fewer if one leaves no more than this share. */
+/* Blocks of a list that are looked at, fewer if one leaves no more than this share. What they are part of is seen so
+ * far: less of it would look like all there is, and what is taken would lie in its midst. */
 #define EXACT_TRIES 16
 #define EXACT_SHARE 8
+#define EXACT_SEEN (4 * PAGEBLOCK_PAGES)
 
 /* The extent that leaves the least of best and those that the first blocks of a list are part of; 0 pages: none holds
  * nr. */
@@ -386,7 +388,7 @@ static struct free_extent best_extent(const struct zone *zone, uint32_t pfn, uns
 		const struct page *page = pfn_to_page(pfn);
 
 		if (!is_narrow(pfn, nr)) {
-			struct free_extent extent = extent_of(zone, page, 2 * nr, best.nr ? best.nr : ~0UL);
+			struct free_extent extent = extent_of(zone, page, EXACT_SEEN, best.nr ? best.nr : ~0UL);
 
 			if (extent.nr >= nr && (!best.nr || extent.nr < best.nr))
 				best = extent;
@@ -398,16 +400,16 @@ static struct free_extent best_extent(const struct zone *zone, uint32_t pfn, uns
 	return best;
 }
 
-/* May any page of a free range have been written? */
-static bool range_is_dirty(unsigned long pfn, unsigned long end)
+/* Is any block of a free range dirty, or clean? */
+static bool range_has(unsigned long pfn, unsigned long end, bool dirty)
 {
 	for (; pfn < end; pfn += 1UL << pfn_to_page(pfn)->order)
-		if (pfn_to_page(pfn)->flags & PG_DIRTY)
+		if (!!(pfn_to_page(pfn)->flags & PG_DIRTY) == dirty)
 			return true;
 	return false;
 }
 
-struct page *rmqueue_exact(struct zone *zone, unsigned long nr, enum migratetype mt)
+struct page *rmqueue_exact(struct zone *zone, unsigned long nr, enum migratetype mt, bool no_clean)
 {
 	unsigned int order = min_ul(ilog2(nr), MAX_ORDER - 1), end = nr < EXACT_WHOLE ? PAGEBLOCK_ORDER : MAX_ORDER;
 	struct free_extent best = { 0, 0 };
@@ -416,9 +418,9 @@ struct page *rmqueue_exact(struct zone *zone, unsigned long nr, enum migratetype
 	/* However badly it lies, an extent that holds nr pages has a block of the order below. */
 	for (order -= order > 0; order < end && (!best.nr || order <= ilog2(nr)); order++)
 		best = best_extent(zone, zone->free_area[order].free_list[mt], nr, best);
-	if (!best.nr)
+	if (!best.nr || (no_clean && range_has(best.pfn, best.pfn + nr, false)))
 		return NULL;
-	dirty = range_is_dirty(best.pfn, best.pfn + nr);
+	dirty = no_clean || range_has(best.pfn, best.pfn + nr, true);
 	if (!take_free_range(zone, best.pfn, nr))
 		return NULL;
 	pfn_to_page(best.pfn)->flags = dirty ? PG_DIRTY : 0;

@@ -23,7 +23,8 @@
  * so many blocks of each length, and half of what is missed is of these. With random lengths it would keep pageblocks
  * from emptying, which matters little where they are hardly touched. */
 #define EXACT_MOST (dirty_max_pages() + (arena_regrets() << PAGEBLOCK_ORDER))
-#define BLOCKS_PER_LENGTH 4
+#define BLOCKS_PER_LENGTH 8
+#define LENGTHS_PLAINLY_FEW 2 /* of so many half as many blocks are enough, for large ones are few */
 
 #define LEAST_ROOM 64UL	    /* of many lengths, */
 #define LEAST_ROOM_FEW 8UL  /* and of few */
@@ -58,7 +59,7 @@ static unsigned long dirty_max_pages(void)
 
 static unsigned long least_kept(void)
 {
-	return min_ul(EXACT_KEPT, dirty_max_pages() / EXACT_DIRTY_SHARE);
+	return exact_lists.many ? 0 : min_ul(EXACT_KEPT, dirty_max_pages() / EXACT_DIRTY_SHARE);
 }
 
 static void count_gone(unsigned long nr)
@@ -134,22 +135,46 @@ unsigned long drain_exact_lists(struct zone *zone, bool wait)
 /* Does what went home come back? */
 static bool few_lengths(void)
 {
-	return exact_lists.gone_blocks >= exact_lists.gone_lengths * BLOCKS_PER_LENGTH &&
+	unsigned long enough = exact_lists.gone_lengths * BLOCKS_PER_LENGTH;
+
+	if (exact_lists.gone_lengths <= LENGTHS_PLAINLY_FEW)
+		enough /= 2;
+	return exact_lists.gone_blocks >= enough &&
 	       exact_lists.wanted >= exact_lists.missed / 2;
 }
 
-/* Taken. Enough has gone home, and was missed: is it worth it that they hold twice as much, or not even so much? */
+/* It is worth it that they hold twice as much, */
+static void hold_more(void)
+{
+	unsigned long least, next;
+
+	if (exact_lists.many) {
+		WRITE_ONCE(exact_lists.many, false);
+		return;
+	}
+	least = least_kept();
+	next = min_ul((least + exact_lists.more) * 2, EXACT_MOST);
+	WRITE_ONCE(exact_lists.more, max_ul(next, least) - least);
+}
+
+/* or not even so much. */
+static void hold_less(void)
+{
+	unsigned long least = least_kept(), next = (least + exact_lists.more) / 2;
+
+	WRITE_ONCE(exact_lists.many, !exact_lists.more);
+	WRITE_ONCE(exact_lists.more, max_ul(next, least) - least);
+}
+
+/* Taken. Enough has gone home, and was missed, to tell. */
 static void adapt(void)
 {
-	unsigned long least = least_kept(), next = least + exact_lists.more;
-
 	if (exact_lists.gone_pages < dirty_max_pages() || exact_lists.missed < dirty_max_pages())
 		return;
 	if (few_lengths() || touched_less_than(TOUCHED_HARDLY))
-		next = min_ul(next * 2, EXACT_MOST);
+		hold_more();
 	else
-		next /= 2;
-	WRITE_ONCE(exact_lists.more, max_ul(next, least) - least);
+		hold_less();
 	exact_lists.gone_lengths = exact_lists.gone_blocks = exact_lists.gone_pages = 0;
 	exact_lists.missed = exact_lists.wanted = 0;
 	memset(exact_lists.gone, 0, sizeof(exact_lists.gone));

@@ -33,6 +33,7 @@ struct exact_lists {
 	unsigned long gone_pages, gone_blocks, gone_lengths, missed, wanted;
 	uint64_t gone[EXACT_PAGES_MAX / 64 + 1]; /* a bit for each length that did */
 	long held;				 /* room + 1, while fork holds them; else 0 */
+	bool many; /* lengths come and go, of blocks that are touched: each goes home at once, to join its neighbours */
 };
 extern struct exact_lists exact_lists local_symbol;
 

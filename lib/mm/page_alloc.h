@@ -50,6 +50,8 @@ struct page *compound_head(struct page *page);
 
 /* Exactly nr pages, aligned to 2^order pages; what is cut off a larger block stays free. */
 struct page *alloc_pages_exact(gfp_t gfp, unsigned long nr, unsigned int order);
+/* For malloc, free pages side by side that are all dirty; NULL: where that is looked for there are none. */
+struct page *alloc_dirty_pages_exact(unsigned long nr);
 void free_pages_exact(struct page *page, unsigned long nr);
 /* Lengthen or shorten in place; false if what lies behind is not free. */
 bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_nr);

@@ -17,12 +17,12 @@
 #include "mm/settle.h"
 #include "mm/touched.h"
 
-static struct page *take_exact(struct zone *zone, unsigned long nr, enum migratetype mt)
+static struct page *take_exact(struct zone *zone, unsigned long nr, enum migratetype mt, bool no_clean)
 {
 	struct page *page;
 
 	mutex_lock(&zone->lock);
-	page = rmqueue_exact(zone, nr, mt);
+	page = rmqueue_exact(zone, nr, mt, no_clean);
 	if (page)
 		ADD_ONCE(zone->nr_alloc_pages, nr);
 	mutex_unlock(&zone->lock);
@@ -38,14 +38,14 @@ static struct page *take_grown(struct zone *zone, unsigned long nr, enum migrate
 	if (nr < EXACT_WHOLE)
 		return NULL;
 	if (drop_kept_pages(zone))
-		page = take_exact(zone, nr, mt);
+		page = take_exact(zone, nr, mt, false);
 	if (page)
 		return page;
 	mutex_lock(&zone->grow_lock);
 	if (READ_ONCE(zone->nr_grown) != grown)
-		page = take_exact(zone, nr, mt);
+		page = take_exact(zone, nr, mt, false);
 	if (!page && zone_grow_blocks(zone, (nr + PAGEBLOCK_PAGES - 1) >> PAGEBLOCK_ORDER, mt))
-		page = take_exact(zone, nr, mt);
+		page = take_exact(zone, nr, mt, false);
 	mutex_unlock(&zone->grow_lock);
 	return page;
 }
@@ -68,7 +68,7 @@ static struct page *alloc_side_by_side(gfp_t gfp, unsigned long nr)
 	    !zone_watermark_ok(zone, 0, wmark_pages(zone, ALLOC_WMARK_LOW) + nr, gfp_zone(gfp), ALLOC_WMARK_LOW))
 		return NULL;
 	grown = READ_ONCE(zone->nr_grown);
-	page = take_exact(zone, nr, mt);
+	page = take_exact(zone, nr, mt, false);
 	if (!page)
 		page = take_grown(zone, nr, mt, grown);
 	if (page) {
@@ -78,12 +78,28 @@ static struct page *alloc_side_by_side(gfp_t gfp, unsigned long nr)
 	return page;
 }
 
+struct page *alloc_dirty_pages_exact(unsigned long nr)
+{
+	struct zone *zone = &NODE_DATA(0)->node_zones[ZONE_NORMAL];
+	enum migratetype mt = gfp_migratetype(GFP_MALLOC);
+	struct page *page;
+
+	if (topology.nr_nodes > 1 || page_debug || READ_ONCE(min_free_kbytes) || READ_ONCE(zone->nr_dirty) < nr)
+		return NULL;
+	page = take_exact(zone, nr, mt, true);
+	if (page) {
+		prep_new_page(page, order_for_pages(nr), GFP_MALLOC, 0);
+		trace_mm_page_alloc(page_to_addr(page), order_for_pages(nr), GFP_MALLOC, mt);
+	}
+	return page;
+}
+
 struct page *alloc_pages_exact(gfp_t gfp, unsigned long nr, unsigned int order)
 {
 	unsigned int whole = order_for_pages(nr);
 	struct page *page = NULL;
 
-	if (!order && (nr != 1UL << whole || nr >= EXACT_WHOLE))
+	if (!order && (nr != 1UL << whole || whole > PCP_MAX_ORDER))
 		page = alloc_side_by_side(gfp, nr);
 	if (page) {
 		if (gfp & GFP_ZERO)

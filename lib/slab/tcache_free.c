@@ -281,6 +281,23 @@ static bool misses_runs(struct tcache *tc, unsigned int class)
 	return true;
 }
 
+/* Many lengths come and go, and what waits in a list keeps its neighbours from joining: all of them together hold what
+ * one may. */
+static cold void limit_runs(struct tcache *tc, unsigned int class)
+{
+	unsigned int cap = tc->cap[class], most = max_cap(class);
+	size_t size = class_size(class), bytes = claim_run_room(tc);
+
+	if (bytes + size <= RUN_CACHED_BYTES) {
+		grow_cap(tc, class, cap + 1);
+	} else if (bytes > RUN_CACHED_BYTES) {
+		if (cap > most)
+			tc->more_runs -= (uint32_t)((cap - most) * size);
+		tc->cap[class] = 0;
+		flush_class(tc, class);
+	}
+}
+
 /* A list of runs is full. */
 static void grow_runs(struct tcache *tc, unsigned int class)
 {
@@ -289,7 +306,10 @@ static void grow_runs(struct tcache *tc, unsigned int class)
 
 	if (!misses_runs(tc, class))
 		return;
-	if (cap < max_cap(class)) {
+	if (READ_ONCE(exact_lists.many)) {
+		if (run_fits(tc, class))
+			limit_runs(tc, class);
+	} else if (cap < max_cap(class)) {
 		if (run_fits(tc, class))
 			grow_cap(tc, class, max_cap(class));
 	} else if (READ_ONCE(exact_lists.more) && tc->more_runs + size <= RUN_MORE_BYTES) {

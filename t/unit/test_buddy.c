@@ -298,14 +298,19 @@ static void ranges(void)
 	must(zone->free_area[MAX_ORDER - 1].nr_free == 1);
 }
 
-static unsigned long take_exact(unsigned long nr)
+static unsigned long take_exact_of(unsigned long nr, bool no_clean)
 {
 	struct page *page;
 
 	mutex_lock(&zone->lock);
-	page = rmqueue_exact(zone, nr, MIGRATE_UNMOVABLE);
+	page = rmqueue_exact(zone, nr, MIGRATE_UNMOVABLE, no_clean);
 	mutex_unlock(&zone->lock);
 	return page ? page_to_pfn(page) : 0;
+}
+
+static unsigned long take_exact(unsigned long nr)
+{
+	return take_exact_of(nr, false);
 }
 
 static void give_range(unsigned long pfn, unsigned long nr)
@@ -358,6 +363,56 @@ static void exact_across(void)
 	check_zone(zone);
 }
 
+/* None of one large block is free any more; its first page. */
+static unsigned long one_block_in_use(void)
+{
+	unsigned long pfn = one_large_block();
+
+	mutex_lock(&zone->lock);
+	must(take_free_range(zone, pfn, 1024));
+	mutex_unlock(&zone->lock);
+	return pfn;
+}
+
+/* Of what begins in the pageblock before, and is more than twice as long, all is seen: nothing is taken from its midst,
+ * nor is it taken for less than it is. */
+static void exact_seen_whole(void)
+{
+	unsigned long pfn = one_block_in_use();
+
+	give_range(pfn + 500, 112);
+	must(take_exact(40) == pfn + 500, "at its beginning");
+	give_range(pfn + 500, 40);
+	give_range(pfn + 800, 100);
+	must(take_exact(40) == pfn + 800, "the shorter one");
+	check_zone(zone);
+}
+
+/* The same for powers of two, above what per-CPU lists have. */
+static void exact_powers_of_two(void)
+{
+	unsigned long pfn = one_block_in_use();
+
+	give_range(pfn + 5, 16);
+	give_range(pfn + 512, 512);
+	must(page_to_pfn(alloc_pages_exact(GFP_USER, 16, 0)) == pfn + 5);
+	check_zone(zone);
+}
+
+static void exact_no_clean(void)
+{
+	unsigned long pfn = one_block_in_use();
+
+	give_range(pfn + 100, 50);
+	mutex_lock(&zone->lock);
+	free_page_range(zone, pfn + 300, 30, false);
+	mutex_unlock(&zone->lock);
+	must(!take_exact_of(20, true), "what fits best is clean");
+	must(take_exact_of(40, true) == pfn + 100 && pfn_to_page(pfn + 100)->flags & PG_DIRTY);
+	must(take_exact(20) == pfn + 300 && !(pfn_to_page(pfn + 300)->flags & PG_DIRTY));
+	check_zone(zone);
+}
+
 int main(void)
 {
 	model_init();
@@ -366,6 +421,9 @@ int main(void)
 	run_case("free_page_range and take_free_range", ranges);
 	run_case("ranges of exact lengths", exact_lengths);
 	run_case("ranges of exact lengths in two pageblocks", exact_across);
+	run_case("what is free side by side is seen as a whole", exact_seen_whole);
+	run_case("powers of two take the place that fits best", exact_powers_of_two);
+	run_case("exact lengths of dirty pages alone", exact_no_clean);
 	run_case("random operations against the model", random_operations);
 	return done_testing();
 }

@@ -149,6 +149,40 @@ static void grown(void)
 	must(exact_lists.granted <= (long)KEPT, "other lengths");
 }
 
+/* Many lengths, of blocks that are touched: each goes home at once. */
+static void many(void)
+{
+	start();
+	run_free(get(LARGE));
+	must(nr_exact_list_pages(zone) == KEPT, "at first");
+	halve(32);
+	bursts(FIRST_RUN_CLASS, 1);
+	must(exact_lists.many);
+	run_free(get(LARGE));
+	must(!nr_exact_list_pages(zone));
+	touched.pages = TOUCHED_HARDLY - 1;
+	bursts(FIRST_RUN_CLASS, 1);
+	must(!exact_lists.many, "hardly touched");
+	drain_all_pages();
+	touched.pages = TOUCHED_HARDLY;
+	bursts(FIRST_RUN_CLASS, 1);
+	must(exact_lists.many);
+	bursts(LARGE, 10);
+	must(!exact_lists.many && nr_exact_list_pages(zone) == 10 * KEPT, "one length again");
+	check_zone(zone);
+}
+
+/* Four blocks of each of a few lengths are not enough, though they are of one or two. */
+static void lengths_per_block(void)
+{
+	start();
+	halve(32);
+	bursts(LARGE - 3, 4);
+	must(!exact_lists.more, "%lu", exact_lists.more);
+	bursts(LARGE - 1, 6);
+	must(exact_lists.more);
+}
+
 /* One length comes and goes, but most of what is missed is of others. */
 static void others_missed(void)
 {
@@ -332,6 +366,8 @@ int main(void)
 	run_case("a freed run is had back", kept);
 	run_case("bounded, and let go when idle", bounded);
 	run_case("they hold more while few lengths come and go", grown);
+	run_case("of many lengths they hold nothing", many);
+	run_case("how many are few", lengths_per_block);
 	run_case("but not if others are wanted", others_missed);
 	run_case("they hold more where blocks are hardly touched", hardly_touched);
 	run_case("of few lengths short blocks count as what they are", short_ones);

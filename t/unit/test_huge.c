@@ -12,6 +12,7 @@
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/owner.h"
+#include "mm/touched.h"
 #include "mm/vmstat.h"
 #include "slab/run.h"
 #include "blocks.h"
@@ -238,6 +239,37 @@ static void packed(void)
 	}
 	heap_trim(0);
 	must(!huge_stats.packed && !huge_stats.nr && !arena_stats.used, "%lu pageblocks", arena_stats.used);
+}
+
+/* calloc takes dirty pages of a zone that lie side by side, and clears them; but not where blocks are half empty. */
+static void packed_zeroed(void)
+{
+	size_t size = PACKED_PAGES * PAGE_SIZE;
+	char *p, *q;
+
+	start();
+	must(p = heap_calloc(1, size));
+	must(!huge_stats.packed, "there are none yet");
+	heap_free(p);
+	must(p = heap_malloc(size));
+	must(q = heap_malloc(size)); /* so that the zone keeps the pageblocks */
+	must(huge_stats.packed == 2 * PACKED_PAGES);
+	memset(p, 1, size);
+	heap_free(p);
+	drain_all_pages();
+	must(p = heap_calloc(1, size));
+	must(huge_stats.packed == 2 * PACKED_PAGES && all_zero(p, size), "from the zone");
+	memset(p, 1, size);
+	heap_free(p);
+	must(p = heap_calloc(1, size));
+	must(huge_stats.packed == 2 * PACKED_PAGES && all_zero(p, size), "from the lists");
+	memset(p, 1, size);
+	heap_free(p);
+	touched.pages = TOUCHED_TO_PACK - 1;
+	must(p = heap_calloc(1, size));
+	must(huge_stats.packed == PACKED_PAGES && all_zero(p, size));
+	heap_free(p);
+	heap_free(q);
 }
 
 /* What doubles comes to whole pageblocks, and fills the second half of them later: they are its own, on small pages, and
@@ -485,6 +517,7 @@ int main(void)
 	run_case("moving", moving);
 	run_case("clearing no more than is dirty", clearing);
 	run_case("side by side in pageblocks of a zone", packed);
+	run_case("calloc, too, where dirty pages lie side by side", packed_zeroed);
 	run_case("but of whole pageblocks they are its own", whole_not_packed);
 	run_case("and giving back by age goes on", packed_ages);
 	run_case("up to a limit", packed_limited);

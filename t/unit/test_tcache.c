@@ -6,6 +6,7 @@
 
 #include "base/tunables.h"
 #include "malloc/block.h"
+#include "mm/exact.h"
 #include "tcache.h"
 
 #define MAX_LIVE 3000
@@ -279,6 +280,31 @@ static void runs(void)
 	must(!tcache.more_runs);
 }
 
+/* While many lengths come and go all lists of runs together hold what one may. */
+static void runs_of_many_lengths(void)
+{
+	enum { ALWAYS = 128 * KiB };
+	unsigned int class;
+	size_t bytes = 0;
+
+	start();
+	use_runs(FIRST_RUN_CLASS, 40, 100);
+	must(tcache.more_runs);
+	for (class = FIRST_RUN_CLASS + 1; class < FIRST_UNLISTED_CLASS; class++)
+		use_runs(class, 2, 1);
+	WRITE_ONCE(exact_lists.many, true);
+	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class++)
+		use_runs(class, 40, 1);
+	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class++)
+		bytes += length(tcache.head[class]) * class_size(class);
+	must(bytes <= ALWAYS, "%zu KiB", bytes / KiB);
+	must(!tcache.more_runs);
+	check_lists();
+	tcache_flush();
+	use_runs(FIRST_RUN_CLASS, 1, 1);
+	must(tcache.head[FIRST_RUN_CLASS], "one alone is had back");
+}
+
 static void double_free(void)
 {
 	void *p;
@@ -362,6 +388,7 @@ int main(void)
 	run_case("idle lists go home", idle);
 	run_case("lists of many classes of large objects share their room", shared_room);
 	run_case("lists of runs hold more while few lengths come and go", runs);
+	run_case("and less where many do", runs_of_many_lengths);
 	run_case("random operations: lists and counts", random_operations);
 	run_case_aborts("a block freed twice in a row is reported", double_free, "double free of a block of 112 bytes");
 	run_case_aborts("and so it is when the list is full", double_free_full, "double free of a block of 1024 bytes");
