@@ -12,6 +12,7 @@
  */
 #include "slab/tcache_inner.h"
 
+#include "mm/arena.h"
 #include "mm/exact.h"
 #include "mm/pressure.h"
 #include "slab/run.h"
@@ -23,6 +24,7 @@
  * part, as far as it lasts. Each may have a part of what others leave. */
 #define SHARED_BYTES (1 * MiB)
 #define SHARED_LEAST (32 * KiB)
+#define SHARED_USED 16 /* or such a share of what is in use is for all threads */
 #define SHARED_PART (SHARED_BYTES / MAGAZINE_BYTES)
 #define SPARSE_CAP 4U /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
 #define SPARSE_SHARE 64 /* of the slabs, which such a list may pin if that is more */
@@ -33,6 +35,7 @@
  * with what they hold. */
 #define RUN_THREADS_BYTES (4 * MiB)
 #define RUN_THREADS_LEAST (64 * KiB) /* or one run */
+#define RUN_THREADS_USED 8
 #define RUN_THREADS_FEW (RUN_THREADS_BYTES / (FIRST_UNLISTED_CLASS - FIRST_RUN_CLASS) / RUN_CACHED_BYTES)
 #define SHED_MAX 128U /* scattered objects that go home at a time where no other thread asks for them, */
 #define SHED_BYTES (12 * KiB) /* or of others so much, */
@@ -51,6 +54,12 @@ unsigned int max_cap(unsigned int class)
 	if (size <= 1 * KiB)
 		return (unsigned int)min_ul(MAGAZINE_SMALL_BYTES / size, MAGAZINE_MAX);
 	return (unsigned int)max_ul(MAGAZINE_BYTES / size, 2);
+}
+
+/* The part of one of several threads in what all of them may have: so much, or a share of what is in use if that is more. */
+static size_t part_of_thread(size_t bytes, unsigned int share, unsigned int threads)
+{
+	return max_ul(bytes, (READ_ONCE(arena_stats.used) << PAGEBLOCK_SHIFT) / share) / threads;
 }
 
 static void push(struct tcache *tc, unsigned int class, struct object *obj)
@@ -72,11 +81,13 @@ static void grow_cap(struct tcache *tc, unsigned int class, unsigned int max)
  * that shares it; less, as others have more. */
 static size_t share_of_room(const struct tcache *tc, unsigned int class, unsigned int threads)
 {
-	size_t left = max_ul((unsigned int)SHARED_BYTES / threads, SHARED_LEAST) + shared_bytes(tc, class);
-	size_t taken = tc->more_shared;
+	size_t left = SHARED_BYTES, taken = tc->more_shared;
 
-	if (threads > 1)
+	if (threads > 1) {
+		left = min_ul(max_ul(part_of_thread(SHARED_BYTES, SHARED_USED, threads), SHARED_LEAST), left);
 		taken += tc->more_small;
+	}
+	left += shared_bytes(tc, class);
 	return (left - min_ul(left, taken)) / SHARED_PART;
 }
 
@@ -262,7 +273,7 @@ static bool run_fits(struct tcache *tc, unsigned int class)
 
 	if (likely(threads <= RUN_THREADS_FEW))
 		return true;
-	most = max_ul(RUN_THREADS_BYTES / threads, RUN_THREADS_LEAST);
+	most = max_ul(part_of_thread(RUN_THREADS_BYTES, RUN_THREADS_USED, (unsigned int)threads), RUN_THREADS_LEAST);
 	held = claim_run_room(tc);
 	return !held || held + max_ul(tc->cap[class], 1) * class_size(class) <= most;
 }

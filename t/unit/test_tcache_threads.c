@@ -372,13 +372,26 @@ static size_t held_beyond_first(void)
 	return bytes;
 }
 
+/* The bytes that a list has room for, after all that it may cache came and went often. */
+static size_t grown(unsigned int class)
+{
+	static void *p[4096];
+	int i, round;
+
+	for (round = 0; round < 10; round++) {
+		for (i = 0; i < (int)ARRAY_SIZE(p); i++)
+			p[i] = take(class);
+		while (i)
+			give(p[--i], class);
+	}
+	return tcache.cap[class] * class_size(class);
+}
+
 /* All lists of one of several threads share its part of the room, those of small objects, too. */
 static void room_of_several(void)
 {
 	unsigned int class = size_to_class(64);
-	static void *p[4096];
 	size_t bytes;
-	int i, round;
 
 	start();
 	give(take(1), 1);
@@ -389,13 +402,13 @@ static void room_of_several(void)
 	tcache_look(&tcache);
 	tcache_look(&tcache); /* all are idle */
 	must(!tcache.more_shared && !tcache.more_small);
-	for (round = 0; round < 10; round++) {
-		for (i = 0; i < (int)ARRAY_SIZE(p); i++)
-			p[i] = take(class);
-		while (i)
-			give(p[--i], class);
-	}
-	must(tcache.cap[class] * 64 > 8 * KiB && tcache.cap[class] * 64 <= 17 * KiB, "one list: %u", tcache.cap[class]);
+	bytes = grown(class);
+	must(bytes > 8 * KiB && bytes <= 17 * KiB, "one list: %zu bytes", bytes);
+	/* Of a large heap it is more. */
+	arena_stats.used += 128;
+	bytes = grown(class);
+	must(bytes > 32 * KiB, "one list where much is in use: %zu bytes", bytes);
+	arena_stats.used -= 128;
 	tcache_flush();
 	nr_heap_threads -= 7;
 }
