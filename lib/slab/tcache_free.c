@@ -24,6 +24,7 @@
  * part, as far as it lasts. Each may have a part of what others leave. */
 #define SHARED_BYTES (1 * MiB)
 #define SHARED_LEAST (32 * KiB)
+#define SHARED_FEW 4 /* threads: each may have all of it */
 #define SHARED_USED 16 /* or such a share of what is in use is for all threads */
 #define SHARED_PART (SHARED_BYTES / MAGAZINE_BYTES)
 #define SPARSE_CAP 4U /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
@@ -83,10 +84,10 @@ static size_t share_of_room(const struct tcache *tc, unsigned int class, unsigne
 {
 	size_t left = SHARED_BYTES, taken = tc->more_shared;
 
-	if (threads > 1) {
-		left = min_ul(max_ul(part_of_thread(SHARED_BYTES, SHARED_USED, threads), SHARED_LEAST), left);
+	if (threads > 1)
 		taken += tc->more_small;
-	}
+	if (threads > SHARED_FEW)
+		left = min_ul(max_ul(part_of_thread(SHARED_BYTES, SHARED_USED, threads), SHARED_LEAST), left);
 	left += shared_bytes(tc, class);
 	return (left - min_ul(left, taken)) / SHARED_PART;
 }
