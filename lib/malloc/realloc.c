@@ -61,6 +61,22 @@ static size_t size_to_move(const struct block *b, size_t size)
 	return max_ul(size, roomy);
 }
 
+static void *alloc_to_move(const struct block *b, size_t size, unsigned long caller)
+{
+	size_t roomy = size_to_move(b, size);
+	int saved = errno;
+	void *p;
+
+	if (unlikely(READ_ONCE(heap_watched)))
+		return heap_alloc_like(b, size, caller);
+	p = heap_alloc_any(roomy, caller);
+	if (unlikely(!p) && roomy > size) {
+		errno = saved;
+		p = heap_alloc_any(size, caller);
+	}
+	return p;
+}
+
 static void *realloc_move(const struct block *b, size_t size, unsigned long caller)
 {
 	int saved = errno;
@@ -73,8 +89,7 @@ static void *realloc_move(const struct block *b, size_t size, unsigned long call
 		trace_kfree(caller, b->start);
 		return p;
 	}
-	p = unlikely(READ_ONCE(heap_watched)) ? heap_alloc_like(b, size, caller)
-					      : heap_alloc_any(size_to_move(b, size), caller);
+	p = alloc_to_move(b, size, caller);
 	if (unlikely(!p)) {
 		if (size > b->size)
 			return NULL;

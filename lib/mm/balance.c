@@ -33,6 +33,7 @@
 #define PURGE_STEP_NS 500000U /* of a CPU, that a free takes for giving back */
 
 unsigned long mm_unused_pages;
+unsigned long mm_hole_pages;
 unsigned long mm_kept_bytes;
 bool (*mm_drop_kept)(void);
 
@@ -81,8 +82,10 @@ static bool zone_regret(struct zone *zone)
 		      before = regret_slack(&zone->regret, used),
 		      vain = min_ul(min_ul(left - clean, purged), regret_rise(&zone->regret, used));
 
-	if ((uint32_t)os_clock_ms() - READ_ONCE(zone->purge_stamp) >= READ_ONCE(tunables.dirty_decay))
+	if ((uint32_t)os_clock_ms() - READ_ONCE(zone->purge_stamp) >= READ_ONCE(tunables.dirty_decay)) {
 		vain = purged = 0;
+		WRITE_ONCE(zone->clean_trimmed, 0);
+	}
 	WRITE_ONCE(zone->purged, purged - vain);
 	WRITE_ONCE(zone->clean_left, clean);
 	if (vain)
@@ -267,6 +270,7 @@ bool mm_dirty_excess(void)
 	bool scarce;
 	int i;
 
+	unused -= min_ul(unused, READ_ONCE(mm_hole_pages));
 	for_each_populated_zone (zone, i)
 		if (READ_ONCE(zone->nr_dirty) + min_ul(unused, used_pages(zone)) > zone_dirty_limit(zone, &scarce))
 			return true;

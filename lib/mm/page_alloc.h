@@ -206,6 +206,8 @@ void idle_frees_begin(void);
 void idle_frees_end(void);
 /* Pages of slabs' free objects, as far as they were counted: set by who has slabs. They take from what may be dirty. */
 extern unsigned long mm_unused_pages;
+/* Of these, those that went; atomic. */
+extern unsigned long mm_hole_pages;
 /* Free memory that is kept above, beyond threads' lists, for who asks for the same again; it counts as dirty. Atomic. And
  * whom to ask for it before a zone grows: true if some is free now; no lock is held. NULL: nobody. */
 extern unsigned long mm_kept_bytes;

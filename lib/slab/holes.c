@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What lies idle in slabs. A slab of several pages that has few objects in use keeps all of its pages; those without one
- * go back to the system where nobody has taken objects of the class for long, or where too much is free and the slab was
- * emptied just now. Free objects are linked through their first words, so those that reach into such a hole leave their
- * slab's list: they are absent, and only counted. When nothing
- * else is in the list they come back, a page's worth at a time. Everything is under the node's lock, the system call too:
- * who wants objects of a class that nobody wanted for a second waits for one slab's at most.
+ * go back to the system where nobody has taken objects of the class for long, or where too much is free and one came home
+ * just now. Free objects are linked through their first words, so those that reach into such a hole leave their slab's
+ * list: they are absent, and only counted. When nothing else is in the list they come back, a page's worth at a time.
+ * Everything is under the node's lock, the system calls too: who wants objects waits for one slab's at most.
  */
 #include <sys/mman.h>
 
 #include "base/tunables.h"
 #include "mm/current.h"
+#include "mm/kswapd.h"
 #include "mm/page_alloc.h"
 #include "mm/settle.h"
 #include "os/os.h"
@@ -111,12 +111,13 @@ unsigned long slab_punch(struct kmem_cache *cache, struct page *slab, unsigned i
 	slab[1].absent = (uint16_t)(slab[1].absent + unlink_absent(cache, slab, holes));
 	slab[1].holes = holes;
 	slab->flags |= PG_HOLES;
+	atomic_add_return(&mm_hole_pages, (unsigned long)__builtin_popcountll(more));
 	return drop_pages(slab, more);
 }
 
 bool slabs_are_punched(const struct kmem_cache *cache)
 {
-	return cache->order >= PUNCH_ORDER && cache_is_sparse(cache) && thread_is_alone() && !annotate_listening &&
+	return cache->order >= PUNCH_ORDER && cache_is_sparse(cache) && thread_is_alone() && !kswapd_welcome() && !annotate_listening &&
 	       os_page_size() == PAGE_SIZE && !(current->flags & PF_MEMALLOC_NOIO) && mm_dirty_excess();
 }
 
@@ -142,6 +143,13 @@ void slab_fill_hole(struct kmem_cache *cache, struct page *slab)
 	slab[1].holes = left;
 	if (!slab[1].absent)
 		slab->flags &= (uint8_t)~PG_HOLES;
+	atomic_sub_return(&mm_hole_pages, (unsigned long)__builtin_popcountll(holes & ~slab_holes(slab)));
+}
+
+void slab_forget_holes(struct page *slab)
+{
+	atomic_sub_return(&mm_hole_pages, (unsigned long)__builtin_popcountll(slab_holes(slab)));
+	slab->flags &= (uint8_t)~PG_HOLES;
 }
 
 /* Each of the node's slabs once, a few at a time: from the head of the list to its end, so that it stays in order. until:

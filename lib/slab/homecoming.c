@@ -7,8 +7,9 @@
 #include "base/tunables.h"
 #include "slab/inner.h"
 
-#define PUNCH_SHARE 4 /* of a slab may be in use when its other pages go, */
-#define PUNCH_LEAST 2 /* if that is such a part of them */
+#define PUNCH_SHARE 4  /* of a slab may be in use when its other pages go, */
+#define PUNCH_LEAST 2  /* if that is such a part of them; */
+#define PUNCH_SLABS 16 /* of so many at a time, for a free is not to take long */
 
 /* A pointer into the middle of an object gets this far before anyone looks where the object begins; one that was freed
  * before, to find its pages in another's use, or in nobody's. */
@@ -190,29 +191,33 @@ static void free_slab_list(struct kmem_cache *cache, uint32_t pfn)
 }
 
 /* An object came home: its slab has so few in use by now that its other pages go. Not each time, as all that is free in
- * it is looked at. */
-static void punch_sparse(struct kmem_cache *cache, struct page *slab)
+ * it is looked at, which it was if this says so. */
+static bool punch_sparse(struct kmem_cache *cache, struct page *slab)
 {
 	unsigned int used = slab->refcount;
 
-	if (is_power_of_2(used) && used * (size_t)cache->size <= (PAGE_SIZE << slab->order) / PUNCH_SHARE)
-		slab_punch(cache, slab, (1U << slab->order) / PUNCH_LEAST);
+	if (!is_power_of_2(used) || used * (size_t)cache->size > (PAGE_SIZE << slab->order) / PUNCH_SHARE)
+		return false;
+	slab_punch(cache, slab, (1U << slab->order) / PUNCH_LEAST);
+	return true;
 }
 
-/* The first nr objects of the chain, of a class that is mostly free. How many. */
-static noinline unsigned long free_and_punch(struct homecoming *h, unsigned int nr)
+/* The first *nr objects of the chain, of a class that is mostly free, until enough slabs were looked at. How many; *nr:
+ * those that are left. */
+static noinline unsigned long free_and_punch(struct homecoming *h, unsigned int *nr)
 {
 	unsigned long freed = 0;
-	unsigned int n;
+	unsigned int n, looked = 0;
 
-	for (; h->chain && nr; nr -= n + !n) {
+	for (; h->chain && *nr && looked < PUNCH_SLABS; *nr -= n + !n) {
+		/* Now that an object of it is in use: one that is empty may be anybody's at once. */
 		unsigned long pfn = addr_to_pfn(h->chain);
+		struct page *slab = pfn_valid(pfn) ? slab_head_of(pfn) : NULL;
 
 		h->emptied = NULL;
-		n = free_objects(h, nr);
+		n = free_objects(h, *nr);
 		freed += n;
-		if (n && slab_head_of(pfn) != h->emptied)
-			punch_sparse(h->cache, slab_head_of(pfn));
+		looked += n && slab != h->emptied && punch_sparse(h->cache, slab);
 	}
 	return freed;
 }
@@ -220,17 +225,15 @@ static noinline unsigned long free_and_punch(struct homecoming *h, unsigned int 
 struct object *slab_free_some(struct kmem_cache *cache, struct object *chain, unsigned int nr)
 {
 	struct homecoming h = { .cache = cache, .chain = chain, .home = ANY_HOME, .empty = NO_PFN };
-	unsigned int n, left;
 	unsigned long freed = 0;
+	unsigned int n;
 
-	if (slabs_are_punched(cache)) {
-		freed = free_and_punch(&h, nr);
-		nr = 0;
-	}
-	for (left = nr; h.chain && left; left -= n + !n) {
-		n = free_objects(&h, left);
+	if (slabs_are_punched(cache))
+		freed = free_and_punch(&h, &nr);
+	for (; h.chain && nr; nr -= n + !n) {
+		n = free_objects(&h, nr);
 		if (n == 1 && likely(h.home != ANY_HOME && !annotate_listening))
-			n += free_scattered(&h, left - n);
+			n += free_scattered(&h, nr - n);
 		freed += n;
 	}
 	switch_node(&h, NULL);

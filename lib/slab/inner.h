@@ -81,6 +81,8 @@ unsigned long slab_punch(struct kmem_cache *cache, struct page *slab, unsigned i
 bool slabs_are_punched(const struct kmem_cache *cache);
 /* Who was looking at what is idle is not in the child of a fork. */
 void slabs_age_reinit_after_fork(void);
+/* The slab ends. No lock held: it is nobody's. */
+void slab_forget_holes(struct page *slab);
 /* The list is empty: some of the objects that are absent are in it again. */
 void slab_fill_hole(struct kmem_cache *cache, struct page *slab);
 

@@ -219,6 +219,8 @@ void free_slab(struct kmem_cache *cache, struct page *slab)
 	atomic_sub_return(&cache->nr_pages, 1UL << slab->order);
 	set_class_map(slab, 1UL << slab->order, NO_CLASS);
 	uncharge_pages(slab, 1UL << slab->order);
+	if (unlikely(slab->flags & PG_HOLES))
+		slab_forget_holes(slab);
 	slab->flags = 0;
 	free_the_page(slab, slab->order);
 }

@@ -110,6 +110,7 @@ static void give_all(void)
 	check_cache(cache);
 	slab_reclaim();
 	must(!cache->nr_slabs && !cache->nr_active);
+	must(!mm_hole_pages, "%lu pages are counted as holes", mm_hole_pages);
 	drain_all_pages();
 	must(zone->nr_free_pages == zone->managed_pages);
 	check_zone(zone);

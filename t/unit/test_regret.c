@@ -124,7 +124,7 @@ static void missed_from_arenas(void)
 	unsigned long calls = 0;
 	unsigned int round, i;
 
-	start(12 * MiB);
+	start(4 * MiB);
 	tunables.dirty_decay = 3600000;
 	for (round = 0; round < 12; round++) {
 		if (round == 8)
@@ -137,6 +137,26 @@ static void missed_from_arenas(void)
 	must(calls, "nothing was given back");
 	must(zone->nr_given_back, "nothing went to the arenas");
 	must(fake_os_calls(FAKE_MADVISE) == calls, "%lu calls for what is wanted again", fake_os_calls(FAKE_MADVISE) - calls);
+}
+
+/* What went there is forgotten after dirty_decay: what comes then was not given back lately, though others were. */
+static void trimmed_long_ago(void)
+{
+	struct page *page[10];
+	unsigned int round;
+
+	start(4 * MiB);
+	tunables.dirty_decay = 1000;
+	clock_ms = 1000000;
+	for (round = 0; round < 12 && !(zone->purged && zone->clean_trimmed); round++) {
+		take(page, ARRAY_SIZE(page), 7);
+		for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
+			free_pages(page[i], 7);
+	}
+	must(zone->purged && zone->clean_trimmed, "%lu pages went, %lu to the arenas", zone->purged, zone->clean_trimmed);
+	clock_ms += 1000;
+	zones_decay(1000);
+	must(!zone->purged && !zone->clean_trimmed, "%lu pages", zone->clean_trimmed);
 }
 
 /* What the arenas bring that was not missed is none of it. */
@@ -239,6 +259,7 @@ int main(void)
 	run_case("but soon", wanted_late);
 	run_case("and once", missed_once);
 	run_case("from the arenas, too", missed_from_arenas);
+	run_case("if soon, there too", trimmed_long_ago);
 	run_case("but not what was never given back", grown_without_regret);
 	run_case("and ends what goes in steps", missed_meanwhile);
 	run_case("and nothing is in vain where use only falls", nothing_in_vain);
