@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * giveback SIZE BLOCK [huge]: SIZE MiB are allocated in blocks of BLOCK bytes, written, and freed; one line says how long
- * the freeing took, and how much of that the processor was at it, how much of the memory the system had backed with
- * hugepages, and how much less the process has of address space and of resident memory after it. huge: the program asks
- * for hugepages itself, before it writes.
+ * giveback SIZE BLOCK [huge]: SIZE MiB are allocated in blocks of BLOCK bytes, written, and freed; one line says how
+ * long the freeing took, and how much of that the processor was at it, how much of the memory the system had backed
+ * with hugepages, and how much less the process has of address space and of resident memory after it. huge: the program
+ * asks for hugepages itself, before it writes.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -17,8 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WARM_UP_PAIRS	2000
-#define MAX_HELD	100000
+#define WARM_UP_PAIRS 2000
+#define MAX_HELD 100000
 
 /* Two instructions or fewer, and no_free one: bench/instructions knows how many. */
 static void *no_alloc(size_t size)

@@ -53,14 +53,14 @@ typedef unsigned int bm_gfp_t;
 #define BM_GFP_MEMALLOC 0x00080000u /* use all of the reserve: the caller is about to free more */
 
 #define BM_GFP_RECLAIM (BM_GFP_DIRECT_RECLAIM | BM_GFP_KSWAPD_RECLAIM)
-#define BM_GFP_NOWAIT BM_GFP_KSWAPD_RECLAIM		     /* never waits */
+#define BM_GFP_NOWAIT BM_GFP_KSWAPD_RECLAIM				  /* never waits */
 #define BM_GFP_ATOMIC (0x00100000u | BM_GFP_HIGH | BM_GFP_KSWAPD_RECLAIM) /* never waits, and must not fail lightly */
 #define BM_GFP_NOIO BM_GFP_RECLAIM
 #define BM_GFP_NOFS (BM_GFP_RECLAIM | BM_GFP_IO)
 #define BM_GFP_KERNEL (BM_GFP_RECLAIM | BM_GFP_IO | BM_GFP_FS)
 #define BM_GFP_USER (BM_GFP_KERNEL | BM_GFP_HARDWALL)
 /* A hugepage, or rather none than a long wait; with order 9. */
-#define BM_GFP_TRANSHUGE                                                                                      \
+#define BM_GFP_TRANSHUGE                                                                                  \
 	(BM_GFP_DIRECT_RECLAIM | BM_GFP_IO | BM_GFP_FS | BM_GFP_HARDWALL | BM_GFP_MOVABLE | BM_GFP_COMP | \
 	 BM_GFP_NOMEMALLOC | BM_GFP_NOWARN)
 
@@ -78,12 +78,14 @@ BM_API void bm_free_pages(void *addr, unsigned int order);
  * may be freed. [alloc_pages_exact] */
 BM_API void *bm_alloc_pages_exact(size_t size, bm_gfp_t gfp);
 BM_API void bm_free_pages_exact(void *addr, size_t size);
-/* nr single pages, wherever they lie, into array[0..nr-1], which is overwritten. How many there were. [alloc_pages_bulk] */
+/* nr single pages, wherever they lie, into array[0..nr-1], which is overwritten. How many there were.
+ * [alloc_pages_bulk] */
 BM_API unsigned long bm_alloc_pages_bulk(bm_gfp_t gfp, unsigned long nr, void **array);
 /* nr_pages single pages side by side, any number; what lies there and is movable is moved away. [alloc_contig_pages] */
 BM_API void *bm_alloc_contig_pages(unsigned long nr_pages, bm_gfp_t gfp, int nid);
 BM_API void bm_free_contig_pages(void *addr, unsigned long nr_pages);
-/* One reference more, or one less: that of a whole block, whatever page of a compound one addr is in. [get_page, put_page] */
+/* One reference more, or one less: that of a whole block, whatever page of a compound one addr is in. [get_page,
+ * put_page] */
 BM_API void bm_get_page(void *addr);
 BM_API void bm_put_page(void *addr);
 /* From now on the block is 2^order single pages, to be freed one by one. Not for compound ones. References beside the
@@ -167,10 +169,10 @@ BM_API void bm_shrinker_unregister(bm_shrinker_t *s);
  * buffer of stdout, a thread's stack and what belongs to it, a loaded object, a locale, the resolver's state). So is
  * what a libc function allocates for its caller (strdup, getline, asprintf, fopen, ...): it outlives the owner, and is
  * to be freed one by one, as ever. The C++ runtime's exceptions outlive it too, but not the text of one that has a
- * std::string, nor what a std::locale other than the classic one makes when a stream first uses it: let that be outside.
- * Other libraries' blocks are the owner's: what such a library keeps must not be allocated inside.
- * It is the address that malloc returns to which decides: a function that libc calls, and whose last act is to return
- * what malloc gives, may be left out by the compiler.
+ * std::string, nor what a std::locale other than the classic one makes when a stream first uses it: let that be
+ * outside. Other libraries' blocks are the owner's: what such a library keeps must not be allocated inside. It is the
+ * address that malloc returns to which decides: a function that libc calls, and whose last act is to return what malloc
+ * gives, may be left out by the compiler.
  *
  * attr and its name (of which 31 bytes are kept, control characters as _) are copied. limit and min are bytes, counted
  * in whole pages, 0 for none. At its limit an owner first frees what it can spare, then the application's shrinkers are
@@ -193,7 +195,8 @@ struct bm_owner_attr {
 	int (*abort)(bm_owner_t *owner, void *arg);
 	void *arg;
 };
-/* NULL with EINVAL: no name, or score_adj out of range; or with ENOMEM. From the first one on, all pages are charged. */
+/* NULL with EINVAL: no name, or score_adj out of range; or with ENOMEM. From the first one on, all pages are charged.
+ */
 BM_API bm_owner_t *bm_owner_create(const struct bm_owner_attr *attr);
 /*
  * Free every block of the owner, and the owner: references (bm_get_page) are dropped, operations of movable blocks are
@@ -227,11 +230,11 @@ BM_API void bm_memalloc_restore(unsigned int saved);
 /*
  * The thread's memory policy for pages and malloc, as of set_mempolicy(2), whose MPOL_* constants are meant (default,
  * preferred, preferred-many, bind, interleave, local, weighted interleave; MPOL_F_STATIC_NODES and
- * MPOL_F_RELATIVE_NODES), and, as there, maxnode is one more than the bits of the mask. Of nodes that do not exist, have
- * no memory or are outside of the cpuset only the others count; -EINVAL if that leaves none. What has been allocated
- * stays where it is. Before the first call of a thread: the policy that the process was started with (numactl), but that
- * of a machine with one node is default. Weights are the system's, read by this call; 1 where it has none (before Linux
- * 6.9). get: mode and mask may be NULL. 0, -EINVAL, or -ENOMEM if the library could not start.
+ * MPOL_F_RELATIVE_NODES), and, as there, maxnode is one more than the bits of the mask. Of nodes that do not exist,
+ * have no memory or are outside of the cpuset only the others count; -EINVAL if that leaves none. What has been
+ * allocated stays where it is. Before the first call of a thread: the policy that the process was started with
+ * (numactl), but that of a machine with one node is default. Weights are the system's, read by this call; 1 where it
+ * has none (before Linux 6.9). get: mode and mask may be NULL. 0, -EINVAL, or -ENOMEM if the library could not start.
  */
 BM_API int bm_set_mempolicy(int mode, const unsigned long *nodemask, unsigned long maxnode);
 BM_API int bm_get_mempolicy(int *mode, unsigned long *nodemask, unsigned long maxnode);
@@ -249,8 +252,8 @@ BM_API int bm_ctl_set(const char *name, const char *value);
  * "pagetypeinfo", "zoneinfo", "vmstat", "slabinfo"; below debugfs: "extfrag_index", "unusable_index", "page_owner"; or
  * "summary" (bytes in use, held and peak, arenas, hugepages, slabs), "owners" (what each owner has, its limit, who is
  * inside), "hugepages" (what lies on them, of each node), "shrinkers" (of each: calls of scan, objects freed and put
- * off), "pressure" (as /proc/pressure/memory). 0, or -EINVAL for an unknown report. Async-signal-safe: waits for no lock,
- * so figures of one report may be from slightly different moments.
+ * off), "pressure" (as /proc/pressure/memory). 0, or -EINVAL for an unknown report. Async-signal-safe: waits for no
+ * lock, so figures of one report may be from slightly different moments.
  */
 BM_API int bm_stats_print(int fd, const char *what);
 

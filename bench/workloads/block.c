@@ -10,9 +10,9 @@
 
 #include "workload.h"
 
-#define WORD		sizeof(uint64_t)
-#define FILLED_WHOLE	1024
-#define TOUCH_STEP	4096
+#define WORD sizeof(uint64_t)
+#define FILLED_WHOLE 1024
+#define TOUCH_STEP 4096
 
 /* The bytes in whole words; the fewer than 8 behind them carry the tag's low byte. */
 static size_t words_end(const struct block *b)
@@ -56,8 +56,7 @@ static void overwritten(const struct block *b)
 
 	while (offset + step < words_end(b) && !difference(b, offset))
 		offset += step;
-	wl_die("block %p of %zu bytes does not hold what was written, seen near offset %zu", b->p, b->size,
-	       offset);
+	wl_die("block %p of %zu bytes does not hold what was written, seen near offset %zu", b->p, b->size, offset);
 }
 
 void block_check(const struct block *b)

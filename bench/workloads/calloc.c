@@ -8,9 +8,9 @@
 
 #include "workload.h"
 
-#define LIVE	2000
-#define OPS	900000
-#define LARGE	256	/* one in so many */
+#define LIVE 2000
+#define OPS 900000
+#define LARGE 256 /* one in so many */
 
 static void expect_zero(const struct block *b)
 {

@@ -7,10 +7,10 @@
 
 #include "workload.h"
 
-#define THREADS		20000
-#define BLOCKS		100
-#define KEPT		3
-#define LIVE		3000	/* survivors at a time */
+#define THREADS 20000
+#define BLOCKS 100
+#define KEPT 3
+#define LIVE 3000 /* survivors at a time */
 
 struct visit {
 	struct wl_rng rng;

@@ -8,10 +8,10 @@
 
 #include "workload.h"
 
-#define PHASES		18
-#define PHASE_BYTES	(48u << 20)
-#define SURVIVORS	30000
-#define MAX_BLOCKS	(PHASE_BYTES / 16)
+#define PHASES 18
+#define PHASE_BYTES (48u << 20)
+#define SURVIVORS 30000
+#define MAX_BLOCKS (PHASE_BYTES / 16)
 
 /* The powers of two that a phase draws from: narrow windows that wander from small to large and back. */
 static unsigned int window(uint64_t phase)

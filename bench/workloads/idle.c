@@ -7,12 +7,12 @@
 
 #include "workload.h"
 
-#define BYTES		(200u << 20)
-#define MAX_BLOCKS	600000
-#define PASSES		5
+#define BYTES (200u << 20)
+#define MAX_BLOCKS 600000
+#define PASSES 5
 
 /* Runs of neighbours survive together, as the entries of a cache that were loaded at the same time do. */
-#define RUN		64
+#define RUN 64
 
 static size_t idle_size(struct wl_rng *rng)
 {

@@ -9,17 +9,17 @@
 
 #include "workload.h"
 
-#define NODES		100000	/* in a document */
-#define DOCUMENTS	36
-#define LIVE		3
-#define MAX_DEPTH	12
+#define NODES 100000 /* in a document */
+#define DOCUMENTS 36
+#define LIVE 3
+#define MAX_DEPTH 12
 
 enum kind { NUMBER, STRING, ARRAY, OBJECT };
 
 struct node {
 	enum kind kind;
 	uint32_t nr_children, room;
-	char *key;			/* of a member of an object */
+	char *key; /* of a member of an object */
 	union {
 		double number;
 		char *string;
@@ -29,7 +29,7 @@ struct node {
 
 struct builder {
 	struct wl_rng rng;
-	uint32_t left;			/* nodes that the document may still have */
+	uint32_t left; /* nodes that the document may still have */
 	uint64_t ops;
 };
 

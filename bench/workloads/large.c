@@ -4,10 +4,10 @@
 
 #include "workload.h"
 
-#define LARGE_LIVE	20
-#define LARGE_OPS	500
-#define MIDLARGE_LIVE	200
-#define MIDLARGE_OPS	80000
+#define LARGE_LIVE 20
+#define LARGE_OPS 500
+#define MIDLARGE_LIVE 200
+#define MIDLARGE_OPS 80000
 
 static size_t large_size(struct wl_rng *rng)
 {

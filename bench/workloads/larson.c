@@ -8,15 +8,15 @@
 
 #include "workload.h"
 
-#define LIVE		5000
-#define GENERATIONS	120
-#define OPS		3600000
+#define LIVE 5000
+#define GENERATIONS 120
+#define OPS 3600000
 
 struct chain {
 	struct wl_rng rng;
 	struct wl_result result;
-	uint64_t ops;			/* per generation */
-	unsigned int generations;	/* still to come */
+	uint64_t ops;		  /* per generation */
+	unsigned int generations; /* still to come */
 	struct finish *finish;
 	struct block blocks[LIVE];
 };
@@ -24,7 +24,7 @@ struct chain {
 struct finish {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
-	unsigned int running;		/* chains, under the lock */
+	unsigned int running; /* chains, under the lock */
 };
 
 static size_t larson_size(struct wl_rng *rng)

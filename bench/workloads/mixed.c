@@ -8,8 +8,8 @@
 
 #include "workload.h"
 
-#define LIVE	100000
-#define OPS	1500000
+#define LIVE 100000
+#define OPS 1500000
 #define OVERSUB_OPS 4000000
 
 struct part {

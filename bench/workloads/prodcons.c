@@ -7,15 +7,15 @@
 
 #include "workload.h"
 
-#define BATCH		128
-#define RING		64
-#define BATCHES		24000
+#define BATCH 128
+#define RING 64
+#define BATCHES 24000
 
 struct pair {
 	struct wl_rng rng;
 	struct wl_result result;
 	uint64_t batches;
-	pthread_mutex_t lock;		/* protects head and tail; the slots between them are the consumer's */
+	pthread_mutex_t lock; /* protects head and tail; the slots between them are the consumer's */
 	pthread_cond_t moved;
 	uint64_t head, tail;
 	struct block ring[RING][BATCH];

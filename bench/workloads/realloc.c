@@ -9,16 +9,16 @@
 
 #include "workload.h"
 
-#define VECTORS		64
-#define GROWN		12000	/* vectors in a run */
-#define STEPPERS	8
-#define STEP		4096
-#define STEPS		1024
-#define STEP_ROUNDS	6
+#define VECTORS 64
+#define GROWN 12000 /* vectors in a run */
+#define STEPPERS 8
+#define STEP 4096
+#define STEPS 1024
+#define STEP_ROUNDS 6
 
 struct vector {
 	uint64_t *words;
-	size_t used, room, target;	/* words */
+	size_t used, room, target; /* words */
 	uint64_t tag;
 };
 

@@ -4,8 +4,8 @@
 
 #include "workload.h"
 
-#define LIVE	10000
-#define OPS	1200000
+#define LIVE 10000
+#define OPS 1200000
 
 static size_t small_size(struct wl_rng *rng)
 {

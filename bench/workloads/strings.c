@@ -6,9 +6,9 @@
 
 #include "workload.h"
 
-#define BUCKETS	(1u << 16)
-#define KEYS	120000	/* about half of them are in the table at a time */
-#define OPS	5000000
+#define BUCKETS (1u << 16)
+#define KEYS 120000 /* about half of them are in the table at a time */
+#define OPS 5000000
 
 struct entry {
 	struct entry *next;

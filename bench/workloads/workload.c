@@ -16,8 +16,8 @@
 #include "workload.h"
 
 static const struct workload *const workloads[] = {
-	&wl_small, &wl_mixed, &wl_prodcons, &wl_larson, &wl_xmalloc, &wl_large, &wl_midlarge, &wl_realloc,
-	&wl_churn, &wl_frag, &wl_json, &wl_oversub, &wl_calloc, &wl_strings, &wl_idle,
+	&wl_small, &wl_mixed, &wl_prodcons, &wl_larson,	 &wl_xmalloc, &wl_large,   &wl_midlarge, &wl_realloc,
+	&wl_churn, &wl_frag,  &wl_json,	    &wl_oversub, &wl_calloc,  &wl_strings, &wl_idle,
 };
 
 #define NR_WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))

@@ -20,17 +20,17 @@ struct wl_params {
 };
 
 struct wl_result {
-	uint64_t ops;		/* blocks allocated or resized */
-	uint64_t sum;		/* over the contents of all blocks at their end; does not depend on order */
-	long rss_idle_kb;	/* nonzero: the workload has slept and measured by itself */
-	uint64_t live;		/* bytes in use when that was measured */
-	double slept;		/* seconds of its run that were idle */
+	uint64_t ops;	  /* blocks allocated or resized */
+	uint64_t sum;	  /* over the contents of all blocks at their end; does not depend on order */
+	long rss_idle_kb; /* nonzero: the workload has slept and measured by itself */
+	uint64_t live;	  /* bytes in use when that was measured */
+	double slept;	  /* seconds of its run that were idle */
 };
 
 struct workload {
 	const char *name;
 	const char *what;
-	unsigned int threads;	/* by default */
+	unsigned int threads; /* by default */
 	void (*run)(const struct wl_params *params, struct wl_result *result);
 };
 

@@ -8,9 +8,9 @@
 
 #include "workload.h"
 
-#define BATCH		100
-#define BOX_MAX		64
-#define BATCHES		36000
+#define BATCH 100
+#define BOX_MAX 64
+#define BATCHES 36000
 
 struct batch {
 	struct batch *next;
@@ -23,10 +23,10 @@ struct worker {
 	struct worker *all;
 	unsigned int id, nr;
 	uint64_t batches;
-	pthread_mutex_t lock;		/* protects the box */
+	pthread_mutex_t lock; /* protects the box */
 	struct batch *box;
 	unsigned int waiting;
-	unsigned int nr_running;	/* atomic, the first worker's counts for all */
+	unsigned int nr_running; /* atomic, the first worker's counts for all */
 };
 
 /* False: the box is full. */

@@ -36,8 +36,8 @@ struct row {
 
 enum row_result { ROW_FOUND, ROW_UNKNOWN, ROW_NO_TABLE };
 
-/* The row that holds at pc in the table of pc's function, which hdr leads to: the .eh_frame_hdr of the program or shared
- * object, or NULL if that has none. Nothing is locked or allocated. */
+/* The row that holds at pc in the table of pc's function, which hdr leads to: the .eh_frame_hdr of the program or
+ * shared object, or NULL if that has none. Nothing is locked or allocated. */
 enum row_result eh_frame_find_row(const uint8_t *hdr, uintptr_t pc, struct row *row);
 
 #endif

@@ -71,9 +71,9 @@ bool ratelimit(struct ratelimit_state *rs, uint64_t now_ms, unsigned int *missed
 
 /* Assertions of debug builds: the kernel's VM_BUG_ON. */
 #ifdef BM_DEBUG
-#define VM_BUG_ON(cond)                                                          \
-	do {                                                                     \
-		if (unlikely(cond))                                              \
+#define VM_BUG_ON(cond)                                                         \
+	do {                                                                    \
+		if (unlikely(cond))                                             \
 			bm_fatal("BUG: %s at %s:%d", #cond, BM_FILE, __LINE__); \
 	} while (0)
 #else

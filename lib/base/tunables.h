@@ -44,8 +44,8 @@ struct tunable_areas {
 };
 
 /* One field per row of tunables.def: bool, unsigned long (numbers, sizes in bytes, times in ms), an enum as unsigned
- * int, a number of fake nodes as unsigned int (0: none), struct tunable_fault, struct tunable_areas, or char[PATH_LEN]. Written while there is one thread, but for
- * tunables_set; read without a lock. */
+ * int, a number of fake nodes as unsigned int (0: none), struct tunable_fault, struct tunable_areas, or char[PATH_LEN].
+ * Written while there is one thread, but for tunables_set; read without a lock. */
 #define TUNABLE_PATH_LEN 256
 struct tunables {
 #define TUNABLE_BOOL(name, dflt, help) bool name;
@@ -74,9 +74,9 @@ extern struct tunables tunables;
 #define TUNABLES_MAX_WARNINGS 20
 int tunables_parse(const char *text, size_t len, const char *source);
 
-/* One value while the program runs, of a key that is neither a path, nor of faults, areas or nodes: 0, -ENOENT for an unknown
- * key, -EINVAL for a value that is not accepted; then nothing changes. Takes no lock: a reader sees the old value or
- * the new one. */
+/* One value while the program runs, of a key that is neither a path, nor of faults, areas or nodes: 0, -ENOENT for an
+ * unknown key, -EINVAL for a value that is not accepted; then nothing changes. Takes no lock: a reader sees the old
+ * value or the new one. */
 int tunables_set(const char *key, const char *value, size_t len);
 /* The value as a configuration would write it, but sizes in bytes; 0 or -ENOENT. */
 struct out;

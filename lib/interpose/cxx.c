@@ -42,8 +42,9 @@ typedef void *(*new_nothrow_t)(size_t size, const void *nothrow);
 typedef void *(*new_aligned_nothrow_t)(size_t size, size_t align, const void *nothrow);
 
 /*
- * A handler may throw where that must end in NULL, and nothing in C can catch it. The C++ runtime's own operator can: it
- * calls the one that throws, which is ours. False: there is none, or memcheck or a sanitizer has put its own in the place.
+ * A handler may throw where that must end in NULL, and nothing in C can catch it. The C++ runtime's own operator can:
+ * it calls the one that throws, which is ours. False: there is none, or memcheck or a sanitizer has put its own in the
+ * place.
  */
 static bool new_by_runtime(size_t size, size_t align, void **p)
 {

@@ -200,8 +200,9 @@ static const struct {
 	const char *key;
 	void (*changed)(void);
 } settable[] = {
-	{ "dirty_max", NULL }, { "dirty_decay", NULL }, { "thp", NULL }, { "hugetlb", NULL }, { "foreign_free", NULL },
-	{ "limit", budget_limit_changed }, { "kswapd", NULL }, { "oom", NULL }, { "oom_wait_ms", NULL },
+	{ "dirty_max", NULL }, { "dirty_decay", NULL },	 { "thp", NULL },
+	{ "hugetlb", NULL },   { "foreign_free", NULL }, { "limit", budget_limit_changed },
+	{ "kswapd", NULL },    { "oom", NULL },		 { "oom_wait_ms", NULL },
 };
 
 static const struct ctl *find_ctl(const char *name)

@@ -104,7 +104,7 @@ int family_malloc_info(int options, FILE *stream)
 	for_each_populated_zone (zone, i)
 		print_zone(stream, zone);
 	fputs("<classes>\n", stream);
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
+	for (class = 1; class < FIRST_RUN_CLASS; class ++)
 		print_class(stream, &kmem_caches[class]);
 	fprintf(stream,
 		"</classes>\n<total type=\"rest\" count=\"%lu\" size=\"%zu\"/>\n"

@@ -104,8 +104,8 @@ static void *begin_huge(unsigned long pb, unsigned long pages, bool *zeroed)
 	return new_huge(page);
 }
 
-/* Of whole pageblocks nothing lies behind the end; and what doubles has half of such a block yet to fill, which is not to
- * lie on a hugepage as what is packed may. */
+/* Of whole pageblocks nothing lies behind the end; and what doubles has half of such a block yet to fill, which is not
+ * to lie on a hugepage as what is packed may. */
 static bool may_pack(unsigned long pages)
 {
 	return pages <= PACKED_PAGES_MAX && pages % PAGEBLOCK_PAGES && topology.nr_nodes == 1 &&

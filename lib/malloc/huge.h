@@ -17,7 +17,8 @@ extern struct huge_stats huge_stats;
 /* size is at most HEAP_SIZE_MAX; align a power of two, or 0: the block may be packed, if it is not too large. NULL when
  * out of memory. *zeroed: it reads as zero. */
 void *huge_alloc(size_t size, size_t align, bool *zeroed);
-/* The same for calloc of what may be packed, of dirty pages alone, which it writes all over; NULL: of whole pageblocks. */
+/* The same for calloc of what may be packed, of dirty pages alone, which it writes all over; NULL: of whole pageblocks.
+ */
 void *huge_alloc_dirty(size_t size);
 /* The first bytes of a new block shall read as zero: what does already is not touched. */
 void huge_clear(void *p, size_t size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Objects are told by their file's name. Those that are there when a named owner is made are remembered; others are
- * asked for by _dl_find_object, which takes no lock. Where libc has no such function (before glibc 2.35) they are looked
- * for whenever a named owner is made.
+ * asked for by _dl_find_object, which takes no lock. Where libc has no such function (before glibc 2.35) they are
+ * looked for whenever a named owner is made.
  */
 #include "malloc/libc_caller.h"
 
@@ -18,8 +18,8 @@
 
 struct address_range libc_range, program_range;
 
-/* What belongs to libc, but is not libc.so. Filled while nobody reads, or by one thread at a time: an entry that is there
- * stays. */
+/* What belongs to libc, but is not libc.so. Filled while nobody reads, or by one thread at a time: an entry that is
+ * there stays. */
 static struct runtime {
 	struct address_range range;
 	bool cxx; /* of C++ */
@@ -28,9 +28,9 @@ static unsigned int nr_runtime;
 
 extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
 
-static const char *const libc_names[] = { "libc.so.",	"ld-linux",  "ld64.so.", "ld.so.",    "libc-2.",
-					  "ld-2.",	"libpthread", "libdl.so", "libdl-",   "libresolv",
-					  "libnss_",	"librt.so",   "libanl.so", "libnsl.so", NULL };
+static const char *const libc_names[] = { "libc.so.", "ld-linux",   "ld64.so.",	 "ld.so.",    "libc-2.",
+					  "ld-2.",    "libpthread", "libdl.so",	 "libdl-",    "libresolv",
+					  "libnss_",  "librt.so",   "libanl.so", "libnsl.so", NULL };
 static const char *const cxx_names[] = { "libstdc++.so", "libgcc_s.so", "libc++abi.so", "libc++.so", NULL };
 
 /* Its name, without what stands before the last slash, begins with one of these. */

@@ -41,7 +41,8 @@ static int nid_with_memory(int nid, bm_gfp_t gfp)
 	return gfp & GFP_THISNODE ? -1 : nearest_node_with_memory(nid);
 }
 
-/* A block, or nr single pages side by side, for the program; once owners are charged, for one that has room for them. */
+/* A block, or nr single pages side by side, for the program; once owners are charged, for one that has room for them.
+ */
 static void *give_out(struct page *page, unsigned long nr, unsigned int order, bm_gfp_t gfp)
 {
 	if (likely(!READ_ONCE(owner_accounting)) || !owner_charge_blocks(page, nr, order, gfp))
@@ -150,8 +151,8 @@ static cold void report_bad_page(const char *what, const void *addr, unsigned in
 		say("%s(%p, order %u): the block has order %u", what, addr, order, page->order);
 	else if (page)
 		say("%s(%p): inside the compound block of order %u at %p", what, addr, page->order, page_to_addr(page));
-	else if (pfn_online(pfn) && (page_type(pfn_to_page(pfn)) == PAGE_BUDDY ||
-				    page_type(pfn_to_page(pfn)) == PAGE_HEAD))
+	else if (pfn_online(pfn) &&
+		 (page_type(pfn_to_page(pfn)) == PAGE_BUDDY || page_type(pfn_to_page(pfn)) == PAGE_HEAD))
 		say("%s(%p): the pages are free already", what, addr);
 	else if (pfn_online(pfn))
 		say("%s(%p): invalid address: no block of pages begins there", what, addr);
@@ -177,8 +178,8 @@ void bm_free_pages(void *addr, unsigned int order)
 {
 	unsigned long offset = (uintptr_t)addr - vmemmap.base;
 
-	/* Of the descriptor in the map: a page's is 128 times smaller. Rotated, so that what is no multiple is a number too
-	 * large; what is one of 128 alone is not found to look like a page. */
+	/* Of the descriptor in the map: a page's is 128 times smaller. Rotated, so that what is no multiple is a number
+	 * too large; what is one of 128 alone is not found to look like a page. */
 	offset = offset >> 7 | offset << 57;
 	if (likely(!order) && likely(offset < data_race(vmemmap.map_size)) &&
 	    likely(free_block_fast((struct page *)((char *)vmemmap.map + offset), 0)))

@@ -49,8 +49,9 @@ static void *move_huge(const struct block *b, size_t size)
 	return p;
 }
 
-/* A run that grows but has no room to gets a fifth more than it had, where nobody counts it: it will grow again, and what
- * is beyond costs nothing until it is written. With its class rounded up it is still less than a quarter of the new one. */
+/* A run that grows but has no room to gets a fifth more than it had, where nobody counts it: it will grow again, and
+ * what is beyond costs nothing until it is written. With its class rounded up it is still less than a quarter of the
+ * new one. */
 #define RUN_ROOMY_SHARE 5
 static size_t size_to_move(const struct block *b, size_t size)
 {

@@ -49,7 +49,7 @@ static void read_classes(struct heap_stats *s)
 {
 	unsigned int class;
 
-	for (class = 1; class < NR_CLASSES; class++) {
+	for (class = 1; class < NR_CLASSES; class ++) {
 		size_t size = class_size(class), cached = tcache_cached(class) * size;
 
 		if (class < FIRST_RUN_CLASS) {
@@ -128,7 +128,8 @@ static void print_hugepage_share(struct out *o)
 	} else {
 		out_printf(o, "hugepages     unknown");
 	}
-	out_printf(o, "; asked for behind %lu pageblocks\n", READ_ONCE(arena_stats.thp) + READ_ONCE(arena_stats.hugetlb));
+	out_printf(o, "; asked for behind %lu pageblocks\n",
+		   READ_ONCE(arena_stats.thp) + READ_ONCE(arena_stats.hugetlb));
 }
 
 static void print_summary(struct out *o)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is done with ranges: allocation with growth at the window's top, freeing. Lengthening, moving and giving back are
- * in files of their own.
+ * What is done with ranges: allocation with growth at the window's top, freeing. Lengthening, moving and giving back
+ * are in files of their own.
  *
  * arena.lock protects everything here, the free ranges (range.h) and the pageblock fields named so in page.h; the
  * flags of pageblocks in use are their user's. Memory is given back with the lock dropped: the range is PB_BUSY then
@@ -106,7 +106,8 @@ static bool arena_grow(unsigned long nr, unsigned long align, int nid, size_t re
 		const struct pageblock *last = top > FIRST_BLOCK ? block_at(top - 1) : NULL;
 
 		/* A free range that ends at the top is lengthened, not stranded. */
-		if (last && READ_ONCE(last->state) == PB_FREE && (last->flags & PBF_KIND) == PBF_MAPPED && last->nid == nid)
+		if (last && READ_ONCE(last->state) == PB_FREE && (last->flags & PBF_KIND) == PBF_MAPPED &&
+		    last->nid == nid)
 			start = top - last->nr;
 		start = align_block(start, align);
 		need = start + nr > top ? start + nr - top : 1;

@@ -35,7 +35,7 @@ struct arena_request {
 	unsigned long nr, align; /* pageblocks */
 	enum pageblock_state state;
 	int nid;
-	size_t reserve; /* as budget_may_grow() has it */
+	size_t reserve;		/* as budget_may_grow() has it */
 	unsigned long moved_to; /* pages are brought to its first so many pageblocks */
 };
 
@@ -50,8 +50,8 @@ unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid
 /* The same for what arena_move() brings pages to: none of those that are free are spent on it if that can be helped. */
 unsigned long arena_alloc_to_move(unsigned long nr, unsigned long moved, int nid, bool *clean);
 /* arena_gather.c. The same, out of the best free range if that is dirty throughout, else of dirty pages that lie
- * elsewhere, and under a limit of what it leaves; the arena lock is held, and the caller counts what is used. 0: that is
- * not enough, or the system does not move them. */
+ * elsewhere, and under a limit of what it leaves; the arena lock is held, and the caller counts what is used. 0: that
+ * is not enough, or the system does not move them. */
 unsigned long arena_gather(const struct arena_request *rq);
 /* The same for this place: from start on in the free range at pb. False: nothing was taken. */
 bool arena_gather_at(unsigned long pb, unsigned long start, const struct arena_request *rq);
@@ -90,8 +90,9 @@ int arena_collapse(unsigned long pb);
 unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap);
 /* Under a limit: give back what is free beyond what may stay. */
 void arena_balance(void);
-/* Bytes that may be dirty, beyond shares of what is in use and what was missed: less where little is in use, for that is
- * a program that is done rather than one that begins again; but not of several threads, nor where one is to follow. */
+/* Bytes that may be dirty, beyond shares of what is in use and what was missed: less where little is in use, for that
+ * is a program that is done rather than one that begins again; but not of several threads, nor where one is to follow.
+ */
 size_t dirty_max_for(size_t used);
 /* Set by who knows threads: those that end are followed by others. */
 extern hidden_var bool threads_follow;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of pageblocks in use that changes its length, its place or its kind: more of it, moves by page tables, and small
- * pages that become a hugepage.
+ * Memory of pageblocks in use that changes its length, its place or its kind: more of it, moves by page tables, and
+ * small pages that become a hugepage.
  */
 #include <errno.h>
 #include <sys/mman.h>

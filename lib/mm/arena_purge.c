@@ -24,15 +24,16 @@ bool threads_follow;
 
 static unsigned long busy; /* pageblocks that somebody is giving back; the arena lock's */
 
-/* Returns false if nothing was given back. *unmap: the range is unmapped now; else its pages are gone. Hugetlb pages are
- * not dropped from under their mapping: others might take them. */
+/* Returns false if nothing was given back. *unmap: the range is unmapped now; else its pages are gone. Hugetlb pages
+ * are not dropped from under their mapping: others might take them. */
 static bool give_back(unsigned long pb, unsigned long nr, bool dirty, bool *unmap)
 {
 	if (*unmap && !sparse_decommit(pb, nr))
 		return true;
 	/* The system has no room for one more mapping. */
 	*unmap = false;
-	return dirty && !(block_at(pb)->flags & PBF_HUGETLB) && os->madvise(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, MADV_DONTNEED) >= 0;
+	return dirty && !(block_at(pb)->flags & PBF_HUGETLB) &&
+	       os->madvise(block_to_addr(pb), nr << PAGEBLOCK_SHIFT, MADV_DONTNEED) >= 0;
 }
 
 static unsigned long excess(unsigned long keep, bool clean_too)
@@ -68,7 +69,8 @@ unsigned long arena_purge(unsigned long keep, uint32_t age_ms, bool unmap)
 	arena_lock_all();
 	while (ok && (pb = take_next(excess(keep, clean_too), now, age_ms, clean_too, &nr))) {
 		bool dirty = block_at(pb)->flags & PBF_DIRTY;
-		bool unmapped = (unmap || clean_too || block_at(pb)->flags & PBF_HUGETLB) && (arena_stats.pieces < PIECES_MAX || !range_splits(pb, nr));
+		bool unmapped = (unmap || clean_too || block_at(pb)->flags & PBF_HUGETLB) &&
+				(arena_stats.pieces < PIECES_MAX || !range_splits(pb, nr));
 
 		busy += nr;
 		arena_unlock_all();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How much may stay free in a zone: a few pageblocks, and dirty pages by what is in use, by what was missed after it was
- * given back, and by what nobody wanted for long. What is beyond that is given back by purge.c.
+ * How much may stay free in a zone: a few pageblocks, and dirty pages by what is in use, by what was missed after it
+ * was given back, and by what nobody wanted for long. What is beyond that is given back by purge.c.
  */
 #include "base/tunables.h"
 #include "mm/arena.h"
@@ -42,8 +42,8 @@ static unsigned long used_pages(const struct zone *zone)
 	return READ_ONCE(zone->managed_pages) - READ_ONCE(zone->nr_free_pages);
 }
 
-/* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, a share of what is in use and not free
- * inside of slabs, and what was given back in vain. *scarce: less, as that is too much for a limit. */
+/* Dirty pages that the free blocks of a zone may hold: as much as is kept anyway, a share of what is in use and not
+ * free inside of slabs, and what was given back in vain. *scarce: less, as that is too much for a limit. */
 static unsigned long zone_dirty_limit(const struct zone *zone, bool *scarce)
 {
 	unsigned long used = used_pages(zone), filled = used - min_ul(used, READ_ONCE(mm_unused_pages)), limit, wanted;
@@ -54,7 +54,8 @@ static unsigned long zone_dirty_limit(const struct zone *zone, bool *scarce)
 	if (unlikely(READ_ONCE(limits_in_force))) {
 		/* Others in the cgroup may want what lies free here, though this zone's own use does not change. */
 		budget_poll_slow();
-		limit = budget_keep_resident(limit << PAGE_SHIFT, READ_ONCE(zone->nr_dirty) << PAGE_SHIFT) >> PAGE_SHIFT;
+		limit = budget_keep_resident(limit << PAGE_SHIFT, READ_ONCE(zone->nr_dirty) << PAGE_SHIFT) >>
+			PAGE_SHIFT;
 	}
 	*scarce = limit < wanted;
 	return limit - min_ul(limit, exact_lists_excess() + mm_kept_pages());
@@ -73,8 +74,8 @@ static unsigned long most_slack(const struct zone *zone)
 		      READ_ONCE(zone->regret.least) * ZONE_SLACK_SHARE);
 }
 
-/* What went and was soon wanted again was given back in vain: so much more may be dirty from now on, within bounds. True:
- * that is more than it was, and ends what goes in steps. */
+/* What went and was soon wanted again was given back in vain: so much more may be dirty from now on, within bounds.
+ * True: that is more than it was, and ends what goes in steps. */
 static bool zone_regret(struct zone *zone)
 {
 	unsigned long left = READ_ONCE(zone->clean_left), clean = min_ul(left, clean_pages(zone)),
@@ -117,7 +118,8 @@ static unsigned long purge_goal(unsigned long limit)
 
 static unsigned int purge_order(const struct zone *zone)
 {
-	return READ_ONCE(zone->nr_dirty) / ZONE_DIRTY_MOSTLY > used_pages(zone) ? ZONE_PURGE_ORDER_LOW : ZONE_PURGE_ORDER;
+	return READ_ONCE(zone->nr_dirty) / ZONE_DIRTY_MOSTLY > used_pages(zone) ? ZONE_PURGE_ORDER_LOW
+										: ZONE_PURGE_ORDER;
 }
 
 /* Dirty pages that are not in small blocks. */
@@ -131,8 +133,8 @@ static unsigned long worth_purging(const struct zone *zone)
 	return nr;
 }
 
-/* More is dirty than the limit: down to well below it, so that the next free is not over it again. Near the end of memory,
- * and by kswapd, at once; else in steps, so that no free takes long: the next ones go on with it. */
+/* More is dirty than the limit: down to well below it, so that the next free is not over it again. Near the end of
+ * memory, and by kswapd, at once; else in steps, so that no free takes long: the next ones go on with it. */
 static cold void zone_purge_excess(struct zone *zone, unsigned long limit, bool scarce)
 {
 	unsigned long dirty = READ_ONCE(zone->nr_dirty), goal = READ_ONCE(zone->purge_goal), left;
@@ -184,7 +186,8 @@ static void note_dirty_low(struct zone *zone, unsigned long dirty, uint32_t deca
 	WRITE_ONCE(low[0], dirty);
 }
 
-/* The fewest pages that were dirty at any look of this part of dirty_decay and of those before were needed by nobody. */
+/* The fewest pages that were dirty at any look of this part of dirty_decay and of those before were needed by nobody.
+ */
 static unsigned long idle_dirty(const struct zone *zone, unsigned long dirty)
 {
 	unsigned int i;

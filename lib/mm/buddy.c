@@ -82,7 +82,8 @@ void move_to_free_list(struct zone *zone, struct page *page, enum migratetype fr
 		count_set_aside(zone, to, 1L << page->order);
 }
 
-static always_inline void add_to_free_list(struct zone *zone, unsigned long pfn, unsigned int order, enum migratetype mt, bool dirty)
+static always_inline void add_to_free_list(struct zone *zone, unsigned long pfn, unsigned int order,
+					   enum migratetype mt, bool dirty)
 {
 	struct page *page = pfn_to_page(pfn);
 
@@ -299,8 +300,8 @@ bool take_free_range(struct zone *zone, unsigned long pfn, unsigned long nr)
 
 	/* What is set aside is for others. */
 	for (at = pfn; at < end; at += 1UL << pfn_to_page(at)->order)
-		if (!pfn_valid(at) || !pageblock_in_zone(zone, at) || get_pageblock_migratetype(at) >= MIGRATE_PCPTYPES ||
-		    page_type(pfn_to_page(at)) != PAGE_BUDDY)
+		if (!pfn_valid(at) || !pageblock_in_zone(zone, at) ||
+		    get_pageblock_migratetype(at) >= MIGRATE_PCPTYPES || page_type(pfn_to_page(at)) != PAGE_BUDDY)
 			return false;
 	for (at = pfn; at < end;) {
 		struct page *page = pfn_to_page(at);
@@ -346,7 +347,8 @@ static struct page *free_block_before(const struct zone *zone, unsigned long pfn
 	return NULL;
 }
 
-/* Are there fewer than nr free pages beside this one? What goes on into the next pageblock begins there with a block. */
+/* Are there fewer than nr free pages beside this one? What goes on into the next pageblock begins there with a block.
+ */
 static bool is_narrow(unsigned long pfn, unsigned long nr)
 {
 	unsigned long begin = align_down(pfn, PAGEBLOCK_PAGES), end = begin + PAGEBLOCK_PAGES;
@@ -355,8 +357,8 @@ static bool is_narrow(unsigned long pfn, unsigned long nr)
 	       !(pfn_valid(end) && page_type(pfn_to_page(end)) == PAGE_BUDDY);
 }
 
-/* What a free block is part of, or `most` pages of it and more; it may go on behind `enough` pages, and before its first
- * pageblock if it has these. */
+/* What a free block is part of, or `most` pages of it and more; it may go on behind `enough` pages, and before its
+ * first pageblock if it has these. */
 static struct free_extent extent_of(const struct zone *zone, const struct page *page, unsigned long enough,
 				    unsigned long most)
 {

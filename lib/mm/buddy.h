@@ -54,8 +54,8 @@ void del_page_from_free_list(struct zone *zone, struct page *page);
 /* A free block to the list of another migratetype; the pageblock's is the caller's business. */
 void move_to_free_list(struct zone *zone, struct page *page, enum migratetype from, enum migratetype to);
 /* Exactly nr pages, of no more than one page alignment, where they leave least of what is free side by side, as far
- * as the heads of the lists show. NULL: there is none; for fewer than EXACT_WHOLE, but in whole pageblocks. no_clean: or it
- * has clean pages. */
+ * as the heads of the lists show. NULL: there is none; for fewer than EXACT_WHOLE, but in whole pageblocks. no_clean:
+ * or it has clean pages. */
 #define EXACT_WHOLE (PAGEBLOCK_PAGES / 8)
 struct page *rmqueue_exact(struct zone *zone, unsigned long nr, enum migratetype mt, bool no_clean);
 /* Take exactly the pages [pfn, pfn + nr), which lie in the window: all or nothing. */

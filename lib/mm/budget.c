@@ -42,12 +42,12 @@ bool limits_in_force, limits_known;
 
 static struct {
 	struct mutex lock;
-	unsigned int seq;	      /* readings so far */
+	unsigned int seq;		/* readings so far */
 	unsigned long limit[NR_LIMITS]; /* bytes, NO_LIMIT: none */
-	long others[NR_LIMITS];	      /* may be less than 0: of a cgroup, memory that was never touched */
-	long over_high;		      /* what the heap had in use when all reclaim for memory.high was in vain */
-	long polled;		      /* what the heap had mapped and used at the last reading, in bytes */
-	long step;		      /* and how far it may go from there before the next */
+	long others[NR_LIMITS];		/* may be less than 0: of a cgroup, memory that was never touched */
+	long over_high;			/* what the heap had in use when all reclaim for memory.high was in vain */
+	long polled;			/* what the heap had mapped and used at the last reading, in bytes */
+	long step;			/* and how far it may go from there before the next */
 	uint32_t polled_ms;
 } budget = {
 	.lock = MUTEX_INIT(RANK_BUDGET),
@@ -114,8 +114,8 @@ size_t budget_max_high(void)
 	return min_ul(budget_total() / KEEP_SHARE, KEEP_MAX) / 2;
 }
 
-/* What the heap has that a cgroup has counted: not what nobody has touched yet, as the clean free pages of zones, and what
- * is on its way to one. Those in per-CPU lists may be such; those of large blocks are taken to be touched. */
+/* What the heap has that a cgroup has counted: not what nobody has touched yet, as the clean free pages of zones, and
+ * what is on its way to one. Those in per-CPU lists may be such; those of large blocks are taken to be touched. */
 static long own_touched(void)
 {
 	long bytes = (long)((READ_ONCE(arena_stats.dirty) + READ_ONCE(arena_stats.huge)) << PAGEBLOCK_SHIFT);
@@ -217,10 +217,10 @@ static long high_marks(void)
 }
 
 /*
- * Of a limit, and so much of what it counts free: as long as that leaves plenty to others, the heap keeps what is usual,
- * and else the high mark. Beyond either stays what is missed again and again, for a steady state shall not make system
- * calls: but no more than is in use, so that a heap that has become empty is given back, and the others have the headroom,
- * and their share of what is not in use.
+ * Of a limit, and so much of what it counts free: as long as that leaves plenty to others, the heap keeps what is
+ * usual, and else the high mark. Beyond either stays what is missed again and again, for a steady state shall not make
+ * system calls: but no more than is in use, so that a heap that has become empty is given back, and the others have the
+ * headroom, and their share of what is not in use.
  */
 static long keep_of(enum limit_kind kind, long free, long usual, long slack)
 {

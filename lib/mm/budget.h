@@ -49,8 +49,8 @@ void budget_refused(void);
 void budget_limit_changed(void);
 
 /*
- * May the heap take so many bytes more? mapped: AS and DATA count them already. reserve: how much of what lies below the
- * min marks the request has a right to, or makes up for, as a zone does by what it grows by. Any lock may be held.
+ * May the heap take so many bytes more? mapped: AS and DATA count them already. reserve: how much of what lies below
+ * the min marks the request has a right to, or makes up for, as a zone does by what it grows by. Any lock may be held.
  */
 #define BUDGET_RESERVE ((size_t)INT64_MAX) /* all of it */
 bool budget_may_grow_slow(size_t bytes, bool mapped, size_t reserve);
@@ -65,8 +65,8 @@ static always_inline unsigned long budget_growable_pages(bool reserve, bool high
 {
 	return likely(!READ_ONCE(limits_in_force)) ? 0 : budget_growable_pages_slow(reserve, high);
 }
-/* Would the next pageblock be beyond memory.high, and has the heap grown or shrunk since reclaim was in vain? No lock of
- * rank RANK_BUDGET or above may be held. */
+/* Would the next pageblock be beyond memory.high, and has the heap grown or shrunk since reclaim was in vain? No lock
+ * of rank RANK_BUDGET or above may be held. */
 bool budget_over_high_slow(void);
 static always_inline bool budget_over_high(void)
 {

@@ -75,7 +75,8 @@ static unsigned long find_zero_area(const struct cma *cma, unsigned long start, 
 
 /*
  * Bits of pages that were freed one by one, by other ways than cma_release; false: there were none. That some may be of
- * a range that is being had just now, and is isolated, does no harm: what is in use is seen by who wants the place, too.
+ * a range that is being had just now, and is isolated, does no harm: what is in use is seen by who wants the place,
+ * too.
  */
 static bool forget_freed_pages(struct cma *cma)
 {

@@ -135,8 +135,7 @@ bool compaction_zonelist_suitable(const struct alloc_context *ac, unsigned int o
 {
 	struct zone *zone, **z;
 
-	for_each_zone_of(zone, z, ac)
-	{
+	for_each_zone_of (zone, z, ac) {
 		/* The higher the order, the less of what is reclaimed will lie where it helps. */
 		unsigned long available = zone_reclaimable_pages(zone) / max_ul(order, 1);
 
@@ -362,8 +361,7 @@ enum compact_result try_to_compact_pages(gfp_t gfp, unsigned int order, unsigned
 	/* To move a block is to call its user, who may need what the caller holds. */
 	if (!(gfp & GFP_FS))
 		return COMPACT_SKIPPED;
-	for_each_zone_of(zone, z, ac)
-	{
+	for_each_zone_of (zone, z, ac) {
 		enum compact_result status = COMPACT_DEFERRED;
 
 		if (!populated_zone(zone))
@@ -446,7 +444,9 @@ unsigned long compact_node(int nid)
 		return 0;
 	current->flags |= PF_MEMALLOC;
 	drain_all_pages();
-	for_each_populated_zone(zone, i) if (nid < 0 || zone->nid == nid) moved += compact_zone_full(zone);
+	for_each_populated_zone (zone, i)
+		if (nid < 0 || zone->nid == nid)
+			moved += compact_zone_full(zone);
 	current->flags = flags;
 	return moved;
 }

@@ -70,8 +70,8 @@ void defer_compaction(struct zone *zone, int order);
 bool compaction_deferred(struct zone *zone, int order);
 void compaction_defer_reset(struct zone *zone, int order, bool alloc_success);
 
-/* All zones of the node (-1: of all nodes), fully, and full pageblocks collapsed into hugepages where policy wants them;
- * pages moved. Nothing under PF_MEMALLOC. No lock may be held. */
+/* All zones of the node (-1: of all nodes), fully, and full pageblocks collapsed into hugepages where policy wants
+ * them; pages moved. Nothing under PF_MEMALLOC. No lock may be held. */
 unsigned long compact_node(int nid);
 unsigned long compact_zone_full(struct zone *zone);
 /* Put a hugepage behind a pageblock of the zone that has small pages; false: the system cannot, or not now. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cpusets: the nodes that the kernel lets this process use. It tells nobody of a change: they are asked for now and then,
- * by one thread at a time and not more often than every few milliseconds.
+ * Cpusets: the nodes that the kernel lets this process use. It tells nobody of a change: they are asked for now and
+ * then, by one thread at a time and not more often than every few milliseconds.
  */
 #include "base/bits.h"
 #include "mm/arena.h"

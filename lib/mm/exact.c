@@ -26,8 +26,8 @@
 #define BLOCKS_PER_LENGTH 8
 #define LENGTHS_PLAINLY_FEW 2 /* of so many half as many blocks are enough, for large ones are few */
 
-#define LEAST_ROOM 64UL	    /* of many lengths, */
-#define LEAST_ROOM_FEW 8UL  /* and of few */
+#define LEAST_ROOM 64UL	   /* of many lengths, */
+#define LEAST_ROOM_FEW 8UL /* and of few */
 
 struct exact_lists exact_lists;
 
@@ -139,8 +139,7 @@ static bool few_lengths(void)
 
 	if (exact_lists.gone_lengths <= LENGTHS_PLAINLY_FEW)
 		enough /= 2;
-	return exact_lists.gone_blocks >= enough &&
-	       exact_lists.wanted >= exact_lists.missed / 2;
+	return exact_lists.gone_blocks >= enough && exact_lists.wanted >= exact_lists.missed / 2;
 }
 
 /* It is worth it that they hold twice as much, */
@@ -208,7 +207,8 @@ static void ask(unsigned long nr)
 		used = 0;
 	exact_lists.granted = exact_lists_closed(zone) ? 0 : (long)(least_kept() + exact_lists.more);
 	if (used + exact_room(nr) > exact_lists.granted) {
-		/* Full: they begin anew. What stayed would keep its pageblocks from emptying, where lengths are many. */
+		/* Full: they begin anew. What stayed would keep its pageblocks from emptying, where lengths are many.
+		 */
 		if (used > exact_lists.granted || (used && !exact_lists.more)) {
 			all = unlink_all();
 			used = exact_lists.granted = 0;

@@ -177,8 +177,8 @@ struct page *rmqueue_fallback(struct zone *zone, unsigned int order, enum migrat
 		/* Movable blocks spoil nothing: the smallest that fits will do. */
 		if (!can_steal && current_order > (int)order)
 			break;
-		return steal_suitable_fallback(zone, pfn_to_page(zone->free_area[current_order].free_list[from]),
-					       order, from, mt, alloc_flags, can_steal);
+		return steal_suitable_fallback(zone, pfn_to_page(zone->free_area[current_order].free_list[from]), order,
+					       from, mt, alloc_flags, can_steal);
 	}
 	for (current_order = (int)order; current_order >= min_order && current_order < MAX_ORDER; current_order++) {
 		from = find_suitable_fallback(zone, (unsigned int)current_order, mt, false, &can_steal);

@@ -64,15 +64,16 @@ extern gfp_t gfp_allowed_mask;
 #define ALLOC_WMARK_HIGH WMARK_HIGH
 #define ALLOC_NO_WATERMARKS 0x04u
 #define ALLOC_WMARK_MASK (ALLOC_NO_WATERMARKS - 1)
-#define ALLOC_OOM 0x08u	       /* an OOM victim's: half of the mark */
-#define ALLOC_HARDER 0x10u     /* a quarter below the mark, and the highatomic reserve */
-#define ALLOC_HIGH 0x20u       /* half of the mark */
-#define ALLOC_RESERVE (ALLOC_NO_WATERMARKS | ALLOC_OOM | ALLOC_HARDER | ALLOC_HIGH) /* who may go below the min mark */
-#define ALLOC_CPUSET 0x40u     /* only nodes of Mems_allowed */
-#define ALLOC_CMA 0x80u	       /* CMA areas too: movable only */
+#define ALLOC_OOM 0x08u	   /* an OOM victim's: half of the mark */
+#define ALLOC_HARDER 0x10u /* a quarter below the mark, and the highatomic reserve */
+#define ALLOC_HIGH 0x20u   /* half of the mark */
+#define ALLOC_RESERVE (ALLOC_NO_WATERMARKS | ALLOC_OOM | ALLOC_HARDER | ALLOC_HIGH) /* who may go below the min mark \
+										     */
+#define ALLOC_CPUSET 0x40u							    /* only nodes of Mems_allowed */
+#define ALLOC_CMA 0x80u								    /* CMA areas too: movable only */
 #define ALLOC_NOFRAGMENT 0x100u /* rather another zone or a new pageblock than mixing migratetypes */
-#define ALLOC_SETTLED 0x200u   /* the memory must be there, and of the node */
-#define ALLOC_KSWAPD 0x800u    /* wake kswapd */
+#define ALLOC_SETTLED 0x200u	/* the memory must be there, and of the node */
+#define ALLOC_KSWAPD 0x800u	/* wake kswapd */
 
 static always_inline enum migratetype gfp_migratetype(gfp_t gfp)
 {
@@ -82,11 +83,11 @@ static always_inline enum migratetype gfp_migratetype(gfp_t gfp)
 }
 
 /* What is wrong with a request, once for each place, unless it asks for silence. The value of cond. */
-#define WARN_ONCE_GFP(cond, gfp, ...)                                              \
-	__extension__({                                                            \
-		bool wrong_ = (cond);                                              \
-		(void)WARN_ONCE(wrong_ && !((gfp) & GFP_NOWARN), __VA_ARGS__);     \
-		wrong_;                                                            \
+#define WARN_ONCE_GFP(cond, gfp, ...)                                        \
+	__extension__({                                                      \
+		bool wrong_ = (cond);                                        \
+		(void)WARN_ONCE(wrong_ && !((gfp)&GFP_NOWARN), __VA_ARGS__); \
+		wrong_;                                                      \
 	})
 
 /* The highest zone that may serve. */

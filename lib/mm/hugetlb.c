@@ -246,7 +246,8 @@ unsigned long hugetlb_trim(unsigned long keep)
 	if (likely(!READ_ONCE(arena_stats.hugetlb)))
 		return 0;
 	arena_lock_all();
-	for (pb = align_block(FIRST_BLOCK, GIGANTIC_BLOCKS); pb + GIGANTIC_BLOCKS <= range_top(); pb += GIGANTIC_BLOCKS) {
+	for (pb = align_block(FIRST_BLOCK, GIGANTIC_BLOCKS); pb + GIGANTIC_BLOCKS <= range_top();
+	     pb += GIGANTIC_BLOCKS) {
 		if (!is_free_gigantic(pb) || kept++ < keep)
 			continue;
 		range_take_busy(pb, GIGANTIC_BLOCKS);

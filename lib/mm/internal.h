@@ -24,12 +24,13 @@ struct alloc_context {
 static inline struct zone **next_zones_zonelist(struct zone **z, enum zone_type lowest, enum zone_type highest,
 						const nodemask_t *nodes)
 {
-	while (*z && ((*z)->idx > highest || (*z)->idx < lowest || (nodes && !node_isset((*z)->nid, READ_ONCE(*nodes)))))
+	while (*z &&
+	       ((*z)->idx > highest || (*z)->idx < lowest || (nodes && !node_isset((*z)->nid, READ_ONCE(*nodes)))))
 		z++;
 	return z;
 }
-#define for_each_zone_of(zone, z, ac)                                                                               \
-	for ((z) = (ac)->preferred; ((zone) = *(z));                                                                \
+#define for_each_zone_of(zone, z, ac)                \
+	for ((z) = (ac)->preferred; ((zone) = *(z)); \
 	     (z) = next_zones_zonelist((z) + 1, (ac)->lowest_zoneidx, (ac)->highest_zoneidx, (ac)->nodemask))
 
 /* zonelist.c. The free lists of every zone that the context allows, at the mark and with the rights of alloc_flags. */
@@ -44,8 +45,8 @@ struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order, struct alloc_co
 /* May a request with these flags use the whole reserve? */
 bool gfp_pfmemalloc_allowed(gfp_t gfp);
 
-/* memory_hotplug.c. zone_grow for a request: what its flags and rights allow. With its grow lock held, so that who had to
- * wait looks first at what another has brought. */
+/* memory_hotplug.c. zone_grow for a request: what its flags and rights allow. With its grow lock held, so that who had
+ * to wait looks first at what another has brought. */
 bool zone_grow_for(struct zone *zone, unsigned int order, enum migratetype mt, gfp_t gfp, unsigned int alloc_flags);
 /* Until the zone meets the request's mark; false: it does not. No lock held. */
 bool zone_grow_to_mark(struct zone *zone, unsigned int order, gfp_t gfp, unsigned int alloc_flags,
@@ -56,10 +57,11 @@ void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, e
 void split_page_range(struct page *page, unsigned long nr);
 /* purge.c. Pageblocks that are in no zone any more, or not yet. */
 void zone_give_back(const struct zone *zone, unsigned long pb, unsigned long nr, bool dirty);
-/* Give free blocks of at least the order back to the system, until at most keep pages of the zone are dirty, or the thread
- * has run until that time of its clock; 0: however long it takes. *over: there was more to do then. Bytes. */
+/* Give free blocks of at least the order back to the system, until at most keep pages of the zone are dirty, or the
+ * thread has run until that time of its clock; 0: however long it takes. *over: there was more to do then. Bytes. */
 #define PURGE_STEP_PAGES 256UL /* after so many the time is looked at */
-unsigned long zone_purge_until(struct zone *zone, unsigned int min_order, unsigned long keep, uint64_t until, bool *over);
+unsigned long zone_purge_until(struct zone *zone, unsigned int min_order, unsigned long keep, uint64_t until,
+			       bool *over);
 /* balance.c. After a free: what is free beyond need goes to the arenas and back to the system. */
 void balance_zone(struct zone *zone);
 /* So many clean free pages go to the arenas, or come from there: what may be missed goes with them, and comes back. The

@@ -4,9 +4,9 @@
  *
  * The thread is made when a zone first falls below its low mark; or, in a program of several threads, when much memory
  * lies free, to give that back in place of those who free, and while nobody does anything. It ends when it was not
- * needed for a while, or was forked away. It is nobody's child: no signal of the program's is delivered to it, it has no
- * lists of free blocks, and what it allocates comes from the reserve. It calls the application's shrinkers with no lock
- * held, as everybody does.
+ * needed for a while, or was forked away. It is nobody's child: no signal of the program's is delivered to it, it has
+ * no lists of free blocks, and what it allocates comes from the reserve. It calls the application's shrinkers with no
+ * lock held, as everybody does.
  *
  * pgdat->kswapd says whether there is one; who wakes it changes kswapd_wakeups first and looks at that then, and it
  * looks at kswapd_wakeups again after it has said that it is gone: so no waking is lost.
@@ -60,7 +60,8 @@ bool pgdat_balanced(pg_data_t *pgdat, unsigned int order, enum zone_type highest
 		if (!populated_zone(zone))
 			continue;
 		any = true;
-		if (zone_watermark_ok(zone, order, READ_ONCE(zone->watermark[WMARK_HIGH]), highest_zoneidx, ALLOC_WMARK_LOW))
+		if (zone_watermark_ok(zone, order, READ_ONCE(zone->watermark[WMARK_HIGH]), highest_zoneidx,
+				      ALLOC_WMARK_LOW))
 			return true;
 	}
 	return !any;
@@ -423,8 +424,7 @@ void kswapd_poll(void)
 		struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_NORMAL];
 
 		if (populated_zone(zone) &&
-		    !zone_watermark_ok(zone, 0, READ_ONCE(zone->watermark[WMARK_LOW]), ZONE_NORMAL,
-				       ALLOC_WMARK_LOW))
+		    !zone_watermark_ok(zone, 0, READ_ONCE(zone->watermark[WMARK_LOW]), ZONE_NORMAL, ALLOC_WMARK_LOW))
 			wakeup_kswapd(zone, current_gfp_context(GFP_MALLOC), 0, ZONE_NORMAL);
 	}
 }

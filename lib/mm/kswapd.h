@@ -43,9 +43,9 @@ static inline bool kswapd_welcome(void)
 }
 
 /*
- * More is dirty than the limit, both of the zone's or the arena's. True: somebody who frees need not give that back, for
- * kswapd will. Where a thread of the program's makes one more nothing new, it is made by the next kswapd_start_wanted().
- * Any lock may be held.
+ * More is dirty than the limit, both of the zone's or the arena's. True: somebody who frees need not give that back,
+ * for kswapd will. Where a thread of the program's makes one more nothing new, it is made by the next
+ * kswapd_start_wanted(). Any lock may be held.
  */
 bool kswapd_gives_back_slow(unsigned long dirty, unsigned long limit);
 static inline bool kswapd_gives_back(unsigned long dirty, unsigned long limit)

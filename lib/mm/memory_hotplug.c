@@ -31,9 +31,9 @@ static bool grow_zone(struct zone *zone, unsigned long nr, unsigned long align, 
 	if (zone_pageset_init(zone))
 		return false;
 	if (unlikely(zone->idx == ZONE_DMA32))
-		pb = budget_may_grow(nr << PAGEBLOCK_SHIFT, false, reserve ? BUDGET_RESERVE : nr << PAGEBLOCK_SHIFT) ?
-			     lowmem_alloc(nr, align, zone->nid, &clean) :
-			     0;
+		pb = budget_may_grow(nr << PAGEBLOCK_SHIFT, false, reserve ? BUDGET_RESERVE : nr << PAGEBLOCK_SHIFT)
+			     ? lowmem_alloc(nr, align, zone->nid, &clean)
+			     : 0;
 	else if (unlikely(zone->idx == ZONE_MOVABLE) && !reserve)
 		pb = arena_alloc_hugetlb(nr, align, PB_OFFLINE, zone->nid, &clean);
 	else if (unlikely(reserve))

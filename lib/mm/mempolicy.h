@@ -16,8 +16,8 @@ struct alloc_context;
 #define POLICY_PREFERRED_MANY 5
 #define POLICY_WEIGHTED_INTERLEAVE 6
 
-/* The process's policy (get_mempolicy(2)) and Mems_allowed are read; once, when the nodes are known and before the first
- * page is handed out. No system call where there is but one node. */
+/* The process's policy (get_mempolicy(2)) and Mems_allowed are read; once, when the nodes are known and before the
+ * first page is handed out. No system call where there is but one node. */
 void mempolicy_init(void);
 
 /* Local allocation from any node: what a request has where no other policy says anything. */

@@ -152,7 +152,8 @@ bool movable_drop_references(struct page *page)
 	return true;
 }
 
-/* The reference, and the mapping, of one who could not go on. Both at once: what is not isolated has its user's alone. */
+/* The reference, and the mapping, of one who could not go on. Both at once: what is not isolated has its user's alone.
+ */
 static void release_isolated(struct page *page)
 {
 	unsigned int order = page->order;

@@ -23,7 +23,8 @@ int set_page_movable(struct page *page, const struct bm_movable_ops *ops, void *
 /* Before a block with operations is freed: its last reference is gone. */
 void clear_page_movable(struct page *page);
 
-/* Nobody refers to it any more, and the caller, who holds the lock (movable_lock_all), frees it; false: it is being moved. */
+/* Nobody refers to it any more, and the caller, who holds the lock (movable_lock_all), frees it; false: it is being
+ * moved. */
 bool movable_drop_references(struct page *page);
 
 /* Is it an allocated block with operations? For any page, with no lock: an answer for this moment. *order: how long the

@@ -11,7 +11,7 @@
 #include "os/topology.h"
 
 enum zone_type {
-	ZONE_DMA32,   /* below 4 GiB */
+	ZONE_DMA32, /* below 4 GiB */
 	ZONE_NORMAL,
 	ZONE_MOVABLE, /* blocks that their users let be moved, and nothing else */
 	MAX_NR_ZONES
@@ -34,9 +34,9 @@ struct free_area {
 };
 
 /*
- * Orders 0 to PCP_MAX_ORDER (the kernel's costly order) and whole pageblocks are kept per CPU: a stack of pages for each
- * order and migratetype. A list is taken by exchanging its count for -1, and given back by storing it again; it is held for a few
- * instructions, and never waited for, but by fork.
+ * Orders 0 to PCP_MAX_ORDER (the kernel's costly order) and whole pageblocks are kept per CPU: a stack of pages for
+ * each order and migratetype. A list is taken by exchanging its count for -1, and given back by storing it again; it is
+ * held for a few instructions, and never waited for, but by fork.
  */
 #define PCP_MAX_ORDER 3
 #define NR_PCP_ORDERS (PCP_MAX_ORDER + 2)
@@ -71,11 +71,11 @@ enum zone_flags {
 };
 
 struct zone {
-	struct mutex lock; /* free_area, pages of PAGE_BUDDY, counters; all below unless said otherwise */
-	uint8_t zone_id;   /* index into zone_table; constant */
-	uint8_t flags;	   /* enum zone_flags; atomic */
-	int nid;	   /* constant */
-	enum zone_type idx; /* constant */
+	struct mutex lock;	       /* free_area, pages of PAGE_BUDDY, counters; all below unless said otherwise */
+	uint8_t zone_id;	       /* index into zone_table; constant */
+	uint8_t flags;		       /* enum zone_flags; atomic */
+	int nid;		       /* constant */
+	enum zone_type idx;	       /* constant */
 	struct per_cpu_pages *pageset; /* one per possible CPU; NULL until the zone first grows */
 	unsigned int pcp_disabled;     /* how many want the per-CPU lists empty; atomic */
 	unsigned long watermark[NR_WMARK]; /* wmark lock */
@@ -86,7 +86,8 @@ struct zone {
 	unsigned long nr_free_blocks;		    /* wholly free pageblocks */
 	unsigned long nr_dirty;			    /* pages of free blocks marked dirty */
 	uint32_t purging;			    /* blocks that are being given back: in no free list */
-	unsigned long purge_goal;  /* giving back goes on, in steps, until no more than this is dirty; 0: none does; no lock */
+	unsigned long
+		purge_goal; /* giving back goes on, in steps, until no more than this is dirty; 0: none does; no lock */
 	unsigned long nr_reserved_highatomic;	    /* pages in pageblocks of MIGRATE_HIGHATOMIC */
 	unsigned long nr_free_cma;		    /* free pages of MIGRATE_CMA */
 	unsigned long nr_cma;			    /* pages in pageblocks of MIGRATE_CMA */
@@ -100,17 +101,18 @@ struct zone {
 	int compact_order_failed;
 	bool compact_blockskip_flush;
 	/* Giving back (balance.c), what was given back in vain; no lock, and races are harmless. */
-	struct regret regret;	   /* pages that may be dirty beyond the limit */
+	struct regret regret;	     /* pages that may be dirty beyond the limit */
 	unsigned long purged;	     /* pages that went and are not known to have been wanted again */
 	unsigned long clean_left;    /* free pages that were clean when the last ones went, */
 	unsigned long clean_trimmed; /* and those of them that the arenas have since */
-	uint32_t purge_stamp;	   /* when that was, in ms */
-	uint32_t decay_stamp;	    /* when this part of dirty_decay began, */
+	uint32_t purge_stamp;	     /* when that was, in ms */
+	uint32_t decay_stamp;	     /* when this part of dirty_decay began, */
 #define DECAY_PARTS 6U
-	unsigned long dirty_low[DECAY_PARTS + 1]; /* the fewest dirty pages at any look of this one and of those before */
-	unsigned long dirty_before; /* when idle_frees_begin was called */
+	unsigned long
+		dirty_low[DECAY_PARTS + 1]; /* the fewest dirty pages at any look of this one and of those before */
+	unsigned long dirty_before;	    /* when idle_frees_begin was called */
 	/* Events, for vmstat. What per-CPU lists serve they count themselves. numa: atomic; see zone_numa_stat(). */
-	struct mutex grow_lock;	   /* held by who brings it pageblocks: the others wait for these */
+	struct mutex grow_lock; /* held by who brings it pageblocks: the others wait for these */
 	unsigned long nr_grown, nr_given_back, nr_fallback, nr_stolen;
 	unsigned long nr_alloc_pages; /* pages */
 	unsigned long nr_alloc_fast;  /* blocks that were allocated the short way: hits, and local */
@@ -131,14 +133,15 @@ typedef struct pglist_data {
 	struct zonelist *node_zonelists[MAX_ZONELISTS];
 	int node_id;
 	/* All atomic. */
-	unsigned int reclaiming;  /* threads in node_reclaim */
-	unsigned int reclaimers;  /* threads in direct reclaim, and how many wait for their turn */
+	unsigned int reclaiming; /* threads in node_reclaim */
+	unsigned int reclaimers; /* threads in direct reclaim, and how many wait for their turn */
 	unsigned int throttled;
-	uint32_t unthrottled;	  /* changes when one of those may go on; they sleep on it */
+	uint32_t unthrottled; /* changes when one of those may go on; they sleep on it */
 	/* kswapd.c */
 	uint32_t kswapd;	  /* is there one */
 	uint32_t kswapd_wakeups;  /* it sleeps until this changes */
-	uint32_t kswapd_failures; /* runs in a row that freed nothing; direct reclaim that frees something sets it to 0 */
+	uint32_t kswapd_failures; /* runs in a row that freed nothing; direct reclaim that frees something sets it to 0
+				   */
 	uint32_t kswapd_retry;	  /* until then, in ms, none is made; 0: whenever one is needed */
 	unsigned int kswapd_order, kswapd_zones; /* what it was woken for: highest order, a bit for each highest zone */
 } pg_data_t;
@@ -154,7 +157,7 @@ extern struct zone *zone_table[MAX_NUMNODES * MAX_NR_ZONES];
 		if (node_data[nid])
 
 /* Every zone of every node, whether it has pages or not. */
-#define for_each_zone(zone, i)                                                   \
+#define for_each_zone(zone, i)                                            \
 	for ((i) = 0; (i) < (int)topology.nr_nodes * MAX_NR_ZONES; (i)++) \
 		if (((zone) = zone_table[i]))
 #define for_each_populated_zone(zone, i) \
@@ -166,11 +169,11 @@ static always_inline bool populated_zone(const struct zone *zone)
 	return READ_ONCE(zone->managed_pages) != 0;
 }
 
-/* Build nodes, zones and zonelists from the topology; again when it has more nodes than it had, while there is one thread.
- * 0 or -ENOMEM; then the nodes that were there are as they were. */
+/* Build nodes, zones and zonelists from the topology; again when it has more nodes than it had, while there is one
+ * thread. 0 or -ENOMEM; then the nodes that were there are as they were. */
 int free_area_init(void);
-/* numa:fake=nr: the machine's one node becomes several of our own making, all of whose memory so far is the first one's.
- * While there is one thread. 0, -EEXIST if there are several already, or -ENOMEM. */
+/* numa:fake=nr: the machine's one node becomes several of our own making, all of whose memory so far is the first
+ * one's. While there is one thread. 0, -EEXIST if there are several already, or -ENOMEM. */
 int numa_emulation(unsigned int nr);
 /* Before a zone's first pageblock: its per-CPU lists; 0 or -ENOMEM. Any number of times. */
 int zone_pageset_init(struct zone *zone);

@@ -29,7 +29,7 @@ struct oom_control {
 	struct owner *chosen;
 	long chosen_points;
 	unsigned long passed_over; /* pages of the largest that was asked in vain */
-	bool dumped; /* the report has been made */
+	bool dumped;		   /* the report has been made */
 };
 
 /*

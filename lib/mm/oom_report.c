@@ -106,7 +106,8 @@ static void send_report(void)
 	}
 	for (i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0 && (!i || fds[i] != STDERR))
-			os_write_within((int)fds[i], gathered, nr_gathered, (unsigned int)READ_ONCE(tunables.oom_wait_ms));
+			os_write_within((int)fds[i], gathered, nr_gathered,
+					(unsigned int)READ_ONCE(tunables.oom_wait_ms));
 	if (fds[2] >= 0)
 		os_close((int)fds[2]);
 	nr_gathered = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of owners and their charges. An owner's place is in a section that is never unmapped, so that a number found
- * in a struct page is always that of an owner: a place is used again only when no page has its number any more.
+ * The table of owners and their charges. An owner's place is in a section that is never unmapped, so that a number
+ * found in a struct page is always that of an owner: a place is used again only when no page has its number any more.
  */
 #include "mm/owner.h"
 
@@ -202,7 +202,7 @@ static bool charge_once(struct owner *o, unsigned long nr_pages, unsigned long l
 /* The owner is at its limit: what it can spare first, then the application's caches, for more each time. */
 static bool charge_after_reclaim(struct owner *o, unsigned long nr_pages, gfp_t gfp)
 {
-	unsigned long (*reclaim)(struct owner *o) = READ_ONCE(owner_reclaim);
+	unsigned long (*reclaim)(struct owner * o) = READ_ONCE(owner_reclaim);
 	unsigned long effort = max_ul(nr_pages, EFFORT_MIN);
 
 	if (reclaim && reclaim(o) && charge_once(o, nr_pages, o->limit))

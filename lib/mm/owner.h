@@ -3,12 +3,12 @@
  * Owners: who is charged for pages. Each thread is one, from its first charge on; the application makes named ones. The
  * rest is the process's: owner 0, which is never charged, but has what nobody else has.
  *
- * Until owner_accounting nothing is charged, and nothing of this is asked; page->owner is 0 then. What is free has owner
- * 0 too. A slab, a run and a huge block are charged as a whole, by their first page; each block of the page API by
- * itself, with PG_CHARGED, so that the short way of freeing does not take it.
+ * Until owner_accounting nothing is charged, and nothing of this is asked; page->owner is 0 then. What is free has
+ * owner 0 too. A slab, a run and a huge block are charged as a whole, by their first page; each block of the page API
+ * by itself, with PG_CHARGED, so that the short way of freeing does not take it.
  *
- * A named owner knows all that it has: its slabs (slab/owner_cache.h), and a list of everything else, linked through the
- * struct pages, whose links nobody needs while they are in use.
+ * A named owner knows all that it has: its slabs (slab/owner_cache.h), and a list of everything else, linked through
+ * the struct pages, whose links nobody needs while they are in use.
  */
 #ifndef MM_OWNER_H
 #define MM_OWNER_H
@@ -50,8 +50,8 @@ struct owner {
 	char name[OWNER_NAME_LEN];
 	/* The OOM step's, under its lock (oom.c). */
 	struct {
-		uint64_t since;		   /* ms: it is a victim from then on, or has last given up something; read without */
-		unsigned long pages;	   /* that it had when it was chosen */
+		uint64_t since;	     /* ms: it is a victim from then on, or has last given up something; read without */
+		unsigned long pages; /* that it had when it was chosen */
 		unsigned long lowest;	   /* that it was seen to have since */
 		unsigned long passed_over; /* it is not chosen before it has less; 0: it may be */
 		uint32_t running;	   /* calls of its abort callback */
@@ -118,7 +118,8 @@ static always_inline void uncharge_pages(struct page *page, unsigned long nr_pag
 	if (unlikely(page->owner))
 		owner_uncharge(page, nr_pages);
 }
-static always_inline bool charge_resize(const struct page *page, unsigned long nr_pages, unsigned long new_nr, gfp_t gfp)
+static always_inline bool charge_resize(const struct page *page, unsigned long nr_pages, unsigned long new_nr,
+					gfp_t gfp)
 {
 	return likely(!page->owner) || owner_resize(page, nr_pages, new_nr, gfp);
 }
@@ -133,7 +134,8 @@ void owner_move_block(struct page *dst, struct page *src);
 
 /* Pages; the process's are those in use that nobody is charged for, but for the tails of huge blocks. */
 unsigned long owner_usage(const struct owner *o);
-/* All of them, the process first; NULL at the end. Without a lock: an owner that is seen may be another a moment later. */
+/* All of them, the process first; NULL at the end. Without a lock: an owner that is seen may be another a moment later.
+ */
 struct owner *owner_next(const struct owner *at);
 struct owner *owner_by_id(uint32_t id);
 bool owner_id_known(uint32_t id); /* may it be asked for? */
@@ -177,8 +179,8 @@ bool owner_leave(struct owner *o);
  * of a fork meanwhile it can be destroyed again. */
 int owner_destroy_begin(const bm_owner_t *handle, struct owner **owner);
 void owner_destroy_end(struct owner *o);
-/* The next of its blocks, off its list and its books and with no reference left, for the caller to free; NULL at the end.
- * One that is being moved is waited for. */
+/* The next of its blocks, off its list and its books and with no reference left, for the caller to free; NULL at the
+ * end. One that is being moved is waited for. */
 struct page *owner_pop_block(struct owner *o);
 /* Its own lock, for those who keep its slabs. */
 static always_inline void owner_lock(struct owner *o)

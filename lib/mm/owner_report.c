@@ -28,7 +28,9 @@ void print_owners(struct out *o)
 {
 	const struct owner *owner;
 
-	out_printf(o, "# name                            kind        tid   usage_kB   limit_kB     min_kB score_adj inside state\n");
+	out_printf(
+		o,
+		"# name                            kind        tid   usage_kB   limit_kB     min_kB score_adj inside state\n");
 	for (owner = owner_next(NULL); owner; owner = owner_next(owner)) {
 		char label[OWNER_LABEL_LEN];
 
@@ -52,6 +54,7 @@ void print_owners_summary(struct out *o)
 		nr[kind]++;
 		pages[kind] += owner_usage(owner);
 	}
-	out_printf(o, "owners     %10lu named with %lu KiB, %lu threads with %lu KiB, process %lu KiB\n", nr[OWNER_NAMED],
-		   to_kb(pages[OWNER_NAMED]), nr[OWNER_THREAD], to_kb(pages[OWNER_THREAD]), to_kb(pages[OWNER_PROCESS]));
+	out_printf(o, "owners     %10lu named with %lu KiB, %lu threads with %lu KiB, process %lu KiB\n",
+		   nr[OWNER_NAMED], to_kb(pages[OWNER_NAMED]), nr[OWNER_THREAD], to_kb(pages[OWNER_THREAD]),
+		   to_kb(pages[OWNER_PROCESS]));
 }

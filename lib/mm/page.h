@@ -26,10 +26,10 @@ enum migratetype {
 	MIGRATE_UNMOVABLE,
 	MIGRATE_MOVABLE,
 	MIGRATE_RECLAIMABLE,
-	MIGRATE_PCPTYPES,			/* those before it have per-CPU lists */
+	MIGRATE_PCPTYPES,		       /* those before it have per-CPU lists */
 	MIGRATE_HIGHATOMIC = MIGRATE_PCPTYPES, /* kept for large requests that may not wait */
-	MIGRATE_CMA,				/* movable only, so that it can be had as one piece */
-	MIGRATE_ISOLATE,			/* free pages of it are not allocated */
+	MIGRATE_CMA,			       /* movable only, so that it can be had as one piece */
+	MIGRATE_ISOLATE,		       /* free pages of it are not allocated */
 	MIGRATE_TYPES
 };
 
@@ -56,7 +56,7 @@ enum page_type {
 #define PG_PFMEMALLOC 0x04 /* came from the reserve: its user is about to free more */
 #define PG_MOVABLE 0x08	   /* has movable operations: mapping */
 #define PG_MT_SHIFT 4	   /* in a per-CPU list, or from one: two bits of migratetype */
-#define PG_PROTECTED 0x40   /* guard: inaccessible */
+#define PG_PROTECTED 0x40  /* guard: inaccessible */
 #define PG_HOLES 0x40	   /* slab: some of its pages were given back */
 #define PG_PARTIAL 0x80	   /* slab: on its cache's partial list */
 #define PG_CHARGED 0x80	   /* head: a block of the page API that owner pays for */
@@ -87,10 +87,11 @@ struct page {
 	};
 	union {
 		uint16_t carved; /* slab: objects ever taken from the untouched end */
-		uint16_t absent; /* where holes is: free objects that are not in the slab's list, as they reach into these */
+		uint16_t absent; /* where holes is: free objects that are not in the slab's list, as they reach into
+				    these */
 	};
-	uint16_t home;	 /* slab: whose partial list is its own, and its class; changes only while it is empty */
-	uint32_t owner;	 /* who is charged; 0: the process, and always for what is free */
+	uint16_t home;	/* slab: whose partial list is its own, and its class; changes only while it is empty */
+	uint32_t owner; /* who is charged; 0: the process, and always for what is free */
 	union {
 		void *freelist;			 /* slab: free objects, linked through their first word */
 		unsigned long nr_pages;		 /* run, huge: length */
@@ -110,22 +111,22 @@ static always_inline void set_page_type(struct page *page, enum page_type type)
 }
 
 enum pageblock_state {
-	PB_HOLE, /* outside the heap */
-	PB_FREE, /* in the arenas' free ranges */
-	PB_ZONE, /* a zone's; written under the zone's lock, as zone_id */
+	PB_HOLE,    /* outside the heap */
+	PB_FREE,    /* in the arenas' free ranges */
+	PB_ZONE,    /* a zone's; written under the zone's lock, as zone_id */
 	PB_OFFLINE, /* taken from the arenas for a zone: not yet in it, or no more */
-	PB_HUGE, /* serves one malloc by itself */
-	PB_BUSY, /* taken out for giving back */
+	PB_HUGE,    /* serves one malloc by itself */
+	PB_BUSY,    /* taken out for giving back */
 };
 
-#define PBF_MAPPED 0x01 /* has memory behind it */
-#define PBF_DIRTY 0x02	/* may be resident */
-#define PBF_THP 0x04	/* hugepages were asked for */
-#define PBF_GIVEN 0x08	/* was given back, at the time of its stamp */
-#define PBF_LOST 0x10	/* in use, but its addresses may be somebody else's by now */
-#define PBF_HUGETLB 0x20 /* the memory behind it is hugetlb pages, all of them there */
+#define PBF_MAPPED 0x01	  /* has memory behind it */
+#define PBF_DIRTY 0x02	  /* may be resident */
+#define PBF_THP 0x04	  /* hugepages were asked for */
+#define PBF_GIVEN 0x08	  /* was given back, at the time of its stamp */
+#define PBF_LOST 0x10	  /* in use, but its addresses may be somebody else's by now */
+#define PBF_HUGETLB 0x20  /* the memory behind it is hugetlb pages, all of them there */
 #define PBF_GIGANTIC 0x80 /* and these are of 1 GiB */
-#define PBF_SPLIT 0x40	/* is not in one mapping of the system with the one before it */
+#define PBF_SPLIT 0x40	  /* is not in one mapping of the system with the one before it */
 
 struct pageblock {
 	uint32_t next, prev;   /* free ranges of one size; arena lock */
@@ -143,7 +144,7 @@ struct pageblock {
 	uint8_t skip;	       /* PB_ZONE: compaction found nothing here lately; a hint */
 	uint8_t isolated_from; /* MIGRATE_ISOLATE: the type it had; zone lock */
 	uint8_t settled;       /* several nodes: since when all of its memory is of its node (settle.h); 0: unknown */
-#define SETTLED_SPREAD 255 /* PB_HUGE: its pages lie on the nodes of an interleave policy in turn */
+#define SETTLED_SPREAD 255     /* PB_HUGE: its pages lie on the nodes of an interleave policy in turn */
 };
 BUILD_BUG_ON(sizeof(struct pageblock) != 32);
 
@@ -250,7 +251,7 @@ static always_inline void fill_class_map(uint8_t *map, unsigned long nr, unsigne
 	if (nr > 1)
 		memset(map, (int)class, nr);
 	else
-		*map = (uint8_t)class;
+		*map = (uint8_t) class;
 }
 /* Say of nr pages, which are all of one node, what free() may do with pointers into them. */
 static always_inline void set_class_map(const struct page *page, unsigned long nr, unsigned int class)

@@ -194,7 +194,8 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 	const struct mempolicy *pol;
 	struct page *page;
 
-	if (likely((gfp & ~GFP_NOLOWMEM) < data_race(gfp_fast_limit) && order < MAX_ORDER && !(order && gfp & GFP_COMP))) {
+	if (likely((gfp & ~GFP_NOLOWMEM) < data_race(gfp_fast_limit) && order < MAX_ORDER &&
+		   !(order && gfp & GFP_COMP))) {
 		if (!pcp_allowed_order(order) || !alloc_block_fast(order, &page))
 			page = alloc_pages_fast(order);
 		if (likely(page)) {

@@ -122,13 +122,13 @@ bool free_pcp_page(struct zone *zone, struct page *page, unsigned int order);
 /* Bring the pages of all CPUs' lists back to the zones; pages brought back. */
 unsigned long drain_all_pages(void);
 unsigned long drain_zone_pages(struct zone *zone);
-/* Those of lists that nobody has used for so many ms, as of a CPU that is offline or has no work of ours. For one who comes by
- * now and then. */
+/* Those of lists that nobody has used for so many ms, as of a CPU that is offline or has no work of ours. For one who
+ * comes by now and then. */
 void drain_idle_pages(uint32_t age);
 /* Pages in the per-CPU lists; torn. */
 unsigned long nr_pcp_pages(const struct zone *zone);
-/* vm.percpu_pagelist_high_fraction: the lists of a zone hold at most one in so many of its pages; 0: what they have room
- * for. And after a change of it, or of the zone: how much each list holds. No lock held. */
+/* vm.percpu_pagelist_high_fraction: the lists of a zone hold at most one in so many of its pages; 0: what they have
+ * room for. And after a change of it, or of the zone: how much each list holds. No lock held. */
 extern unsigned long percpu_pagelist_high_fraction;
 void zone_set_pageset_high(struct zone *zone);
 /* Empty the zone's lists and keep them empty until enabled again; nests. */
@@ -197,19 +197,19 @@ void zone_trim(struct zone *zone, unsigned long keep);
 /* Give free blocks of at least the order back to the system, the largest first and a few at a time, until at most keep
  * pages of the zone are dirty; bytes given back. None in a NOIO scope. */
 unsigned long zone_purge(struct zone *zone, unsigned int min_order, unsigned long keep);
-/* What was free and dirty for so many ms, and wanted by nobody, goes back, small blocks too: a little each time. For one
- * who comes by now and then, as drain_idle_pages. */
+/* What was free and dirty for so many ms, and wanted by nobody, goes back, small blocks too: a little each time. For
+ * one who comes by now and then, as drain_idle_pages. */
 void zones_decay(uint32_t decay);
-/* What this thread frees in between was needed by nobody for dirty_decay: the next look gives it back, too. One thread at a
- * time; what others free meanwhile may pass for the same. */
+/* What this thread frees in between was needed by nobody for dirty_decay: the next look gives it back, too. One thread
+ * at a time; what others free meanwhile may pass for the same. */
 void idle_frees_begin(void);
 void idle_frees_end(void);
 /* Pages of slabs' free objects, as far as they were counted: set by who has slabs. They take from what may be dirty. */
 extern unsigned long mm_unused_pages;
 /* Of these, those that went; atomic. */
 extern unsigned long mm_hole_pages;
-/* Free memory that is kept above, beyond threads' lists, for who asks for the same again; it counts as dirty. Atomic. And
- * whom to ask for it before a zone grows: true if some is free now; no lock is held. NULL: nobody. */
+/* Free memory that is kept above, beyond threads' lists, for who asks for the same again; it counts as dirty. Atomic.
+ * And whom to ask for it before a zone grows: true if some is free now; no lock is held. NULL: nobody. */
 extern unsigned long mm_kept_bytes;
 extern bool (*mm_drop_kept)(void);
 static always_inline unsigned long mm_kept_pages(void)
@@ -220,7 +220,8 @@ static always_inline unsigned long mm_kept_pages(void)
 extern unsigned long mm_released;
 /* What giving the range back counts: where PF_COUNT_RESIDENT is set, only what is resident. */
 unsigned long mm_resident(void *addr, size_t len);
-/* In the child of a fork: blocks that other threads were giving back are free again. Every zone's lock is held or nobody's. */
+/* In the child of a fork: blocks that other threads were giving back are free again. Every zone's lock is held or
+ * nobody's. */
 void purge_reinit_after_fork(void);
 /* Bytes that giving back could free, and bytes that are in use; torn. */
 size_t mm_dirty_bytes(void);

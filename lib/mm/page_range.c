@@ -29,8 +29,8 @@ static struct page *take_exact(struct zone *zone, unsigned long nr, enum migrate
 	return page;
 }
 
-/* The zone had no place for a large block when it had grown so often: it grows now, for what is new lies beside what was
- * left over. */
+/* The zone had no place for a large block when it had grown so often: it grows now, for what is new lies beside what
+ * was left over. */
 static struct page *take_grown(struct zone *zone, unsigned long nr, enum migratetype mt, unsigned long grown)
 {
 	struct page *page = NULL;
@@ -50,8 +50,8 @@ static struct page *take_grown(struct zone *zone, unsigned long nr, enum migrate
 	return page;
 }
 
-/* From free blocks that lie side by side: only where nothing else would be asked, the low mark is kept, and nothing is to
- * fail. */
+/* From free blocks that lie side by side: only where nothing else would be asked, the low mark is kept, and nothing is
+ * to fail. */
 static struct page *alloc_side_by_side(gfp_t gfp, unsigned long nr)
 {
 	struct zone *zone = &NODE_DATA(numa_node_id())->node_zones[gfp_zone(gfp)];
@@ -170,7 +170,7 @@ void split_page_range(struct page *page, unsigned long nr)
 
 	single.order = 0;
 	single.cache = zone->zone_id;
-	single.flags &= (uint8_t)~(PG_COMPOUND | PG_MOVABLE);
+	single.flags &= (uint8_t) ~(PG_COMPOUND | PG_MOVABLE);
 	if (unlikely(page_debug & DEBUG_PAGE_OWNER))
 		split_page_owner(page_to_pfn(page), nr);
 	/* Further references are to the first. */

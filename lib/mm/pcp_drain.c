@@ -11,8 +11,8 @@
 /* Times to give up the CPU before sleeping. */
 #define TAKE_YIELDS 100
 
-/* For those who must have it: it is held for a few instructions. But whoever holds it may be kept from running by us, if
- * we are of a higher priority: sleep then. */
+/* For those who must have it: it is held for a few instructions. But whoever holds it may be kept from running by us,
+ * if we are of a higher priority: sleep then. */
 long pcp_take_wait(long *word)
 {
 	long count;

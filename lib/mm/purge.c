@@ -117,7 +117,8 @@ static bool can_spare(const struct zone *zone, unsigned long nr)
 	       zone_watermark_ok_pages(zone, 0, low, zone->idx, ALLOC_WMARK_LOW, zone->nr_free_pages - nr);
 }
 
-/* Dirty free blocks of the order, until that is as many pages as wanted or enough for a batch. The zone lock is held. */
+/* Dirty free blocks of the order, until that is as many pages as wanted or enough for a batch. The zone lock is held.
+ */
 static void take_dirty_blocks(struct zone *zone, struct purge_batch *batch, unsigned long most)
 {
 	const struct free_area *area = &zone->free_area[batch->order];
@@ -177,7 +178,8 @@ static bool purge_batch(struct zone *zone, const struct purge_batch *batch, unsi
 	return done == batch->nr;
 }
 
-unsigned long zone_purge_until(struct zone *zone, unsigned int min_order, unsigned long keep, uint64_t until, bool *over)
+unsigned long zone_purge_until(struct zone *zone, unsigned int min_order, unsigned long keep, uint64_t until,
+			       bool *over)
 {
 	struct purge_batch batch;
 	unsigned long purged = 0, left = READ_ONCE(zone->nr_dirty); /* others may free as fast as this gives back */
@@ -231,7 +233,8 @@ unsigned long mm_trim(size_t keep)
 	drain_all_pages();
 	for_each_zone (zone, i)
 		zone_trim(zone, 0);
-	bytes += (arena_purge(keep >> PAGEBLOCK_SHIFT, ~0U, false) + hugetlb_trim(keep >> GIGANTIC_SHIFT)) << PAGEBLOCK_SHIFT;
+	bytes += (arena_purge(keep >> PAGEBLOCK_SHIFT, ~0U, false) + hugetlb_trim(keep >> GIGANTIC_SHIFT))
+		 << PAGEBLOCK_SHIFT;
 	keep -= min_ul(keep, READ_ONCE(arena_stats.dirty) << PAGEBLOCK_SHIFT);
 	for_each_zone (zone, i) {
 		bytes += zone_purge(zone, 0, keep >> PAGE_SHIFT);

@@ -54,8 +54,8 @@ void range_insert_pieces(unsigned long pb, unsigned long nr);
 void range_forget(unsigned long pb, unsigned long nr);
 
 /* The best range for nr pageblocks whose address is a multiple of align of them: the shortest that has memory of that
- * kind and of node nid behind it, or none if kind is 0. For ordinary memory (PBF_MAPPED) else one that has none. Its first
- * pageblock, 0: there is none. */
+ * kind and of node nid behind it, or none if kind is 0. For ordinary memory (PBF_MAPPED) else one that has none. Its
+ * first pageblock, 0: there is none. */
 unsigned long range_find_kind(unsigned long nr, unsigned long align, int nid, uint8_t kind);
 static always_inline unsigned long range_find(unsigned long nr, unsigned long align, int nid)
 {

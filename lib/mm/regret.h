@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What was given back and soon wanted again was given back in vain, and may stay the next time: while about as much is in
- * use as there was then. A heap whose use falls below that has other things to come, or none.
+ * What was given back and soon wanted again was given back in vain, and may stay the next time: while about as much is
+ * in use as there was then. A heap whose use falls below that has other things to come, or none.
  */
 #ifndef MM_REGRET_H
 #define MM_REGRET_H

@@ -60,8 +60,7 @@ static bool blocks_settled(unsigned long pb, unsigned long nr)
 
 	/* Hugetlb pages have been looked at, and do not go elsewhere. */
 	for (i = pb; i < pb + nr; i++)
-		if (READ_ONCE(vmemmap.blocks[i].settled) != settled_now() &&
-		    !block_is_hugetlb(&vmemmap.blocks[i]))
+		if (READ_ONCE(vmemmap.blocks[i].settled) != settled_now() && !block_is_hugetlb(&vmemmap.blocks[i]))
 			return false;
 	return true;
 }
@@ -287,8 +286,8 @@ bool settle_extension(unsigned long pb, unsigned long nr)
 
 bool settle_may_move(unsigned long pb)
 {
-	return !mpol_interleaves(get_task_policy(GFP_MALLOC)) && !bound_nodes() &&
-	       !is_spread(pb) && vmemmap.blocks[pb].nid == mempolicy_slab_node();
+	return !mpol_interleaves(get_task_policy(GFP_MALLOC)) && !bound_nodes() && !is_spread(pb) &&
+	       vmemmap.blocks[pb].nid == mempolicy_slab_node();
 }
 
 bool settle_may_extend(unsigned long pfn)

@@ -16,8 +16,7 @@
 /* May a request have no page of another node, or of other nodes than some? */
 static always_inline bool wants_settled(gfp_t gfp, const nodemask_t *nodemask)
 {
-	return topology_binds() &&
-	       (gfp & GFP_THISNODE || (nodemask && nodemask != &cpuset_mems_allowed));
+	return topology_binds() && (gfp & GFP_THISNODE || (nodemask && nodemask != &cpuset_mems_allowed));
 }
 
 /* Pages that have just come off the free lists get memory of their node, whatever they had; false: it has no more. No
@@ -40,7 +39,8 @@ void settle_round(unsigned int seq);
 /* Memory was given back to the system: nodes that had none may have some. */
 void settle_again(void);
 
-/* For one malloc: arena_alloc from where the thread's policy says; under interleave its pages are of all nodes in turn. */
+/* For one malloc: arena_alloc from where the thread's policy says; under interleave its pages are of all nodes in turn.
+ */
 unsigned long settle_alloc_huge(unsigned long nr, unsigned long align, bool *clean);
 /* Pageblocks that lengthen such a block; false: they are not where the policy says. */
 bool settle_extension(unsigned long pb, unsigned long nr);

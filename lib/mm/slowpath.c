@@ -216,8 +216,8 @@ static bool oom_exempt(const struct slowpath *s)
 		return true;
 	if (s->ac->highest_zoneidx < ZONE_NORMAL)
 		return true;
-	/* The application's caches could not be asked. The kernel lets it loop until somebody else may; here there may be
-	 * nobody else, and NULL is better than a process that hangs. */
+	/* The application's caches could not be asked. The kernel lets it loop until somebody else may; here there may
+	 * be nobody else, and NULL is better than a process that hangs. */
 	return !(s->gfp & GFP_FS);
 }
 

@@ -22,7 +22,7 @@
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
 
-#define THP_SMALL_NS 700000L   /* what 512 faults of small pages take; a hugepage at hand takes 90000 */
+#define THP_SMALL_NS 700000L	/* what 512 faults of small pages take; a hugepage at hand takes 90000 */
 #define THP_CREDIT_NS 10000000L /* lent at the start, and the most that is kept: two that must be made */
 #define THP_BACKOFF_MIN_MS 1000U
 #define THP_BACKOFF_MAX_MS 64000U

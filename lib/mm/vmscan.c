@@ -17,11 +17,11 @@
 #include "mm/vmstat.h"
 #include "os/os.h"
 
-#define SWAP_CLUSTER_MAX 32UL	  /* pages that end a round */
-#define RECLAIM_DISTANCE 30	  /* farther nodes are not worth reclaiming here for */
-#define RECLAIMERS_MAX 4U	  /* threads at once on a node, one a CPU: more are in each other's way */
-#define THROTTLE_MS 2		  /* the others wait so long, */
-#define THROTTLES_MAX 2		  /* and so often, before they go on as well: somebody may be stalled there */
+#define SWAP_CLUSTER_MAX 32UL /* pages that end a round */
+#define RECLAIM_DISTANCE 30   /* farther nodes are not worth reclaiming here for */
+#define RECLAIMERS_MAX 4U     /* threads at once on a node, one a CPU: more are in each other's way */
+#define THROTTLE_MS 2	      /* the others wait so long, */
+#define THROTTLES_MAX 2	      /* and so often, before they go on as well: somebody may be stalled there */
 
 unsigned long node_reclaim_mode;
 

@@ -10,9 +10,9 @@
 /* Built in: no allocation, no locks of the application. Called with no lock held. Lives for ever. */
 struct shrinker {
 	const char *name;
-	unsigned long (*count)(int nid);		       /* pages that scan could free; an estimate, torn */
+	unsigned long (*count)(int nid);			/* pages that scan could free; an estimate, torn */
 	unsigned long (*scan)(int nid, unsigned long nr_pages); /* pages freed */
-	gfp_t needs;					       /* rights it needs: GFP_IO for those that make system calls */
+	gfp_t needs; /* rights it needs: GFP_IO for those that make system calls */
 	struct shrinker *next;
 };
 /* Before there are threads, in the order in which they are to be called. */
@@ -24,7 +24,8 @@ static inline void register_shrinker(struct shrinker *shrinker)
 	shrinkers_last = &shrinker->next;
 }
 
-/* What the built-in shrinkers free at a priority, 12 to 0. The caller has PF_MEMALLOC. *scanned: what they looked at. */
+/* What the built-in shrinkers free at a priority, 12 to 0. The caller has PF_MEMALLOC. *scanned: what they looked at.
+ */
 unsigned long shrink_slab(gfp_t gfp, int nid, int priority, unsigned long *scanned);
 
 /*
@@ -33,8 +34,8 @@ unsigned long shrink_slab(gfp_t gfp, int nid, int priority, unsigned long *scann
  */
 unsigned long try_to_free_pages(const struct zonelist *zonelist, unsigned int order, gfp_t gfp,
 				const nodemask_t *nodemask);
-/* Before the heap grows beyond memory.high, for a request with these rights: reclaim until it would not, but no more than
- * so many pageblocks. No lock is held. */
+/* Before the heap grows beyond memory.high, for a request with these rights: reclaim until it would not, but no more
+ * than so many pageblocks. No lock is held. */
 void mem_cgroup_handle_over_high(gfp_t gfp);
 /* Something was freed: who waits for others to reclaim on the node may go on. */
 void reclaim_unthrottle(pg_data_t *pgdat);

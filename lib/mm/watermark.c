@@ -15,8 +15,10 @@ unsigned long min_free_kbytes;
 static unsigned long user_min_free_kbytes = ~0UL; /* what was asked for; ~0: nothing */
 #define WATERMARK_SCALE_DEFAULT 10
 unsigned long watermark_scale_factor = WATERMARK_SCALE_DEFAULT; /* in 1/10000 of the zone: from one mark to the next */
-unsigned long watermark_boost_factor = 15000; /* in 1/10000 of the high mark */
-unsigned long sysctl_lowmem_reserve_ratio[MAX_NR_ZONES] = { [ZONE_DMA32] = 256, [ZONE_NORMAL] = 32, [ZONE_MOVABLE] = 0 };
+unsigned long watermark_boost_factor = 15000;			/* in 1/10000 of the high mark */
+unsigned long sysctl_lowmem_reserve_ratio[MAX_NR_ZONES] = {
+	[ZONE_DMA32] = 256, [ZONE_NORMAL] = 32, [ZONE_MOVABLE] = 0
+};
 
 /* The marks are written by one thread at a time. */
 static struct mutex wmark_lock = MUTEX_INIT(RANK_WMARK);

@@ -35,8 +35,8 @@ static bool zone_watermark_fast(const struct zone *zone, unsigned int order, uns
 	return false;
 }
 
-/* Zones count whose allocation it was: asked of preferred, served by zone. What a per-CPU list served is a hit and local
- * when it is added up (zone_numa_stat): here only what was not so is put right. */
+/* Zones count whose allocation it was: asked of preferred, served by zone. What a per-CPU list served is a hit and
+ * local when it is added up (zone_numa_stat): here only what was not so is put right. */
 static void zone_statistics(struct zone *preferred, struct zone *zone, bool by_pcplist)
 {
 	if (!by_pcplist) {
@@ -83,7 +83,8 @@ static struct page *rmqueue(struct zone *preferred, struct zone *zone, unsigned 
 	if (unlikely(!smp_load_acquire(&zone->pageset))) /* it never grew: it has nothing */
 		return NULL;
 	/* CMA pages are in the lists for movable ones: not for who may not have them. */
-	if (pcp_allowed_order(order) && (mt != MIGRATE_MOVABLE || alloc_flags & ALLOC_CMA || !READ_ONCE(zone->nr_cma))) {
+	if (pcp_allowed_order(order) &&
+	    (mt != MIGRATE_MOVABLE || alloc_flags & ALLOC_CMA || !READ_ONCE(zone->nr_cma))) {
 		page = rmqueue_pcplist(zone, order, mt, alloc_flags);
 		if (unlikely(alloc_flags & ALLOC_SETTLED) && page)
 			page = settled_or_free(zone, page, order, true);
@@ -185,8 +186,8 @@ static bool zone_may_grow(const struct zone *zone, const struct alloc_context *a
 static bool zone_help(struct zone *zone, unsigned int order, gfp_t gfp, unsigned int alloc_flags, unsigned long mark,
 		      const struct alloc_context *ac)
 {
-	/* Under a limit what it could grow by has been counted, and is not there; but others may have given back what they
-	 * had. */
+	/* Under a limit what it could grow by has been counted, and is not there; but others may have given back what
+	 * they had. */
 	if (unlikely(READ_ONCE(limits_in_force))) {
 		budget_poll();
 		if (zone_watermark_ok(zone, order, mark, ac->highest_zoneidx, alloc_flags))

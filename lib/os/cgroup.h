@@ -16,7 +16,8 @@ struct cgroup {
 bool os_own_cgroup(const char *controller, struct cgroup *cg);
 
 /* look at the directory of each level, from the process's cgroup up to the root of mount, which is below topology_root.
- * True if any call was. In a container the path may be of the world outside: then the mount's root is the process's own. */
+ * True if any call was. In a container the path may be of the world outside: then the mount's root is the process's
+ * own. */
 bool os_cgroup_levels(const char *mount, const struct cgroup *cg, bool (*look)(struct path *dir, void *arg), void *arg);
 
 #endif

@@ -153,18 +153,10 @@ struct cgroup_files {
 	const char *max, *high, *usage, *inactive, *active; /* high NULL: there is no such thing */
 };
 static const struct cgroup_files v1_files = {
-	"/memory.limit_in_bytes",
-	NULL,
-	"/memory.usage_in_bytes",
-	"total_inactive_file",
-	"total_active_file",
+	"/memory.limit_in_bytes", NULL, "/memory.usage_in_bytes", "total_inactive_file", "total_active_file",
 };
 static const struct cgroup_files v2_files = {
-	"/memory.max",
-	"/memory.high",
-	"/memory.current",
-	"inactive_file",
-	"active_file",
+	"/memory.max", "/memory.high", "/memory.current", "inactive_file", "active_file",
 };
 
 static void take_least(struct cgroup_limit *least, unsigned long limit, unsigned long used)

@@ -9,7 +9,8 @@
 #include "base/compiler.h"
 
 struct os_ops {
-	/* Anonymous private memory. flags are MAP_* beyond PRIVATE|ANONYMOUS, and NORESERVE for PROT_NONE. Address or -errno. */
+	/* Anonymous private memory. flags are MAP_* beyond PRIVATE|ANONYMOUS, and NORESERVE for PROT_NONE. Address or
+	 * -errno. */
 	long (*mmap)(void *addr, size_t len, int prot, int flags);
 	long (*munmap)(void *addr, size_t len);
 	/* Move to exactly dst, or resize in place when dst is NULL. flags are MREMAP_* beyond MAYMOVE|FIXED, which a
@@ -77,18 +78,19 @@ int os_thread_start(void *(*fn)(void *), void *arg, size_t stack);
 void os_thread_name(const char *name); /* this one's, up to 15 bytes */
 /* Have the page at addr there, without a signal if the system has none; what it begins with is lost. 0 or -errno. */
 int os_fault_in(void *addr);
-size_t os_page_size(void);     /* the machine's page size, from the auxiliary vector */
-bool os_secure(void);	       /* AT_SECURE: take no configuration from the environment */
-uint64_t os_random(void);      /* from AT_RANDOM, another value on each call */
+size_t os_page_size(void); /* the machine's page size, from the auxiliary vector */
+bool os_secure(void);	   /* AT_SECURE: take no configuration from the environment */
+uint64_t os_random(void);  /* from AT_RANDOM, another value on each call */
 /* Soft limits in bytes, ~0UL for none. */
 unsigned long os_rlimit_as(void);
 unsigned long os_rlimit_data(void);
-/* Up to len - 1 bytes of a small file, NUL-terminated; the length or -errno. The buffer is not touched if there is none. */
+/* Up to len - 1 bytes of a small file, NUL-terminated; the length or -errno. The buffer is not touched if there is
+ * none. */
 long os_read_file(const char *path, char *buf, size_t len);
 /* A file of any length, a chunk at a time, until take returns false. False if it could not be read so far. */
 bool os_read_chunks(const char *path, bool (*take)(void *arg, const char *chunk, size_t len), void *arg);
-/* A mapping of the process, and how many bytes of it are there: on pages that are not hugetlb's, of these on transparent
- * hugepages, and on hugetlb pages. */
+/* A mapping of the process, and how many bytes of it are there: on pages that are not hugetlb's, of these on
+ * transparent hugepages, and on hugetlb pages. */
 struct os_mapping {
 	uintptr_t start, end;
 	size_t resident, anon_huge, hugetlb;

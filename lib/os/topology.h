@@ -31,7 +31,8 @@ extern const char proc_root_real[];
 /* Fill topology from files below root. Once, at init, with one thread. Cannot fail. A machine of one node costs one
  * system call, where the kernel lets us ask, else one small file: open, read, close. */
 void topology_init(const char *root);
-/* In the place of the machine's one node nr of them, up to MAX_NUMNODES: each has memory, and the CPUs are dealt round. */
+/* In the place of the machine's one node nr of them, up to MAX_NUMNODES: each has memory, and the CPUs are dealt round.
+ */
 void topology_fake(unsigned int nr);
 /* Memory can lie on this node or that, and the kernel can be asked to put it there. */
 static always_inline bool topology_binds(void)
@@ -43,12 +44,12 @@ static always_inline bool topology_binds(void)
  * up to node 63. False if it does not say. */
 bool os_read_mems_allowed(uint64_t *nodes);
 
-/* CPUs' worth of time that the cgroups around the process let it have (cpu.max of v2, cfs_quota_us of v1, the least of all
- * levels), rounded up; 0: as much as there is. A handful of system calls for each level. */
+/* CPUs' worth of time that the cgroups around the process let it have (cpu.max of v2, cfs_quota_us of v1, the least of
+ * all levels), rounded up; 0: as much as there is. A handful of system calls for each level. */
 unsigned int os_cpu_quota(void);
 
-/* What the administrator set for weighted interleave below the node's name in sysfs, 1 to 255; 1 where the kernel has no such
- * file. */
+/* What the administrator set for weighted interleave below the node's name in sysfs, 1 to 255; 1 where the kernel has
+ * no such file. */
 unsigned int os_interleave_weight(int nid);
 
 /* Move *text past a number; false if there is none. What is above UINT_MAX counts as that. */

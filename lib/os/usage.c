@@ -38,7 +38,7 @@ bool os_process_size(unsigned long *as, unsigned long *data)
 
 struct stat_lines {
 	const char *inactive, *active; /* their names */
-	char line[64]; /* those that are longer are none that is looked for */
+	char line[64];		       /* those that are longer are none that is looked for */
 	size_t len;
 	unsigned long cache;
 };

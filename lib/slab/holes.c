@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What lies idle in slabs. A slab of several pages that has few objects in use keeps all of its pages; those without one
- * go back to the system where nobody has taken objects of the class for long, or where too much is free and one came home
- * just now. Free objects are linked through their first words, so those that reach into such a hole leave their slab's
- * list: they are absent, and only counted. When nothing else is in the list they come back, a page's worth at a time.
- * Everything is under the node's lock, the system calls too: who wants objects waits for one slab's at most.
+ * What lies idle in slabs. A slab of several pages that has few objects in use keeps all of its pages; those without
+ * one go back to the system where nobody has taken objects of the class for long, or where too much is free and one
+ * came home just now. Free objects are linked through their first words, so those that reach into such a hole leave
+ * their slab's list: they are absent, and only counted. When nothing else is in the list they come back, a page's worth
+ * at a time. Everything is under the node's lock, the system calls too: who wants objects waits for one slab's at most.
  */
 #include <sys/mman.h>
 
@@ -117,12 +117,13 @@ unsigned long slab_punch(struct kmem_cache *cache, struct page *slab, unsigned i
 
 bool slabs_are_punched(const struct kmem_cache *cache)
 {
-	return cache->order >= PUNCH_ORDER && cache_is_sparse(cache) && thread_is_alone() && !kswapd_welcome() && !annotate_listening &&
-	       os_page_size() == PAGE_SIZE && !(current->flags & PF_MEMALLOC_NOIO) && mm_dirty_excess();
+	return cache->order >= PUNCH_ORDER && cache_is_sparse(cache) && thread_is_alone() && !kswapd_welcome() &&
+	       !annotate_listening && os_page_size() == PAGE_SIZE && !(current->flags & PF_MEMALLOC_NOIO) &&
+	       mm_dirty_excess();
 }
 
-/* The first object that is absent comes back, and with it all that reach into the pages that it needs, and into no other
- * hole. */
+/* The first object that is absent comes back, and with it all that reach into the pages that it needs, and into no
+ * other hole. */
 void slab_fill_hole(struct kmem_cache *cache, struct page *slab)
 {
 	uint64_t holes = slab[1].holes, left = holes, pages;
@@ -133,7 +134,8 @@ void slab_fill_hole(struct kmem_cache *cache, struct page *slab)
 	for (i = slab->carved; i--;) {
 		pages = object_pages(cache, i);
 		if (pages & holes && !(pages & left)) {
-			struct object *obj = (struct object *)((char *)page_to_window_addr(slab) + i * (size_t)cache->size);
+			struct object *obj =
+				(struct object *)((char *)page_to_window_addr(slab) + i * (size_t)cache->size);
 
 			object_link(obj, slab->freelist);
 			slab->freelist = obj;
@@ -152,9 +154,10 @@ void slab_forget_holes(struct page *slab)
 	slab->flags &= (uint8_t)~PG_HOLES;
 }
 
-/* Each of the node's slabs once, a few at a time: from the head of the list to its end, so that it stays in order. until:
- * of the thread's clock, 0 without an end. How many of nr are left then: what comes first in the list. */
-static unsigned long punch_node(struct kmem_cache *cache, struct kmem_cache_node *node, unsigned long nr, uint64_t until)
+/* Each of the node's slabs once, a few at a time: from the head of the list to its end, so that it stays in order.
+ * until: of the thread's clock, 0 without an end. How many of nr are left then: what comes first in the list. */
+static unsigned long punch_node(struct kmem_cache *cache, struct kmem_cache_node *node, unsigned long nr,
+				uint64_t until)
 {
 	uint32_t first = NO_PFN, pfn;
 
@@ -234,7 +237,8 @@ static uint32_t objects_taken(struct kmem_cache *cache)
 
 static unsigned long nr_free_objects(const struct kmem_cache *cache)
 {
-	unsigned long held = (READ_ONCE(cache->nr_pages) << PAGE_SHIFT) / cache->size, active = READ_ONCE(cache->nr_active);
+	unsigned long held = (READ_ONCE(cache->nr_pages) << PAGE_SHIFT) / cache->size,
+		      active = READ_ONCE(cache->nr_active);
 
 	return held - min_ul(held, active);
 }
@@ -253,7 +257,8 @@ static bool is_quiet(struct kmem_cache *cache, uint32_t now, uint32_t decay)
 	return now - ages[class].since >= decay;
 }
 
-/* Once while it is quiet, and then when that much more has come free that it may be worth looking through all slabs again. */
+/* Once while it is quiet, and then when that much more has come free that it may be worth looking through all slabs
+ * again. */
 static bool has_more_free(const struct kmem_cache *cache)
 {
 	unsigned long nr_active = READ_ONCE(cache->nr_active) + 1, before = ages[cache->class].nr_active;
@@ -285,7 +290,7 @@ static void age_classes(uint32_t now, uint32_t decay, uint64_t *until)
 	bool quiet[FIRST_RUN_CLASS] = { false };
 	unsigned int class, i;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
+	for (class = 1; class < FIRST_RUN_CLASS; class ++)
 		quiet[class] = READ_ONCE(kmem_caches[class].nr_slabs) && is_quiet(&kmem_caches[class], now, decay);
 	class = stopped.class ? stopped.class : 1;
 	for (i = 1; i < FIRST_RUN_CLASS; i++) {

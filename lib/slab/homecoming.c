@@ -150,9 +150,10 @@ static always_inline unsigned int free_objects(struct homecoming *h, unsigned in
 static always_inline unsigned int free_scattered(struct homecoming *h, unsigned int most)
 {
 	const struct kmem_cache *cache = h->cache;
-	const struct page usual = {
-		.type = PAGE_SLAB, .order = cache->order, .flags = PG_PARTIAL, .cache = cache->class
-	};
+	const struct page usual = { .type = PAGE_SLAB,
+				    .order = cache->order,
+				    .flags = PG_PARTIAL,
+				    .cache = cache->class };
 	const uint64_t reciprocal = cache->reciprocal, size = cache->size;
 	const size_t in_slab = (PAGE_SIZE << cache->order) - 1, end = data_race(vmemmap.nr_pages) << PAGE_SHIFT;
 	struct object *obj = h->chain;

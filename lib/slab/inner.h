@@ -49,7 +49,8 @@ static inline bool slab_is_of(const struct kmem_cache *cache, const struct page 
 
 static inline bool slab_has_room(const struct kmem_cache *cache, const struct page *slab)
 {
-	return slab->freelist || slab->flags & PG_HOLES || (slab->carved + 1UL) * cache->size <= PAGE_SIZE << slab->order;
+	return slab->freelist || slab->flags & PG_HOLES ||
+	       (slab->carved + 1UL) * cache->size <= PAGE_SIZE << slab->order;
 }
 
 /* Of the slab's own list. */
@@ -68,7 +69,8 @@ void free_slab(struct kmem_cache *cache, struct page *slab);
 static inline uint64_t object_pages(const struct kmem_cache *cache, unsigned int index)
 {
 	size_t at = index * (size_t)cache->size;
-	unsigned int first = (unsigned int)(at >> PAGE_SHIFT), last = (unsigned int)((at + cache->size - 1) >> PAGE_SHIFT);
+	unsigned int first = (unsigned int)(at >> PAGE_SHIFT),
+		     last = (unsigned int)((at + cache->size - 1) >> PAGE_SHIFT);
 
 	return (~0ULL >> (63 - (last - first))) << first;
 }
@@ -76,8 +78,8 @@ static inline uint64_t object_pages(const struct kmem_cache *cache, unsigned int
 /* Whole pages without an object in use, as far as they were ever used, go back to the system, if they are so many at
  * least: holes. Bytes. */
 unsigned long slab_punch(struct kmem_cache *cache, struct page *slab, unsigned int least);
-/* Are pages of the class's slabs to go as objects come home, like others that may not stay dirty? It is mostly free, and
- * no kswapd will see to it. No lock held. */
+/* Are pages of the class's slabs to go as objects come home, like others that may not stay dirty? It is mostly free,
+ * and no kswapd will see to it. No lock held. */
 bool slabs_are_punched(const struct kmem_cache *cache);
 /* Who was looking at what is idle is not in the child of a fork. */
 void slabs_age_reinit_after_fork(void);

@@ -16,10 +16,10 @@
 
 #define MAGAZINES_MIN_BYTES (32 * KiB)
 #define MAGAZINES_MAX_BYTES (512 * KiB)
-#define OWN_BYTES (1 * MiB) /* of all classes, that a thread which is alone may leave to itself */
-#define OWN_LEAST 64U	    /* objects: of fewer nobody knows whether they lie side by side */
+#define OWN_BYTES (1 * MiB)	  /* of all classes, that a thread which is alone may leave to itself */
+#define OWN_LEAST 64U		  /* objects: of fewer nobody knows whether they lie side by side */
 #define OWN_LARGE_BYTES (4 * MiB) /* of all classes of large objects, */
-#define LARGE_SWING 4	    /* where that part and more of those in use comes and goes */
+#define LARGE_SWING 4		  /* where that part and more of those in use comes and goes */
 #define MAGAZINE_COUNT_SHIFT 48
 
 static unsigned long magazine_bytes; /* in those of all classes but large ones; atomic */
@@ -116,8 +116,8 @@ static bool keeps_large(void)
 	return !slab_nodes && likely(!READ_ONCE(limits_in_force));
 }
 
-/* May it keep what was asked for again? Else, if the thread is alone and no other has asked: for then they lie side by side
- * (part_of_list). */
+/* May it keep what was asked for again? Else, if the thread is alone and no other has asked: for then they lie side by
+ * side (part_of_list). */
 static bool may_keep_own(const struct kmem_cache *cache, unsigned int nr)
 {
 	if (cache_is_large(cache))
@@ -176,7 +176,8 @@ static void magazine_push(struct kmem_cache *cache, struct kmem_cache_node *node
 	atomic_add_return(bytes_of(cache), (unsigned long)nr * cache->size);
 }
 
-/* The thread's home if it is the chain's, else 0. NULL: what it begins with was freed twice, and its page is another's. */
+/* The thread's home if it is the chain's, else 0. NULL: what it begins with was freed twice, and its page is another's.
+ */
 static struct kmem_cache_node *node_for(struct kmem_cache *cache, const struct object *chain)
 {
 	unsigned long index;
@@ -185,7 +186,8 @@ static struct kmem_cache_node *node_for(struct kmem_cache *cache, const struct o
 
 	if (unlikely(!slab || !slab_is_of(cache, slab)))
 		return NULL;
-	return get_home(cache, slab_home(slab) == tcache.home ? tcache.home : 0, likely(!slab_nodes) ? 0 : page_to_nid(slab));
+	return get_home(cache, slab_home(slab) == tcache.home ? tcache.home : 0,
+			likely(!slab_nodes) ? 0 : page_to_nid(slab));
 }
 
 bool magazine_put(struct kmem_cache *cache, const void *self, struct object *chain, unsigned int nr)
@@ -219,7 +221,8 @@ bool magazine_leave(struct kmem_cache *cache, struct object *chain, unsigned int
 	bool room;
 
 	mutex_lock(&cache->lock);
-	room = node && cache->nr_magazine_objects + nr <= max_ul(cache->magazine_limit, MAGAZINES_MIN_BYTES / cache->size);
+	room = node &&
+	       cache->nr_magazine_objects + nr <= max_ul(cache->magazine_limit, MAGAZINES_MIN_BYTES / cache->size);
 	if (room)
 		magazine_push(cache, node, chain, nr);
 	mutex_unlock(&cache->lock);
@@ -266,7 +269,7 @@ bool magazines_drop_large(void)
 	unsigned long before = READ_ONCE(mm_kept_bytes);
 	unsigned int class;
 
-	for (class = 1; before && class < FIRST_RUN_CLASS; class++)
+	for (class = 1; before && class < FIRST_RUN_CLASS; class ++)
 		if (cache_is_large(&kmem_caches[class]))
 			magazines_drop(&kmem_caches[class]);
 	return READ_ONCE(mm_kept_bytes) < before;
@@ -297,7 +300,7 @@ void magazines_age(void)
 {
 	unsigned int class;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
+	for (class = 1; class < FIRST_RUN_CLASS; class ++)
 		if (READ_ONCE(kmem_caches[class].nr_magazine_objects))
 			age_magazines(&kmem_caches[class]);
 }

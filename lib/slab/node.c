@@ -30,7 +30,7 @@ void slab_nodes_init(void)
 		memcpy(node_class_map(0), vmemmap.class, vmemmap.nr_pages);
 	slab_nodes = lists;
 	nr_slab_nodes = nr;
-	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		struct kmem_cache *cache = &kmem_caches[class];
 
 		*get_node(cache, 0) = cache->node;
@@ -203,7 +203,7 @@ static void keep_remote(struct tcache *tc, struct object *obj, unsigned int clas
 		tcache_tick(tc);
 	}
 	if (!r->head) {
-		r->class = (uint8_t)class;
+		r->class = (uint8_t) class;
 		r->nid = (uint8_t)nid;
 		r->nr = 0;
 		r->most = (uint16_t)max_ul(REMOTE_BYTES / class_size(class), 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Objects one by one, under the owner's lock. The first slab of a class is the smallest that holds an object, later ones
- * grow to what threads' slabs are: most owners are small, and short-lived.
+ * Objects one by one, under the owner's lock. The first slab of a class is the smallest that holds an object, later
+ * ones grow to what threads' slabs are: most owners are small, and short-lived.
  *
  * A free object says in its second word that it is free, so that to free it again is found out: the word alone proves
  * nothing, since the program may have written it, but it is a reason to look through the slab's list.
@@ -25,8 +25,8 @@ struct owner_class {
 
 /* All under the owner's lock. */
 struct owner_cache {
-	uint64_t used[2];	    /* a bit for each class that has slabs */
-	uint32_t nr_empty;	    /* slabs without an object in use */
+	uint64_t used[2];	     /* a bit for each class that has slabs */
+	uint32_t nr_empty;	     /* slabs without an object in use */
 	uint8_t nr[FIRST_RUN_CLASS]; /* slabs ever made, up to what matters for the next one's order */
 	struct owner_class class[FIRST_RUN_CLASS];
 };
@@ -128,8 +128,8 @@ static void *take_object(struct owner_cache *cache, struct owner_class *c, struc
 	return obj;
 }
 
-/* The first slab with free objects; on several nodes, where no policy says otherwise, of the first ones that which is of
- * the node that this thread runs on. NO_PFN: a new one is needed. */
+/* The first slab with free objects; on several nodes, where no policy says otherwise, of the first ones that which is
+ * of the node that this thread runs on. NO_PFN: a new one is needed. */
 static uint32_t partial_slab(const struct owner_class *c)
 {
 	uint32_t pfn = c->partial;
@@ -257,7 +257,7 @@ bool owner_cache_free(struct owner *o, struct page *slab, void *addr)
 /* The class after class that has slabs; FIRST_RUN_CLASS: none. */
 static unsigned int next_used(const struct owner_cache *cache, unsigned int class)
 {
-	for (class++; class < FIRST_RUN_CLASS; class = (class | 63) + 1) {
+	for (class ++; class < FIRST_RUN_CLASS; class = (class | 63) + 1) {
 		uint64_t rest = READ_ONCE(cache->used[class / 64]) >> class % 64;
 
 		if (rest)
@@ -367,7 +367,7 @@ void check_owner_cache(struct owner *o)
 		pages += check_list(o, o->cache->class[class].full, class, false, &empty);
 	}
 	if (empty != o->cache->nr_empty || pages > owner_usage(o))
-		bm_fatal("check_owner_cache: owner %u: %u empty slabs, counted %u; %lu pages, charged %lu", o->id, empty,
-			 o->cache->nr_empty, pages, owner_usage(o));
+		bm_fatal("check_owner_cache: owner %u: %u empty slabs, counted %u; %lu pages, charged %lu", o->id,
+			 empty, o->cache->nr_empty, pages, owner_usage(o));
 	owner_unlock(o);
 }

@@ -235,7 +235,7 @@ __attribute__((__no_sanitize_thread__)) void tcache_close_all(void)
 	tcache_follow_failslab(&tcache);
 	mutex_lock(&registry.lock);
 	for (tc = registry.threads; tc; tc = tc->next)
-		for (class = 1; tc != &tcache && class < NR_CLASSES; class++)
+		for (class = 1; tc != &tcache && class < NR_CLASSES; class ++)
 			WRITE_ONCE(tc->room[class], ROOM_LOST);
 	mutex_unlock(&registry.lock);
 }

@@ -21,7 +21,7 @@ struct run_stats run_stats_read(void)
 	struct run_stats s = { 0, 0 };
 	unsigned int class;
 
-	for (class = FIRST_RUN_CLASS; class < NR_CLASSES; class++) {
+	for (class = FIRST_RUN_CLASS; class < NR_CLASSES; class ++) {
 		s.nr += run_nr(class);
 		s.pages += run_nr(class) * class_pages(class);
 	}

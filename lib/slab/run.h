@@ -23,7 +23,8 @@ struct run_stats run_stats_read(void);
  * *zeroed: it reads as zero. */
 void *run_alloc(unsigned int class, unsigned int order, bool *zeroed);
 void run_free(void *addr);
-/* What a thread's list has of the class. The first that is no such run is reported: it and what follows stay as they are. */
+/* What a thread's list has of the class. The first that is no such run is reported: it and what follows stay as they
+ * are. */
 struct object;
 void run_free_chain(struct object *chain, unsigned int class);
 
@@ -46,7 +47,7 @@ static always_inline void *run_alloc_fast(unsigned int class)
 		return NULL;
 	/* Whatever else its descriptor says is as it was; and where there are such runs there is one class map. */
 	set_page_type(page, PAGE_RUN);
-	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], (uint8_t)class);
+	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], (uint8_t) class);
 	atomic_add_return(&nr_runs[class - FIRST_RUN_CLASS], 1);
 	p = page_to_window_addr(page);
 	trace_mm_page_alloc(p, order_for_pages(page->nr_pages), GFP_MALLOC, MIGRATE_UNMOVABLE);

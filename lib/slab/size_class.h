@@ -2,8 +2,8 @@
 /*
  * Size classes: multiples of 16 up to 128 bytes, then eight to each doubling up to 1 MiB, so that a request is rounded
  * up by less than an eighth. Programs put a header before what is a power of two, so from 256 bytes to 8 KiB there is
- * one more, a sixteenth above each of these, and above 1 KiB another, a thirty-second. Objects up to SLAB_SIZE_MAX share
- * slabs; above, each is a run of pages.
+ * one more, a sixteenth above each of these, and above 1 KiB another, a thirty-second. Objects up to SLAB_SIZE_MAX
+ * share slabs; above, each is a run of pages.
  */
 #ifndef SLAB_SIZE_CLASS_H
 #define SLAB_SIZE_CLASS_H

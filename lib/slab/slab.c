@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Slabs of a class: allocation takes from the slab that has been partial for longest, freed objects go to the slab's
- * own list (homecoming.c), and untouched objects are cut off page by page. All bookkeeping is in the slab's first struct
- * page.
+ * own list (homecoming.c), and untouched objects are cut off page by page. All bookkeeping is in the slab's first
+ * struct page.
  */
 #include "slab/slab.h"
 
@@ -20,7 +20,7 @@
 #define SLAB_MIN_OBJECTS 16	 /* of up to 1 KiB, */
 #define SLAB_MIN_LARGE_OBJECTS 2 /* and of more */
 #define SLAB_WASTE 11		 /* that part of a slab may be left over, */
-#define SLAB_NARROW_WASTE 31	 /* and that of those which are there to save as much as half as long ones would leave */
+#define SLAB_NARROW_WASTE 31 /* and that of those which are there to save as much as half as long ones would leave */
 #define SLAB_MAX_ORDER 6
 
 struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
@@ -65,7 +65,7 @@ static unsigned long count_slabs(int nid)
 	unsigned int class;
 
 	(void)nid;
-	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		struct kmem_cache *cache = &kmem_caches[class];
 
 		nr += cache_nr_empty(cache) << cache->order;
@@ -79,7 +79,7 @@ static unsigned long slab_pages(void)
 	unsigned long nr = 0;
 	unsigned int class;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
+	for (class = 1; class < FIRST_RUN_CLASS; class ++)
 		nr += READ_ONCE(kmem_caches[class].nr_pages);
 	return nr + READ_ONCE(owner_slabs.pages);
 }
@@ -89,7 +89,7 @@ unsigned long slab_unused_pages(void)
 	unsigned long nr = 0;
 	unsigned int class;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		const struct kmem_cache *cache = &kmem_caches[class];
 		unsigned long pages = READ_ONCE(cache->nr_pages);
 		unsigned long used = READ_ONCE(cache->nr_active) - READ_ONCE(cache->nr_magazine_objects);
@@ -116,7 +116,7 @@ void slab_init(void)
 
 	register_shrinker(&shrinker);
 
-	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		struct kmem_cache *cache = &kmem_caches[class];
 		uint32_t size = (uint32_t)class_size(class);
 
@@ -402,7 +402,7 @@ void slab_reclaim(void)
 	unsigned long left;
 	struct object *chain;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		/* No more than there was: others may fill them meanwhile. */
 		left = READ_ONCE(kmem_caches[class].nr_magazine_objects);
 		for (; left && (chain = magazine_get_any(&kmem_caches[class], &nr)); left -= min_ul(left, nr))

@@ -30,8 +30,8 @@ struct kmem_cache_node {
 struct kmem_cache {
 	uint32_t size; /* of an object */
 	uint8_t class;
-	uint8_t order;	     /* preferred, of a slab */
-	uint64_t reciprocal; /* 2^64 / size, rounded up: to divide by it */
+	uint8_t order;		     /* preferred, of a slab */
+	uint64_t reciprocal;	     /* 2^64 / size, rounded up: to divide by it */
 	struct kmem_cache_node node; /* home 0's where there is but one node */
 	/* Atomic: */
 	unsigned long nr_slabs;
@@ -80,19 +80,20 @@ static always_inline struct kmem_cache_node *get_home(struct kmem_cache *cache, 
 {
 	if (!home)
 		return get_node(cache, nid);
-	return &slab_homes[((home - 1) * (unsigned int)nr_slab_nodes + (unsigned int)nid) * FIRST_RUN_CLASS + cache->class];
+	return &slab_homes[((home - 1) * (unsigned int)nr_slab_nodes + (unsigned int)nid) * FIRST_RUN_CLASS +
+			   cache->class];
 }
 
 void slab_init(void);
-/* Lists for each node that has memory, where these are several; once, while there is one thread. What the classes have so
- * far is node 0's. */
+/* Lists for each node that has memory, where these are several; once, while there is one thread. What the classes have
+ * so far is node 0's. */
 void slab_nodes_init(void);
 
 /*
  * Take about nr objects, at least one, as a chain that ends in NULL; the number taken, 0 when out of memory. All are of
- * one slab, on node nid or, if that has no memory, near it; by slab_alloc_bulk on that of the thread's policy. More than
- * nr, where nr is more than one, only if they are within one page's worth.
- * Fresh objects come from at most one page, so that a page is touched only when it is needed.
+ * one slab, on node nid or, if that has no memory, near it; by slab_alloc_bulk on that of the thread's policy. More
+ * than nr, where nr is more than one, only if they are within one page's worth. Fresh objects come from at most one
+ * page, so that a page is touched only when it is needed.
  */
 unsigned int slab_alloc_bulk_node(struct kmem_cache *cache, int nid, unsigned int nr, struct object **chain);
 unsigned int slab_alloc_bulk(struct kmem_cache *cache, unsigned int nr, struct object **chain);
@@ -103,8 +104,8 @@ struct object *slab_free_some(struct kmem_cache *cache, struct object *chain, un
 
 #define SPARSE_BYTES_MIN (1 * MiB)
 
-/* Are the slabs of a class mostly free, but for what magazines hold? Then what threads cache of it keeps pages from being
- * freed. Torn. */
+/* Are the slabs of a class mostly free, but for what magazines hold? Then what threads cache of it keeps pages from
+ * being freed. Torn. */
 static always_inline bool cache_is_sparse(const struct kmem_cache *cache)
 {
 	size_t held = READ_ONCE(cache->nr_pages) << PAGE_SHIFT, left;
@@ -125,8 +126,8 @@ unsigned long slab_unused_pages(void);
 /* Has it a free object in a slab, at this moment? */
 bool slab_has_free(struct kmem_cache *cache);
 
-/* Say, as the foreign_free tunable wants it, that a block was freed by a pointer into its middle; offset 0: or freed that
- * is none any more. */
+/* Say, as the foreign_free tunable wants it, that a block was freed by a pointer into its middle; offset 0: or freed
+ * that is none any more. */
 void report_bad_free(const void *addr, size_t offset, size_t size);
 
 /* A whole magazine left to the thread's home or to all, or to other homes, if much is there and the thread's has no
@@ -158,9 +159,9 @@ void magazines_age(void);
 void slab_reclaim(void);
 /* Free the empty slabs that a class keeps. */
 void slab_shrink(struct kmem_cache *cache);
-/* One look at classes whose slabs nobody needs: after dirty_decay their empty ones go home, and whole pages of others back
- * to the system. kswapd goes through all of them, a thread of the program's for half a millisecond, and its next look goes
- * on from there. No lock held. */
+/* One look at classes whose slabs nobody needs: after dirty_decay their empty ones go home, and whole pages of others
+ * back to the system. kswapd goes through all of them, a thread of the program's for half a millisecond, and its next
+ * look goes on from there. No lock held. */
 void slabs_age(uint32_t decay);
 
 /* Make an allocated block a slab, all of whose objects are untouched. */
@@ -176,8 +177,8 @@ static always_inline struct page *slab_head_of(unsigned long pfn)
 
 	return page_type(page) == PAGE_TAIL ? pfn_to_page(page->head) : page;
 }
-/* Of an address in a slab of the class: does an object that was ever taken begin there? The product's lower half is less
- * than the reciprocal for multiples of the size alone, of offsets below 2^18. */
+/* Of an address in a slab of the class: does an object that was ever taken begin there? The product's lower half is
+ * less than the reciprocal for multiples of the size alone, of offsets below 2^18. */
 static always_inline bool slab_begins_object(const void *addr, unsigned int class)
 {
 	const struct kmem_cache *cache = &kmem_caches[class];
@@ -187,13 +188,13 @@ static always_inline bool slab_begins_object(const void *addr, unsigned int clas
 	return at * cache->reciprocal < cache->reciprocal && at < READ_ONCE(slab->carved) * (size_t)cache->size;
 }
 
-/* A node of any home, locked, whose list has a slab; and this thread's, which has the class's empty slab now. NULL: there
- * is none. */
+/* A node of any home, locked, whose list has a slab; and this thread's, which has the class's empty slab now. NULL:
+ * there is none. */
 struct kmem_cache_node *lock_any_home(struct kmem_cache *cache, int nid);
 struct kmem_cache_node *slab_use_empty(struct kmem_cache *cache, int nid);
 
-/* A home for a thread that begins: its own, if there are enough; and what it leaves when it ends. The registry's lock is
- * held, but for the last, in the child of a fork: only this thread's is in use. */
+/* A home for a thread that begins: its own, if there are enough; and what it leaves when it ends. The registry's lock
+ * is held, but for the last, in the child of a fork: only this thread's is in use. */
 unsigned int slab_home_enter(void);
 void slab_home_leave(unsigned int home);
 void slab_homes_reinit_after_fork(unsigned int home);

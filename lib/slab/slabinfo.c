@@ -69,9 +69,9 @@ void print_slabinfo(struct out *o)
 	out_printf(o, "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab>");
 	out_printf(o, " : tunables <limit> <batchcount> <sharedfactor>");
 	out_printf(o, " : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
-	for (class = 1; ready && class < FIRST_RUN_CLASS; class++)
+	for (class = 1; ready && class < FIRST_RUN_CLASS; class ++)
 		print_cache(o, &kmem_caches[class]);
-	for (; ready && class < NR_CLASSES; class++)
+	for (; ready && class < NR_CLASSES; class ++)
 		print_runs(o, class);
 }
 
@@ -80,7 +80,7 @@ unsigned long nr_slab_pages(void)
 	unsigned long nr = run_stats_read().pages;
 	unsigned int class;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
+	for (class = 1; class < FIRST_RUN_CLASS; class ++)
 		nr += READ_ONCE(kmem_caches[class].nr_pages);
 	return nr + READ_ONCE(owner_slabs.pages);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Slow paths of the thread caches but for frees into full lists (tcache_free.c): how lists begin, are filled, and go home.
+ * Slow paths of the thread caches but for frees into full lists (tcache_free.c): how lists begin, are filled, and go
+ * home.
  *
  * Now and then lists that nobody touched since the last look are brought home, so that a phase of the program does not
  * keep its blocks for ever.
@@ -82,7 +83,7 @@ static void empty_lists(bool ending)
 	unsigned int class;
 
 	if (tcache.state == TCACHE_ACTIVE)
-		for (class = 1; class < NR_CLASSES; class++) {
+		for (class = 1; class < NR_CLASSES; class ++) {
 			if (list_is_empty(&tcache, class))
 				continue;
 			if (ending && class < FIRST_RUN_CLASS && !slab_nodes)
@@ -122,7 +123,7 @@ static void open_lists(struct tcache *tc)
 	tcache_close_lists(tc);
 	/* Of a class that it has never taken a thread is one that only frees. */
 	__builtin_memset(tc->overflows, OVERFLOWS_MOST, sizeof(tc->overflows));
-	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		tc->cap[class] = size_classes.first_cap[class];
 		tc->room[class] = size_classes.first_cap[class];
 	}
@@ -148,13 +149,14 @@ static always_inline uint16_t list_mark(const struct tcache *tc, unsigned int cl
 	return (uint16_t)(head + (head >> 16) + (uint32_t)tc->room[class]);
 }
 
-/* Lists that are as they were at the last look go home, and what they had of the room that lists share is for others. */
+/* Lists that are as they were at the last look go home, and what they had of the room that lists share is for others.
+ */
 static void flush_idle(struct tcache *tc)
 {
 	unsigned int class;
 
 	tc->more_shared = tc->more_small = 0;
-	for (class = 1; class < NR_CLASSES; class++) {
+	for (class = 1; class < NR_CLASSES; class ++) {
 		uint32_t more = class < FIRST_RUN_CLASS ? shared_bytes(tc, class) : 0;
 		uint16_t now;
 
@@ -200,7 +202,7 @@ static unsigned long count_lists(int nid)
 	(void)nid;
 	if (tcache.state != TCACHE_ACTIVE && tcache.state != TCACHE_ASIDE)
 		return 0;
-	for (class = 1; class < NR_CLASSES; class++)
+	for (class = 1; class < NR_CLASSES; class ++)
 		bytes += tcache_nr_cached(&tcache, class) * class_size(class);
 	return bytes >> PAGE_SHIFT;
 }
@@ -353,7 +355,8 @@ static void restore_cap(struct tcache *tc, unsigned int class)
 	tc->usual_cap[class] = 0;
 }
 
-/* Objects to ask for: where a list runs dry again, a page's worth at least, for the rest of its page is there anyway. */
+/* Objects to ask for: where a list runs dry again, a page's worth at least, for the rest of its page is there anyway.
+ */
 static unsigned int refill(const struct tcache *tc, unsigned int class)
 {
 	unsigned int cap = tc->cap[class], page = (unsigned int)(PAGE_SIZE / class_size(class));

@@ -18,7 +18,7 @@ enum tcache_state {
 	TCACHE_ACTIVE,
 	TCACHE_ASIDE,  /* this thread is inside of a named owner: its lists are put aside, and those here stay empty */
 	TCACHE_CLOSED, /* every call is to be seen, as some are to fail: lists stay empty until that ends */
-	TCACHE_OFF, /* this thread is exiting, or memcheck wants to see every block: lists stay empty */
+	TCACHE_OFF,    /* this thread is exiting, or memcheck wants to see every block: lists stay empty */
 };
 
 /* Several nodes: freed objects of another node than the lists are of, on their way home. */
@@ -39,8 +39,8 @@ struct tcache {
 	int32_t room[NR_CLASSES];
 	uint16_t cap[NR_CLASSES];
 	uint16_t spare_nr[FIRST_RUN_CLASS];
-	uint16_t usual_cap[FIRST_RUN_CLASS];   /* what cap was until the thread cached less; 0: as it is */
-	uint8_t overflows[FIRST_RUN_CLASS];    /* of the list since it ran dry, up to OVERFLOWS_MOST; */
+	uint16_t usual_cap[FIRST_RUN_CLASS]; /* what cap was until the thread cached less; 0: as it is */
+	uint8_t overflows[FIRST_RUN_CLASS];  /* of the list since it ran dry, up to OVERFLOWS_MOST; */
 #define OVERFLOWS_MOST 32U
 #define OVERFLOWS_DRY 255U		       /* it ran dry since it last overflowed: it may grow */
 	struct object *spare[FIRST_RUN_CLASS]; /* a second magazine, so that the boundary is not crossed to and fro */
@@ -50,22 +50,23 @@ struct tcache {
 	uint32_t more_small;		       /* and of others */
 	uint32_t ticks;			       /* slow calls since; TCACHE_FREED: frees */
 	uint8_t runs_missed[FIRST_UNLISTED_CLASS - FIRST_RUN_CLASS]; /* up to 255, less lists' growth since */
-	uint8_t state;			       /* enum tcache_state */
-	uint8_t nid;			       /* several nodes: that of the lists, plus 1; 0: none yet */
-#define TCACHE_ALL_NODES 255		       /* interleave: of any */
-	bool mixed;			       /* there may be objects of other nodes in the lists all the same */
-	bool aside_in_use;		       /* TCACHE_ACTIVE: the lists are there for the call that is running */
-	uint8_t home;			       /* whose slabs are filled from first */
-	bool exit_known;		       /* tcache_exit will be called when the thread ends */
-	struct tcache_aside *aside;	       /* where lists are put aside; NULL: not yet needed */
-	struct tcache *next, *prev;	       /* registry; registry lock */
+	uint8_t state;						     /* enum tcache_state */
+	uint8_t nid;		    /* several nodes: that of the lists, plus 1; 0: none yet */
+#define TCACHE_ALL_NODES 255	    /* interleave: of any */
+	bool mixed;		    /* there may be objects of other nodes in the lists all the same */
+	bool aside_in_use;	    /* TCACHE_ACTIVE: the lists are there for the call that is running */
+	uint8_t home;		    /* whose slabs are filled from first */
+	bool exit_known;	    /* tcache_exit will be called when the thread ends */
+	struct tcache_aside *aside; /* where lists are put aside; NULL: not yet needed */
+	struct tcache *next, *prev; /* registry; registry lock */
 	/* What free() goes by: of vmemmap as it was when last looked at (tcache_set_view), so that there is nothing at
 	 * first; on several nodes the class map of the lists' node, so that it sees no block of another. */
 	const uint8_t *class_map;
 	unsigned long nr_pages;
 	struct remote_chain remote[REMOTE_CHAINS]; /* that of a class is at class % REMOTE_CHAINS */
 };
-/* The design allows 4 KiB. With less, two pages hold what libc and we have for a thread, and the stack of a simple one. */
+/* The design allows 4 KiB. With less, two pages hold what libc and we have for a thread, and the stack of a simple one.
+ */
 BUILD_BUG_ON(sizeof(struct tcache) > 3328);
 
 extern thread_local_var struct tcache tcache local_symbol;
@@ -172,7 +173,8 @@ static always_inline void tcache_note(void)
 		tcache_note_slow();
 }
 
-/* Bring everything this thread caches home; as it ends, leave lists to others as magazines, as far as these have room. */
+/* Bring everything this thread caches home; as it ends, leave lists to others as magazines, as far as these have room.
+ */
 void tcache_flush(void);
 void tcache_leave_lists(void);
 

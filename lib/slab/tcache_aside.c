@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside of a named owner a thread's lists lie aside, so that each call comes to the slow functions. What is the thread's
- * own then, because libc asks for it or because it had it before, goes to them and comes from them all the same: one by
- * one where that is all, with all lists in their place for the call where it is not.
+ * Inside of a named owner a thread's lists lie aside, so that each call comes to the slow functions. What is the
+ * thread's own then, because libc asks for it or because it had it before, goes to them and comes from them all the
+ * same: one by one where that is all, with all lists in their place for the call where it is not.
  */
 #include <string.h>
 

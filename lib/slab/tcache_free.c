@@ -4,8 +4,9 @@
  *
  * A list starts small and doubles its bound when it overflows, up to MAGAZINE_BYTES, but only if it has run dry since
  * the last time, or, up to less, if other threads want what it sheds: a list that only ever overflows keeps slabs from
- * emptying and saves its thread nothing. Lists of large objects grow within a bound in common, and so do all where there
- * are several threads: most of what these cache is what they only pass on. A full list becomes the spare magazine; a full spare goes to the class's magazines, whole, or, of a single thread that no other has followed,
+ * emptying and saves its thread nothing. Lists of large objects grow within a bound in common, and so do all where
+ * there are several threads: most of what these cache is what they only pass on. A full list becomes the spare
+ * magazine; a full spare goes to the class's magazines, whole, or, of a single thread that no other has followed,
  * scattered objects, and those of who goes on freeing, go home in parts. A single thread that does nothing but free
  * caches less and less, for no look may come after it. Runs have a list only, no spare, and only the smaller ones; of
  * several threads only who takes runs keeps those that it frees.
@@ -20,31 +21,31 @@
 #define MAGAZINE_BYTES (128 * KiB)
 #define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
 #define MAGAZINE_MAX 1024UL
-/* Lists of objects above 1 KiB grow by that, beyond their first objects; of several threads all lists, by their thread's
- * part, as far as it lasts. Each may have a part of what others leave. */
+/* Lists of objects above 1 KiB grow by that, beyond their first objects; of several threads all lists, by their
+ * thread's part, as far as it lasts. Each may have a part of what others leave. */
 #define SHARED_BYTES (1 * MiB)
 #define SHARED_LEAST (32 * KiB)
-#define SHARED_FEW 4 /* threads: each may have all of it */
+#define SHARED_FEW 4   /* threads: each may have all of it */
 #define SHARED_USED 16 /* or such a share of what is in use is for all threads */
 #define SHARED_PART (SHARED_BYTES / MAGAZINE_BYTES)
-#define SPARSE_CAP 4U /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
-#define SPARSE_SHARE 64 /* of the slabs, which such a list may pin if that is more */
-#define WANTED_BYTES (16 * KiB) /* of a list that never runs dry, for others */
+#define SPARSE_CAP 4U		     /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
+#define SPARSE_SHARE 64		     /* of the slabs, which such a list may pin if that is more */
+#define WANTED_BYTES (16 * KiB)	     /* of a list that never runs dry, for others */
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
-#define RUN_MORE_BYTES (1 * MiB) /* for all classes together, while few lengths come and go */
-/* For all threads, as far as it lasts: a list of runs that grows has its thread's part. Most of many threads are asleep,
- * with what they hold. */
+#define RUN_MORE_BYTES (1 * MiB)     /* for all classes together, while few lengths come and go */
+/* For all threads, as far as it lasts: a list of runs that grows has its thread's part. Most of many threads are
+ * asleep, with what they hold. */
 #define RUN_THREADS_BYTES (4 * MiB)
 #define RUN_THREADS_LEAST (64 * KiB) /* or one run */
 #define RUN_THREADS_USED 8
 #define RUN_THREADS_FEW (RUN_THREADS_BYTES / (FIRST_UNLISTED_CLASS - FIRST_RUN_CLASS) / RUN_CACHED_BYTES)
-#define SHED_MAX 128U /* scattered objects that go home at a time where no other thread asks for them, */
+#define SHED_MAX 128U	      /* scattered objects that go home at a time where no other thread asks for them, */
 #define SHED_BYTES (12 * KiB) /* or of others so much, */
-#define SHED_MIN 24UL	  /* so many at least, */
-#define SHED_FROM 2U	  /* once a list overflowed so often */
-#define SAMPLE 16U	  /* tells whether they are */
-#define CACHED_SHARE 5 /* of what is left of a class may be cached by who does nothing but free */
-#define FREES_UNLISTED 4096 /* more than an ending thread frees: libc's cache of stacks has fewer */
+#define SHED_MIN 24UL	      /* so many at least, */
+#define SHED_FROM 2U	      /* once a list overflowed so often */
+#define SAMPLE 16U	      /* tells whether they are */
+#define CACHED_SHARE 5	      /* of what is left of a class may be cached by who does nothing but free */
+#define FREES_UNLISTED 4096   /* more than an ending thread frees: libc's cache of stacks has fewer */
 
 unsigned int max_cap(unsigned int class)
 {
@@ -57,7 +58,8 @@ unsigned int max_cap(unsigned int class)
 	return (unsigned int)max_ul(MAGAZINE_BYTES / size, 2);
 }
 
-/* The part of one of several threads in what all of them may have: so much, or a share of what is in use if that is more. */
+/* The part of one of several threads in what all of them may have: so much, or a share of what is in use if that is
+ * more. */
 static size_t part_of_thread(size_t bytes, unsigned int share, unsigned int threads)
 {
 	return max_ul(bytes, (READ_ONCE(arena_stats.used) << PAGEBLOCK_SHIFT) / share) / threads;
@@ -112,7 +114,8 @@ static noinline bool grow_list(struct tcache *tc, unsigned int class, unsigned i
 	return true;
 }
 
-/* Of the objects freed last, does every other one begin another page? Then misses would make a whole list's way long. */
+/* Of the objects freed last, does every other one begin another page? Then misses would make a whole list's way long.
+ */
 static bool is_scattered(const struct object *obj)
 {
 	unsigned int i, pages = 0;
@@ -256,7 +259,7 @@ static noinline size_t claim_run_room(struct tcache *tc)
 	size_t bytes = 0;
 	unsigned int class;
 
-	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class++) {
+	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class ++) {
 		if (!tc->head[class] && tc->cap[class] <= max_cap(class)) {
 			tc->cap[class] = 0;
 			tc->room[class] = 0;

@@ -25,8 +25,8 @@ void flush_class(struct tcache *tc, unsigned int class);
 /* tcache_free.c. Objects that a list of the class may hold, however much comes and goes. */
 unsigned int max_cap(unsigned int class);
 
-/* Lists of these share room, as a thread may use many of these classes, each of them a little; so do all lists of one of
- * several threads. */
+/* Lists of these share room, as a thread may use many of these classes, each of them a little; so do all lists of one
+ * of several threads. */
 static always_inline bool is_above_table(unsigned int class)
 {
 	return class_size(class) > TABLE_SIZE_MAX;

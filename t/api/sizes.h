@@ -16,10 +16,22 @@ static size_t nr_sizes;
 
 /* Read through volatile, so that the compiler does not warn of what we mean to do. */
 static volatile const size_t impossible_sizes[] __attribute__((unused)) = {
-	SIZE_MAX,		SIZE_MAX - 1,	     SIZE_MAX - 15,		SIZE_MAX - 16,
-	SIZE_MAX - 31,		SIZE_MAX - 64,	     SIZE_MAX - 4095,		SIZE_MAX - 4096,
-	SIZE_MAX - (2UL << 20), SIZE_MAX / 2 + 4096, (size_t)PTRDIFF_MAX + 1,	PTRDIFF_MAX,
-	PTRDIFF_MAX - 1,	PTRDIFF_MAX - 4096,  PTRDIFF_MAX - (2UL << 20), SIZE_MAX / 4,
+	SIZE_MAX,
+	SIZE_MAX - 1,
+	SIZE_MAX - 15,
+	SIZE_MAX - 16,
+	SIZE_MAX - 31,
+	SIZE_MAX - 64,
+	SIZE_MAX - 4095,
+	SIZE_MAX - 4096,
+	SIZE_MAX - (2UL << 20),
+	SIZE_MAX / 2 + 4096,
+	(size_t)PTRDIFF_MAX + 1,
+	PTRDIFF_MAX,
+	PTRDIFF_MAX - 1,
+	PTRDIFF_MAX - 4096,
+	PTRDIFF_MAX - (2UL << 20),
+	SIZE_MAX / 4,
 };
 #define NR_IMPOSSIBLE (sizeof(impossible_sizes) / sizeof(impossible_sizes[0]))
 

@@ -91,12 +91,18 @@ static void test_mixed_reuse(void)
 }
 
 static volatile const size_t factors[][2] = {
-	{ SIZE_MAX, 2 },	{ 2, SIZE_MAX },
-	{ SIZE_MAX, SIZE_MAX }, { SIZE_MAX / 2 + 1, 2 },
-	{ 1UL << 32, 1UL << 32 }, { (1UL << 32) + 1, 1UL << 32 },
-	{ SIZE_MAX / 16 + 1, 16 }, { 3, SIZE_MAX / 3 + 1 },
-	{ 1, SIZE_MAX },	{ 1, (size_t)PTRDIFF_MAX + 1 },
-	{ (size_t)PTRDIFF_MAX / 8 + 1, 8 }, { 1, PTRDIFF_MAX },
+	{ SIZE_MAX, 2 },
+	{ 2, SIZE_MAX },
+	{ SIZE_MAX, SIZE_MAX },
+	{ SIZE_MAX / 2 + 1, 2 },
+	{ 1UL << 32, 1UL << 32 },
+	{ (1UL << 32) + 1, 1UL << 32 },
+	{ SIZE_MAX / 16 + 1, 16 },
+	{ 3, SIZE_MAX / 3 + 1 },
+	{ 1, SIZE_MAX },
+	{ 1, (size_t)PTRDIFF_MAX + 1 },
+	{ (size_t)PTRDIFF_MAX / 8 + 1, 8 },
+	{ 1, PTRDIFF_MAX },
 };
 
 static void test_overflow(void)

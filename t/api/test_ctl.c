@@ -66,7 +66,8 @@ static void test_pressure(void)
 	struct pollfd p = { .events = POLLIN };
 	char again[16];
 
-	want(!strncmp(get("pressure.memory"), "some avg10=", 11) && strstr(value, "\nfull avg10="), "figures: %s", value);
+	want(!strncmp(get("pressure.memory"), "some avg10=", 11) && strstr(value, "\nfull avg10="), "figures: %s",
+	     value);
 	want_set("pressure.memory", "1", -EPERM);
 	strcpy(again, get("pressure.eventfd"));
 	p.fd = atoi(again);

@@ -37,8 +37,8 @@ static void test_frees(void)
 
 static void test_mallopt(void)
 {
-	static const int known[] = { M_MXFAST, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_CHECK_ACTION, M_PERTURB,
-				     M_ARENA_TEST, M_ARENA_MAX };
+	static const int known[] = { M_MXFAST,	     M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX,
+				     M_CHECK_ACTION, M_PERTURB, M_ARENA_TEST,	  M_ARENA_MAX };
 	size_t i;
 
 	for (i = 0; i < API_ARRAY_SIZE(known); i++)
@@ -85,8 +85,7 @@ static void test_mallinfo(void)
 	with = mallinfo2();
 	narrow = narrow_mallinfo();
 	want_sound(with, "with blocks");
-	want(with.uordblks >= before.uordblks + NR * SIZE + HUGE, "%zu more in use",
-	     with.uordblks - before.uordblks);
+	want(with.uordblks >= before.uordblks + NR * SIZE + HUGE, "%zu more in use", with.uordblks - before.uordblks);
 	want(with.uordblks <= before.uordblks + (NR * SIZE + HUGE) / 8 * 9 + 2 * MIB, "%zu more in use, far too many",
 	     with.uordblks - before.uordblks);
 	want(with.hblkhd >= before.hblkhd + HUGE && with.hblks > before.hblks, "%zu more in huge blocks",
@@ -220,8 +219,9 @@ static void test_reports(void)
 static void test_aliases(void)
 {
 	static const char *const pairs[][2] = {
-		{ "__libc_malloc", "malloc" },	   { "__libc_calloc", "calloc" },     { "__libc_realloc", "realloc" },
-		{ "__libc_free", "free" },	   { "__libc_memalign", "memalign" }, { "__libc_valloc", "valloc" },
+		{ "__libc_malloc", "malloc" },	   { "__libc_calloc", "calloc" },
+		{ "__libc_realloc", "realloc" },   { "__libc_free", "free" },
+		{ "__libc_memalign", "memalign" }, { "__libc_valloc", "valloc" },
 		{ "__libc_pvalloc", "pvalloc" },   { "__posix_memalign", "posix_memalign" },
 	};
 	size_t i;

@@ -149,7 +149,8 @@ static int in_time(void)
 
 	two_threads();
 	bm_ctl_set("vm.watermark_scale_factor", "3000");
-	if (!bm_shrinker_register("cache", &cache_ops, NULL, 2) || bm_ctl_get("pressure.eventfd", text, sizeof(text)) < 0)
+	if (!bm_shrinker_register("cache", &cache_ops, NULL, 2) ||
+	    bm_ctl_get("pressure.eventfd", text, sizeof(text)) < 0)
 		return 1;
 	p.fd = atoi(text);
 	if (poll(&p, 1, 0) != 0)

@@ -125,7 +125,8 @@ static void test_key(void)
 	want(!strcmp(get("limit"), "0") && bm_ctl_set("limit", "much") == -EINVAL, "limit is '%s'", get("limit"));
 	want(bm_ctl_set("budget.total", "1") == -EPERM && bm_ctl_set("budget.binding", "1") == -EPERM, "read only");
 	set_limit("64m");
-	want(!strcmp(get("limit"), "67108864") && !strcmp(get("budget.total"), "67108864"), "limit is '%s'", get("limit"));
+	want(!strcmp(get("limit"), "67108864") && !strcmp(get("budget.total"), "67108864"), "limit is '%s'",
+	     get("limit"));
 	want(!strcmp(get("budget.binding"), "limit"), "%s binds", get("budget.binding"));
 	want(strtoul(get("budget.available"), NULL, 10) <= 64 * MIB, "%s available", get("budget.available"));
 	errno = 0;

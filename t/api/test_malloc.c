@@ -47,8 +47,8 @@ static void test_all_apart(void)
 static void test_neighbours(void)
 {
 	enum { NR = 40 };
-	static const size_t of[] = { 1, 16, 17, 48, 100, 128, 129, 1000, 1024, 1025, 3000, 5000, 9000, 32768,
-				     32769, 200000 };
+	static const size_t of[] = { 1,	   16,	 17,   48,   100,  128,	  129,	 1000,
+				     1024, 1025, 3000, 5000, 9000, 32768, 32769, 200000 };
 	void *near[NR];
 	size_t i, n;
 

@@ -47,8 +47,8 @@ static void try_one(size_t f, size_t align, size_t size)
 
 static void test_alignments(size_t f)
 {
-	static const size_t some[] = { 0, 1, 24, 100, 1000, 4000, 4096, 5000, 20000, 32768, 33000, 100000, 300000,
-				       1048576, 1100000, 3000000 };
+	static const size_t some[] = { 0,     1,     24,    100,    1000,   4000,    4096,    5000,
+				       20000, 32768, 33000, 100000, 300000, 1048576, 1100000, 3000000 };
 	size_t align, i, max = api_slow() ? 16 * MIB : 64 * MIB;
 
 	for (align = f == 2 ? sizeof(void *) : 1; align <= max; align *= 2) {

@@ -143,8 +143,8 @@ static void *use_malloc(void *arg)
 				free(block[n]);
 			for (int nid = 0; nid < NODES; nid++)
 				want((after[nid].hit > before[nid].hit) == (nid == from),
-				     "CPU %d: %lu pages of node %d for %zu bytes", cpu, after[nid].hit - before[nid].hit,
-				     nid, sizes[i]);
+				     "CPU %d: %lu pages of node %d for %zu bytes", cpu,
+				     after[nid].hit - before[nid].hit, nid, sizes[i]);
 		}
 	}
 	return NULL;

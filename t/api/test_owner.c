@@ -181,7 +181,8 @@ static void reallocated(void)
 	verdict("realloc keeps a block's owner");
 }
 
-/* Only malloc's lie side by side in pageblocks. What was cleared or has grown begins with one, as outside of any owner. */
+/* Only malloc's lie side by side in pageblocks. What was cleared or has grown begins with one, as outside of any owner.
+ */
 static void packed(void)
 {
 	bm_owner_t *owner = make("packed");
@@ -277,7 +278,8 @@ static void pages(void)
 		want(p, "order %u", order);
 		memset(p, 1, PAGE << order);
 		expected += PAGE << order;
-		want(bm_owner_usage(owner) == expected, "order %u: %zu, not %zu", order, bm_owner_usage(owner), expected);
+		want(bm_owner_usage(owner) == expected, "order %u: %zu, not %zu", order, bm_owner_usage(owner),
+		     expected);
 	}
 	want(bm_alloc_pages_exact(5 * PAGE, BM_GFP_KERNEL), "exact");
 	want(bm_alloc_pages_bulk(BM_GFP_KERNEL, 40, array) == 40, "bulk");

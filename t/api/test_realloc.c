@@ -8,9 +8,10 @@
 #include "sizes.h"
 
 static const size_t table[] = {
-	1,	2,	8,	15,	16,	17,	31,	64,	100,	128,	129,	500,	1024,	1025,
-	2000,	4096,	4097,	8192,	12000,	20000,	32767,	32768,	32769,	40960,	65536,	100000, 131072, 262145,
-	500000, 786432, 1048575, 1048576, 1048577, 1500000, 2097152, 2097153, 3000000, 4194305, 6000000, 9000000,
+	1,	 2,	  8,	   15,	    16,	     17,      31,      64,	100,	 128,
+	129,	 500,	  1024,	   1025,    2000,    4096,    4097,    8192,	12000,	 20000,
+	32767,	 32768,	  32769,   40960,   65536,   100000,  131072,  262145,	500000,	 786432,
+	1048575, 1048576, 1048577, 1500000, 2097152, 2097153, 3000000, 4194305, 6000000, 9000000,
 };
 
 static size_t less(size_t a, size_t b)
@@ -33,7 +34,8 @@ static void from_to(size_t from, size_t to)
 	want(errno == ERRNO_MARK, "realloc from %zu to %zu changed errno to %d", from, to, errno);
 	want((uintptr_t)q % 16 == 0, "realloc from %zu to %zu = %p", from, to, (void *)q);
 	want(malloc_usable_size(q) >= to, "realloc from %zu to %zu: %zu usable", from, to, malloc_usable_size(q));
-	want(malloc_usable_size(q) <= to + to / 3 + 16, "realloc from %zu to %zu keeps %zu", from, to, malloc_usable_size(q));
+	want(malloc_usable_size(q) <= to + to / 3 + 16, "realloc from %zu to %zu keeps %zu", from, to,
+	     malloc_usable_size(q));
 	want(pattern_damage(q, was, from, less(from, to)) < 0, "realloc from %zu to %zu lost contents at %td", from, to,
 	     pattern_damage(q, was, from, less(from, to)));
 	pattern_fill(q, malloc_usable_size(q));

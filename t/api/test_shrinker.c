@@ -197,7 +197,8 @@ static int live(bool with_shrinker, size_t beyond)
 	if (!cache.scans || cache.nr * OBJECT < beyond / 4 * 3 || !WIFEXITED(cache.fork_status) ||
 	    WEXITSTATUS(cache.fork_status) != 7)
 		_exit(2);
-	/* A large block comes from it too, for a few rounds of what is asked in vain; one of many pageblocks may take all. */
+	/* A large block comes from it too, for a few rounds of what is asked in vain; one of many pageblocks may take
+	 * all. */
 	now = (long)cache.nr;
 	if (!malloc(500000) || (long)cache.nr < now / 2 || !malloc(beyond / 4))
 		_exit(3);

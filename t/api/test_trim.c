@@ -62,7 +62,8 @@ static void test_bytes(size_t size)
 	bm_ctl_set("vm.drop_caches", "3");
 	after = api_resident_kib();
 	bm_ctl_set("dirty_decay", "1000");
-	ok(bm_ctl_get("vm.drop_caches", text, sizeof(text)) > 0, "drop_caches says what blocks of %zu bytes came to", size);
+	ok(bm_ctl_get("vm.drop_caches", text, sizeof(text)) > 0, "drop_caches says what blocks of %zu bytes came to",
+	   size);
 	said = strtol(text, NULL, 10) / 1024;
 	if (api_sanitized() || api_under_valgrind())
 		skip(1, "resident memory is the sanitizer's or valgrind's");

@@ -98,8 +98,8 @@ API_UNUSED int numa_node_of(const void *addr)
 	return syscall(SYS_move_pages, 0, 1UL, &page, NULL, &status, 0) ? -errno : status;
 }
 
-/* Of a page that has been written to. While the kernel moves it, as its compaction does where little is free, it is said
- * to be nowhere; who reads it waits for that. */
+/* Of a page that has been written to. While the kernel moves it, as its compaction does where little is free, it is
+ * said to be nowhere; who reads it waits for that. */
 API_UNUSED int numa_node_of_written(const void *addr)
 {
 	int nid = -ENOENT;

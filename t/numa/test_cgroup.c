@@ -325,7 +325,7 @@ static const struct {
 } cases[] = {
 	{ "cache", case_cache }, { "owner", case_owner },	  { "thread", case_thread },
 	{ "files", case_files }, { "neighbour", case_neighbour }, { "changed", case_changed },
-	{ "high", case_high },	   { "lowered", case_lowered },
+	{ "high", case_high },	 { "lowered", case_lowered },
 };
 
 /*

@@ -315,7 +315,8 @@ static void gigantic(void)
 	p = malloc(KIB * GIGANTIC);
 	want(p && page_kib(p) == GIGANTIC, "%p has pages of %ld kB", (void *)p, page_kib(p));
 	for (size_t at = 0; p && at < KIB * GIGANTIC; at += 32 * MIB)
-		want(!p[at] && numa_node_of_written(p + at) == gigantic_node, "at %zu: node %d", at, numa_node_of(p + at));
+		want(!p[at] && numa_node_of_written(p + at) == gigantic_node, "at %zu: node %d", at,
+		     numa_node_of(p + at));
 	/* What is copied for a child need not be all of it. */
 	p = realloc(p, 4 * MIB);
 	want(page_kib(p) == GIGANTIC, "shortened, it has pages of %ld kB", page_kib(p));

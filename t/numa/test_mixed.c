@@ -66,8 +66,7 @@ static void look_at(struct mixer *m, const struct block *b, size_t from, const c
 			continue;
 		if (!m->astray++)
 			want(false, "%s: a page of %zu bytes at %zu lies on %d, not on %#lx%s (SEED=%llu)", how,
-			     b->size, at, nid, m->set, m->bound ? ", by policy" : "",
-			     (unsigned long long)stress_seed);
+			     b->size, at, nid, m->set, m->bound ? ", by policy" : "", (unsigned long long)stress_seed);
 		return;
 	}
 }

@@ -278,8 +278,8 @@ static void test_interleave(void)
 /* From one node to the other by their numbers: what comes to a block is on that which the policy of now says. */
 static void resize_between(int from, int to)
 {
-	static const size_t sizes[][2] = { { 100, 1000 },	{ 20000, 30000 },     { 40000, 50000 },
-					   { 300000, 900000 },	{ 500000, 600000 },   { 900000, 1500000 },
+	static const size_t sizes[][2] = { { 100, 1000 },	 { 20000, 30000 },     { 40000, 50000 },
+					   { 300000, 900000 },	 { 500000, 600000 },   { 900000, 1500000 },
 					   { 1500000, 1600000 }, { 1500000, 9000000 }, { 5000000, 5100000 } };
 
 	for (size_t i = 0; i < API_ARRAY_SIZE(sizes); i++) {

@@ -39,7 +39,8 @@ static size_t fill_and_empty(size_t size)
 static int commit_limit(void)
 {
 	static const size_t sizes[] = { 4096, 100000, 6 * MIB, 600 };
-	long committed = api_figure("/proc/meminfo", "Committed_AS:"), limit = api_figure("/proc/meminfo", "CommitLimit:");
+	long committed = api_figure("/proc/meminfo", "Committed_AS:"),
+	     limit = api_figure("/proc/meminfo", "CommitLimit:");
 	size_t free = (size_t)(limit - committed) * KIB, had;
 
 	want(free > 64 * MIB, "only %zu MiB are there to begin with", free / MIB);
@@ -66,7 +67,8 @@ static int few_mappings(void)
 		char *p;
 
 		if (live[i].p)
-			want(live[i].p[0] == (char)i && live[i].p[live[i].size - 1] == (char)i, "block %u has changed", i);
+			want(live[i].p[0] == (char)i && live[i].p[live[i].size - 1] == (char)i, "block %u has changed",
+			     i);
 		if (rand_r(&x) % 3 == 0) {
 			free(live[i].p);
 			live[i].p = NULL;

@@ -8,7 +8,8 @@
 
 static char in_data[1000];
 
-/* In "middle-SIZE" it is the 16th byte of a block of that size; "untouched": where an object may begin, but none has. */
+/* In "middle-SIZE" it is the 16th byte of a block of that size; "untouched": where an object may begin, but none has.
+ */
 static char *pointer(const char *where, char *stack)
 {
 	if (!strcmp(where, "stack"))

@@ -42,7 +42,8 @@ void *memalign(size_t align, size_t size)
 
 	align = align < 16 ? 16 : align;
 	at = (__atomic_fetch_add(&used, size + 2 * align + sizeof(struct header), __ATOMIC_RELAXED) +
-	      sizeof(struct header) + align - 1) & ~(align - 1);
+	      sizeof(struct header) + align - 1) &
+	     ~(align - 1);
 	if (size > sizeof(arena) || at + size > sizeof(arena)) {
 		errno = ENOMEM;
 		return NULL;
@@ -90,7 +91,8 @@ int main(void)
 	void *(*operator_new)(size_t), *p = NULL;
 
 	check(strdup("a text of more than a hundred bytes, so that each block of this program can be filled "
-		     "with a hundred bytes of ones"), 16, "strdup is not from the program\n");
+		     "with a hundred bytes of ones"),
+	      16, "strdup is not from the program\n");
 	check(aligned_alloc(64, 128), 64, "aligned_alloc is not from the program\n");
 	if (posix_memalign(&p, 4096, 100))
 		die("posix_memalign fails\n");

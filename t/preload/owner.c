@@ -64,7 +64,8 @@ static int converts(iconv_t cd)
 	char text[] = "a", out[16], *in = text, *at = out;
 	size_t left = 1, room = sizeof(out);
 
-	return cd == (iconv_t)-1 || (!iconv(cd, &in, &left, &at, &room) && at - out == 4 && !memcmp(out, "\xff\xfe\x61", 4));
+	return cd == (iconv_t)-1 ||
+	       (!iconv(cd, &in, &left, &at, &room) && at - out == 4 && !memcmp(out, "\xff\xfe\x61", 4));
 }
 
 /* Used again: all that the owner had, and more. */

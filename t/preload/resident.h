@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is resident of this process, in KiB; -1: not known. Not VmRSS: the kernel sums that per CPU, and lazily. Allocates
- * nothing.
+ * What is resident of this process, in KiB; -1: not known. Not VmRSS: the kernel sums that per CPU, and lazily.
+ * Allocates nothing.
  */
 #ifndef PRELOAD_RESIDENT_H
 #define PRELOAD_RESIDENT_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A program that does as good as nothing: prints what is resident of it in kB, by the page tables, without stdio or malloc. The
- * counters of /proc/self/status are too rough: each CPU keeps up to 32 pages to itself. */
+/* A program that does as good as nothing: prints what is resident of it in kB, by the page tables, without stdio or
+ * malloc. The counters of /proc/self/status are too rough: each CPU keeps up to 32 pages to itself. */
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>

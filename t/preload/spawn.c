@@ -88,7 +88,8 @@ static void *spawner(void *arg)
 	int i;
 
 	for (i = 0; i < ROUNDS; i++) {
-		if (by_vfork() != 5 || vfork_exit() != 6 || by_spawn() != 7 || by_popen() != 8 || system("exit 9") >> 8 != 9)
+		if (by_vfork() != 5 || vfork_exit() != 6 || by_spawn() != 7 || by_popen() != 8 ||
+		    system("exit 9") >> 8 != 9)
 			atomic_fetch_add(&failures, 1);
 	}
 	return arg;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A program that uses malloc as most do, from two threads: prints what is resident of the preloaded library's code in kB. */
+/* A program that uses malloc as most do, from two threads: prints what is resident of the preloaded library's code in
+ * kB. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>

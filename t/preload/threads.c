@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Threads that each allocate 1 MB in mixed sizes, free it and exit: after 50 to warm up, a thousand more must leave
- * resident memory where it was within 10 %. Ten live at once, or as many as the argument says, and all hold their memory
- * before one of them frees any, so that the peak is the same in each run. Prints "kept", or both figures.
+ * resident memory where it was within 10 %. Ten live at once, or as many as the argument says, and all hold their
+ * memory before one of them frees any, so that the peak is the same in each run. Prints "kept", or both figures.
  */
 #include <pthread.h>
 #include <stdio.h>

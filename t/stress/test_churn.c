@@ -6,8 +6,8 @@
 #include "stress.h"
 
 #define AT_ONCE 8
-#define NR_LEFT 64  /* blocks a thread leaves to the next */
-#define NR_OWN 300  /* blocks it has for itself */
+#define NR_LEFT 64 /* blocks a thread leaves to the next */
+#define NR_OWN 300 /* blocks it has for itself */
 
 static struct block left[AT_ONCE][NR_LEFT];
 static size_t wave;

@@ -32,8 +32,8 @@ void fake_os_no_memory(void);
 unsigned long fake_os_calls(enum fake_op op);
 /* And those of op that were failed, whatever rule did it. */
 unsigned long fake_os_failed(enum fake_op op);
-/* So many hugetlb pages of 2 MiB, and so many of 1 GiB, are in the pools, which are ordinary memory in truth. Where one is
- * dropped from under its mapping the test ends; and how many are left. */
+/* So many hugetlb pages of 2 MiB, and so many of 1 GiB, are in the pools, which are ordinary memory in truth. Where one
+ * is dropped from under its mapping the test ends; and how many are left. */
 void fake_os_hugetlb(unsigned long pages, unsigned long gigantic);
 unsigned long fake_os_hugetlb_free(void);
 unsigned long fake_os_gigantic_free(void);

@@ -98,10 +98,10 @@ __attribute__((noreturn)) void must_fail(const char *file, int line, const char 
 }
 
 /* What holds in every step of a case; a printf format and its values may follow, to say where it did not. */
-#define must(cond, ...)                                                                                       \
-	do {                                                                                                  \
-		if (!(cond))                                                                                  \
-			must_fail(__FILE__, __LINE__, #cond, " " __VA_ARGS__);                                \
+#define must(cond, ...)                                                        \
+	do {                                                                   \
+		if (!(cond))                                                   \
+			must_fail(__FILE__, __LINE__, #cond, " " __VA_ARGS__); \
 	} while (0)
 
 /* A case passes if its function returns, and does so without a word, or with these. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of slabs share: a class of a heap that begins, whose threads are told by their homes, and the proof that
- * nothing of it is left.
+ * What the tests of slabs share: a class of a heap that begins, whose threads are told by their homes, and the proof
+ * that nothing of it is left.
  */
 #ifndef T_UNIT_SLAB_H
 #define T_UNIT_SLAB_H

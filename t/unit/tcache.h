@@ -48,7 +48,7 @@ TAP_UNUSED void check_lists(void)
 	size_t more_runs = 0;
 	unsigned int class;
 
-	for (class = 1; class < NR_CLASSES; class++) {
+	for (class = 1; class < NR_CLASSES; class ++) {
 		size_t size = class_size(class);
 		int n = (int)length(tcache.head[class]);
 
@@ -70,7 +70,7 @@ TAP_UNUSED unsigned long active(void)
 	unsigned long nr = run_stats_read().nr;
 	unsigned int class;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		check_cache(&kmem_caches[class]);
 		nr += kmem_caches[class].nr_active;
 	}
@@ -82,7 +82,7 @@ TAP_UNUSED unsigned long in_magazines(void)
 	unsigned long nr = 0;
 	unsigned int class;
 
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
+	for (class = 1; class < FIRST_RUN_CLASS; class ++)
 		nr += kmem_caches[class].nr_magazine_objects;
 	return nr;
 }
@@ -92,7 +92,7 @@ TAP_UNUSED unsigned long cached(void)
 	unsigned long nr = 0;
 	unsigned int class;
 
-	for (class = 1; class < NR_CLASSES; class++)
+	for (class = 1; class < NR_CLASSES; class ++)
 		nr += tcache_cached(class);
 	return nr + in_magazines();
 }

@@ -136,7 +136,8 @@ static void no_decay(void)
 	tunables.dirty_decay = 0;
 	clock_ms += 100;
 	tcache_age_if_due();
-	must(asked[MAGAZINES] && asked[EXACT] && asked[UNUSED] && !slabs && !asked[PCP] && !asked[ZONES] && !asked[ARENA]);
+	must(asked[MAGAZINES] && asked[EXACT] && asked[UNUSED] && !slabs && !asked[PCP] && !asked[ZONES] &&
+	     !asked[ARENA]);
 }
 
 static void *come_and_go(void *arg)

@@ -91,6 +91,7 @@ int main(void)
 	is_int(min_ul(7, 3), 3, "min_ul the other way round");
 	ok(max_ul(0, ULONG_MAX) == ULONG_MAX, "max_ul compares without sign");
 	is_int(max_ul(7, 3), 7, "max_ul the other way round");
-	ok(likely(2) == 1 && unlikely(4) == 1 && !likely(0) && !unlikely(0), "likely and unlikely say what they are told");
+	ok(likely(2) == 1 && unlikely(4) == 1 && !likely(0) && !unlikely(0),
+	   "likely and unlikely say what they are told");
 	return done_testing();
 }

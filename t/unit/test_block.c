@@ -42,7 +42,7 @@ static void every_kind(void)
 
 	start();
 	tunables.foreign_free = FOREIGN_IGNORE;
-	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		struct object *obj;
 
 		must(slab_alloc_bulk(&kmem_caches[class], 1, &obj) == 1);

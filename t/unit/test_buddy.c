@@ -291,7 +291,8 @@ static void ranges(void)
 	free_page_range(zone, pfn, 1024, true);
 	must(take_free_range(zone, pfn, 510));
 	must(take_free_range(zone, pfn + 510, 4), "a range in two pageblocks");
-	must(!take_free_range(zone, pfn + 514, 511) && zone->nr_free_pages == 510, "the next pageblock is not the zone's");
+	must(!take_free_range(zone, pfn + 514, 511) && zone->nr_free_pages == 510,
+	     "the next pageblock is not the zone's");
 	free_page_range(zone, pfn, 514, true);
 	mutex_unlock(&zone->lock);
 	check_zone(zone);
@@ -348,7 +349,8 @@ static void exact_across(void)
 {
 	unsigned long pfn = one_large_block();
 
-	must(take_exact(300) == pfn && take_exact(300) == pfn + 300 && take_exact(300) == pfn + 600, "a pageblock is begun");
+	must(take_exact(300) == pfn && take_exact(300) == pfn + 300 && take_exact(300) == pfn + 600,
+	     "a pageblock is begun");
 	must(!take_exact(300));
 	must(take_exact(124) == pfn + 900);
 	give_range(pfn + 500, 100);

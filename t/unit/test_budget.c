@@ -68,7 +68,8 @@ static void reserve(void)
 /* Marks need no free pages, as long as the zone may grow; and they are those of the kernel's formula. */
 static void marks(void)
 {
-	static const unsigned long sizes[][2] = { /* MiB, min_free_kbytes */
+	static const unsigned long sizes[][2] = {
+		/* MiB, min_free_kbytes */
 		{ 16, 340 }, { 64, 1024 }, { 1024, 4096 }, { 4096, 8192 }, { 65536, 21844 },
 	};
 	unsigned long pb;
@@ -197,7 +198,8 @@ static unsigned long cgroup_used(void)
 	return line.used;
 }
 
-/* What a zone gets will be touched, which a cgroup counts then: it must be left. What is free there may be another's. */
+/* What a zone gets will be touched, which a cgroup counts then: it must be left. What is free there may be another's.
+ */
 static void cgroup_zone(void)
 {
 	unsigned long pb;
@@ -246,7 +248,8 @@ static void cgroup_high(void)
 	cgroup_file("current", 100 * MIB);
 	budget_refresh();
 	must(limits_in_force && budget_binding() == NR_LIMITS && budget_total() == GIB_);
-	must(!budget_over_high() && grow_huge(2000, &pb) && !budget_over_high(), "a block that is not touched is no use");
+	must(!budget_over_high() && grow_huge(2000, &pb) && !budget_over_high(),
+	     "a block that is not touched is no use");
 	cgroup_file("current", GIB_ + MIB);
 	budget_refresh();
 	must(budget_over_high());

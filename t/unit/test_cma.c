@@ -219,7 +219,8 @@ static void contig_asks_it_first(void)
 	must(in == pfn_to_page(area));
 }
 
-/* Pages that are given back one by one are the area's again: nobody else is served from it, and it is had as a whole. */
+/* Pages that are given back one by one are the area's again: nobody else is served from it, and it is had as a whole.
+ */
 static void freed_singly(void)
 {
 	struct page *page, *other;

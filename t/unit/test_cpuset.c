@@ -71,7 +71,8 @@ static void change(nodemask_t to)
 	must(retry_soon(seq) && cpuset_mems_allowed == to);
 }
 
-/* Memory of a node that is touched while the node is not allowed lies elsewhere: none of it is there when it is back. */
+/* Memory of a node that is touched while the node is not allowed lies elsewhere: none of it is there when it is back.
+ */
 static void test_node_comes_back(void)
 {
 	struct zone *zone;

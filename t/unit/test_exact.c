@@ -14,7 +14,7 @@
 #include "model.h"
 
 #define LARGE (NR_CLASSES - 1) /* 256 pages */
-#define KEPT 256UL	     /* pages that are kept */
+#define KEPT 256UL	       /* pages that are kept */
 
 static struct zone *zone;
 
@@ -51,7 +51,7 @@ static void kept(void)
 	bool zeroed;
 
 	start();
-	for (class = FIRST_RUN_CLASS; class < NR_CLASSES; class++) {
+	for (class = FIRST_RUN_CLASS; class < NR_CLASSES; class ++) {
 		p = get(class);
 		before = zone_pages_allocated(zone);
 		run_free(p);
@@ -100,7 +100,7 @@ static void burst(unsigned int first, unsigned int each)
 	void *runs[256];
 	unsigned int class, i, nr = 0;
 
-	for (class = first; class <= LARGE; class++)
+	for (class = first; class <= LARGE; class ++)
 		for (i = 0; i < each; i++)
 			runs[nr++] = get(class);
 	for (i = 0; i < nr; i++)

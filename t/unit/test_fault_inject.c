@@ -263,7 +263,7 @@ static void case_slabs(void)
 	must(heap_init());
 	all_ways(false);
 	set_slabs(100, -1);
-	for (class = 1; class < NR_CLASSES; class++)
+	for (class = 1; class < NR_CLASSES; class ++)
 		must(!tcache.head[class]);
 	all_ways(true);
 	failslab.ignore_gfp_wait = true;

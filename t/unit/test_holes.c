@@ -321,7 +321,7 @@ static void random_operations(void)
 	static const size_t sizes[] = { 288, 640, 896, 1152, 2304, 3328, 4096, 5120, 10240, 32768 };
 	unsigned long i, class, pages_went = 0;
 
-	for (class = 0; class < ARRAY_SIZE(sizes); class++) {
+	for (class = 0; class < ARRAY_SIZE(sizes); class ++) {
 		start(sizes[class]);
 		take(400);
 		give_but(20);
@@ -367,7 +367,8 @@ static void in_use(void)
 	give_all();
 }
 
-/* A thread of the program's looks for half a millisecond, and goes on the next time; kswapd goes through all of them. */
+/* A thread of the program's looks for half a millisecond, and goes on the next time; kswapd goes through all of them.
+ */
 static void in_steps(void)
 {
 	unsigned int i, unused;
@@ -503,7 +504,8 @@ static void beyond_what_may_be_dirty(void)
 {
 	unsigned int unused = left_unused(), gone = count_unused(false);
 
-	/* A tenth was never used. How many go beyond that differs with the order: nearly all, or half of what is left. */
+	/* A tenth was never used. How many go beyond that differs with the order: nearly all, or half of what is left.
+	 */
 	must(nr_holes() && gone > unused / 2, "%u pages went, %u stay", gone, unused);
 	take(400);
 	check_cache(cache);
@@ -549,7 +551,7 @@ static void random_frees(void)
 	static const size_t sizes[] = { 1024, 2304, 3328, 6656, 7168 };
 	unsigned long i, class, holes = 0;
 
-	for (class = 0; class < ARRAY_SIZE(sizes); class++) {
+	for (class = 0; class < ARRAY_SIZE(sizes); class ++) {
 		start(sizes[class]);
 		tunables.dirty_max = 0;
 		mm_unused_pages = ~0UL;
@@ -587,7 +589,8 @@ int main(void)
 	run_case("a thread of the program's does it in steps", in_steps);
 	run_case("kswapd in one go", kswapd_in_one_go);
 	run_case("what is in use again stays", stopped_by_use);
-	run_case("pages of slabs that are mostly free go as objects do, where too much is free", beyond_what_may_be_dirty);
+	run_case("pages of slabs that are mostly free go as objects do, where too much is free",
+		 beyond_what_may_be_dirty);
 	run_case("and nowhere else", within_what_may_be_dirty);
 	run_case("random operations meanwhile", random_frees);
 	run_case("empty slabs go home", empty_goes);

@@ -21,8 +21,8 @@ static void homes_are_shared(void)
 	must(slab_home_enter() == 0 && slab_home_enter() == 1 && slab_home_enter() == 2 && slab_home_enter() == 4);
 }
 
-/* Two threads' objects lie in slabs of their own, though the first has a little room in its, and whoever frees them; and a
- * slab that comes empty is for any of them. */
+/* Two threads' objects lie in slabs of their own, though the first has a little room in its, and whoever frees them;
+ * and a slab that comes empty is for any of them. */
 static void own_slabs(void)
 {
 	enum { SLABS = 20, EACH = 256 };
@@ -80,8 +80,8 @@ static void serve(unsigned int from, unsigned int to)
 			used += slab_home(slab_of_object(obj[i])) == from;
 		}
 	check_cache(cache);
-	must(cache->nr_slabs <= SLABS + 2 && used > SLABS * EACH / 2, "%lu slabs, %lu objects of home %u", cache->nr_slabs,
-	     used, from);
+	must(cache->nr_slabs <= SLABS + 2 && used > SLABS * EACH / 2, "%lu slabs, %lu objects of home %u",
+	     cache->nr_slabs, used, from);
 	for (i = 0; i < SLABS * EACH; i++) {
 		obj[i]->next = NULL;
 		slab_free_bulk(cache, obj[i]);

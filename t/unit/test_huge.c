@@ -272,8 +272,8 @@ static void packed_zeroed(void)
 	heap_free(q);
 }
 
-/* What doubles comes to whole pageblocks, and fills the second half of them later: they are its own, on small pages, and
- * leave nothing over at their end. */
+/* What doubles comes to whole pageblocks, and fills the second half of them later: they are its own, on small pages,
+ * and leave nothing over at their end. */
 static void whole_not_packed(void)
 {
 	unsigned long hugepages;
@@ -347,7 +347,8 @@ static void packed_resizing(void)
 	verify(p, size, 1);
 	fill(p, 3 * size, 1);
 	p = heap_realloc(p, 3 * size + PAGE_SIZE);
-	must(p && is_aligned((uintptr_t)p, PAGEBLOCK_SIZE) && huge_stats.packed == PACKED_PAGES, "a neighbour is in the way");
+	must(p && is_aligned((uintptr_t)p, PAGEBLOCK_SIZE) && huge_stats.packed == PACKED_PAGES,
+	     "a neighbour is in the way");
 	verify(p, 3 * size, 1);
 	verify(next, size, 2);
 	check_zone(&NODE_DATA(0)->node_zones[ZONE_NORMAL]);
@@ -434,7 +435,8 @@ static void change_item(unsigned int i, bool all_must_work)
 	}
 	if (items[i].p) {
 		memset(items[i].p, items[i].fill, min_ul(items[i].size, 4 * PAGE_SIZE));
-		items[i].p[min_ul(size, items[i].size) / 2] = items[i].p[min_ul(size, items[i].size) - 1] = items[i].fill;
+		items[i].p[min_ul(size, items[i].size) / 2] = items[i].p[min_ul(size, items[i].size) - 1] =
+			items[i].fill;
 		p = heap_realloc(items[i].p, size);
 		items[i].size = p ? min_ul(size, items[i].size) : items[i].size;
 		items[i].p = p ? p : items[i].p;

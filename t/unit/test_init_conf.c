@@ -36,7 +36,7 @@ static void again(void)
 }
 
 /* Started with this variable it says all of the words (ends with NULL) and none of the last one. */
-static void check(const char *var, const char *val, const char *words, const char *more, const char *not)
+static void check(const char *var, const char *val, const char *words, const char *more, const char * not )
 {
 	static char said[8192];
 	int status;
@@ -44,7 +44,7 @@ static void check(const char *var, const char *val, const char *words, const cha
 	variable = var;
 	value = val;
 	status = fake_os_child(again, said, sizeof(said));
-	if (!ok(status == 0 && strstr(said, words) && strstr(said, more) && !(not && strstr(said, not)), "%s=%.60s: %s",
+	if (!ok(status == 0 && strstr(said, words) && strstr(said, more) && !(not &&strstr(said, not )), "%s=%.60s: %s",
 		var ? var : "nothing set", val ? val : "", words))
 		diag("status %#x, said: %s", (unsigned int)status, said);
 }

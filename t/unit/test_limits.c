@@ -33,8 +33,9 @@ static void level(const char *dir, unsigned long limit, unsigned long used, unsi
 		fake_sys_write(path, "max\n");
 	size_file(dir, "memory.current", used);
 	snprintf(path, sizeof(path), "%s/memory.stat", dir);
-	snprintf(text, sizeof(text), "anon 1\nfile %lu\nunevictable_and_long 77\ninactive_file %lu\nactive_file %lu\nslab 5\n",
-		 cache * 3, cache / 2, cache - cache / 2);
+	snprintf(text, sizeof(text),
+		 "anon 1\nfile %lu\nunevictable_and_long 77\ninactive_file %lu\nactive_file %lu\nslab 5\n", cache * 3,
+		 cache / 2, cache - cache / 2);
 	fake_sys_write(path, text);
 }
 
@@ -45,7 +46,8 @@ static void v1_level(const char *dir, unsigned long limit, unsigned long used, u
 	size_file(dir, "memory.limit_in_bytes", limit);
 	size_file(dir, "memory.usage_in_bytes", used);
 	snprintf(path, sizeof(path), "%s/memory.stat", dir);
-	snprintf(text, sizeof(text), "cache 9\ninactive_file 4096\nactive_file 4096\ntotal_inactive_file %lu\ntotal_active_file 0\n",
+	snprintf(text, sizeof(text),
+		 "cache 9\ninactive_file 4096\nactive_file 4096\ntotal_inactive_file %lu\ntotal_active_file 0\n",
 		 cache);
 	fake_sys_write(path, text);
 }
@@ -121,8 +123,7 @@ static void test_high(void)
 	ok(os_cgroup_memory(&cg) && cg.high.limit == NO_LIMIT, "memory.high: \"max\" is none");
 	size_file(V2 "/user/app", "memory.high", 50 * MIB);
 	size_file(V2 "/user", "memory.high", 70 * MIB);
-	ok(os_cgroup_memory(&cg) && cg.high.limit == 70 * MIB && cg.high.used == 60 * MIB &&
-		   cg.max.limit == 100 * MIB,
+	ok(os_cgroup_memory(&cg) && cg.high.limit == 70 * MIB && cg.high.used == 60 * MIB && cg.max.limit == 100 * MIB,
 	   "that of an ancestor which has less left, beside its memory.max");
 	level(V2 "/user", 0, 60 * MIB, 21 * MIB);
 	ok(os_cgroup_memory(&cg) && cg.high.limit == 50 * MIB && cg.high.used == 30 * MIB && cg.max.limit == NO_LIMIT,

@@ -201,8 +201,7 @@ static void test_ranks(void)
 		const char *what, *says;
 		int rank, other; /* that are named; 0: none */
 	} bugs[] = {
-		{ out_of_rank, "a lower rank inside a higher", "taken while one of rank",
-		  RANK_CACHE, RANK_ZONE },
+		{ out_of_rank, "a lower rank inside a higher", "taken while one of rank", RANK_CACHE, RANK_ZONE },
 		{ out_of_address, "one rank against the addresses", "taken after the one at 0x", RANK_ZONE, 0 },
 		{ twice, "one lock twice", "taken after the one at 0x", RANK_CACHE, 0 },
 		{ not_held, "to release what is not held", "released but not held", RANK_CACHE, 0 },

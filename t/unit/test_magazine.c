@@ -241,7 +241,8 @@ static void own_chains(void)
 	for (nr = LEAST - 1; nr <= LEAST; nr++) {
 		must(slab_alloc_bulk(cache, nr, &chain) == nr);
 		magazine_put(cache, &nr, chain, nr);
-		must(cache->nr_magazine_objects == (nr < LEAST ? 0 : nr), "%u objects wait", cache->nr_magazine_objects);
+		must(cache->nr_magazine_objects == (nr < LEAST ? 0 : nr), "%u objects wait",
+		     cache->nr_magazine_objects);
 		slab_reclaim();
 	}
 	for (unsigned int i = 0; i < 3; i++) {
@@ -264,7 +265,7 @@ static void own_of_all_classes(void)
 	unsigned int i, class;
 
 	start(3);
-	for (class = 3; class <= 4; class++) {
+	for (class = 3; class <= 4; class ++) {
 		cache = &kmem_caches[class];
 		cache->own_limit = class == 3 ? 10000 : UINT16_MAX;
 		for (i = 0; i < 400; i++) {

@@ -40,12 +40,12 @@ static void compare(const char *fmt)
 }
 
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-#define TRY(fmt, ...)                                                                                         \
-	do {                                                                                                  \
-		out_init(&got, -1);                                                                           \
-		out_printf(&got, (fmt), __VA_ARGS__);                                                         \
-		snprintf(want, sizeof(want), (fmt), __VA_ARGS__);                                             \
-		compare(fmt);                                                                                 \
+#define TRY(fmt, ...)                                             \
+	do {                                                      \
+		out_init(&got, -1);                               \
+		out_printf(&got, (fmt), __VA_ARGS__);             \
+		snprintf(want, sizeof(want), (fmt), __VA_ARGS__); \
+		compare(fmt);                                     \
 	} while (0)
 
 /* "<flags width size conversion|" with what libc defines for that conversion. */
@@ -330,8 +330,8 @@ static void test_fatal(void)
 	status = fake_os_child(assert_false, said, sizeof(said));
 #ifdef BM_DEBUG
 	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "one that does not aborts");
-	ok(strstr(said, "BUG: packets[0] != INT_MIN at ") && strstr(said, "test_message.c:"),
-	   "and says where: %s", said);
+	ok(strstr(said, "BUG: packets[0] != INT_MIN at ") && strstr(said, "test_message.c:"), "and says where: %s",
+	   said);
 #else
 	is_int(status, 0, "assertions are for debug builds alone");
 	is_str(said, "", "and silent in others");

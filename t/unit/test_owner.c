@@ -34,7 +34,7 @@ static void slabs(void)
 	struct object *obj;
 
 	start();
-	for (unsigned int class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (unsigned int class = 1; class < FIRST_RUN_CLASS; class ++) {
 		must(slab_alloc_bulk(&kmem_caches[class], 1, &obj) == 1);
 		must(own_usage() == 1UL << kmem_caches[class].order, "%u", class);
 		slab_free_bulk(&kmem_caches[class], obj);
@@ -282,7 +282,8 @@ static void slabs_change_hands(void)
 	tcache_flush();
 	must(own_usage() >= pages, "a block of each is left");
 	must(!pthread_create(&t, NULL, allocate_shared, &its_usage) && !pthread_join(t, NULL));
-	must(its_usage >= pages * 9 / 10 && own_usage() <= pages / 10, "%lu and %lu of %lu", its_usage, own_usage(), pages);
+	must(its_usage >= pages * 9 / 10 && own_usage() <= pages / 10, "%lu and %lu of %lu", its_usage, own_usage(),
+	     pages);
 }
 
 static void *allocate_one(void *arg)

@@ -28,7 +28,7 @@ static void named_slabs(void)
 
 	start();
 	o = named("slabs", 0);
-	for (unsigned int class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (unsigned int class = 1; class < FIRST_RUN_CLASS; class ++) {
 		unsigned int least = order_for_pages(size_to_pages(class_size(class))), nr = 0, highest = 0, i;
 		unsigned long before = owner_usage(o);
 		static void *obj[4096];

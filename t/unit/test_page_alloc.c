@@ -307,8 +307,8 @@ static void fail_nth(void)
 	zone_trim(zone, 0);
 	zone_trim(&NODE_DATA(0)->node_zones[ZONE_MOVABLE], 0);
 	must(!arena_stats.used && !arena_stats.huge && !zone->managed_pages && !run_stats_read().nr,
-	     "used %lu huge %lu managed %lu runs %lu", arena_stats.used, arena_stats.huge,
-	     zone->managed_pages, run_stats_read().nr);
+	     "used %lu huge %lu managed %lu runs %lu", arena_stats.used, arena_stats.huge, zone->managed_pages,
+	     run_stats_read().nr);
 	check_arena();
 	if (!reached)
 		_exit(NOT_REACHED);

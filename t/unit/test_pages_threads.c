@@ -319,7 +319,8 @@ static void *work(void *arg)
 	struct worker *w = arg;
 
 	/* On a busy machine the compactor may not have had its turn by then. */
-	for (unsigned long i = 0; i < w_steps || (!__atomic_load_n(&nr_moved, __ATOMIC_RELAXED) && i < 100 * w_steps); i++)
+	for (unsigned long i = 0; i < w_steps || (!__atomic_load_n(&nr_moved, __ATOMIC_RELAXED) && i < 100 * w_steps);
+	     i++)
 		w_step(w);
 	for (unsigned int at = 0; at < NR_MINE; at++)
 		while (w->mine[at])

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Giving back: free pageblocks to the arenas, dirty pages to the system; how much may stay, and what goes because nobody
- * wants it.
+ * Giving back: free pageblocks to the arenas, dirty pages to the system; how much may stay, and what goes because
+ * nobody wants it.
  */
 #include <errno.h>
 
@@ -312,8 +312,8 @@ static void freed_idle(void)
 	free_pages(large[1], MAX_ORDER - 1);
 	zone_trim(zone, 0);
 	idle_frees_end();
-	must(!arena_stats.dirty && zone->nr_dirty == ARRAY_SIZE(page) / 2, "%lu pageblocks, %lu pages", arena_stats.dirty,
-	     zone->nr_dirty);
+	must(!arena_stats.dirty && zone->nr_dirty == ARRAY_SIZE(page) / 2, "%lu pageblocks, %lu pages",
+	     arena_stats.dirty, zone->nr_dirty);
 	looks(100);
 	must(zone->nr_dirty == ARRAY_SIZE(page) / 4, "%lu pages", zone->nr_dirty);
 	free_pages(large[2], MAX_ORDER - 1);

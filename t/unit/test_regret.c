@@ -136,7 +136,8 @@ static void missed_from_arenas(void)
 	}
 	must(calls, "nothing was given back");
 	must(zone->nr_given_back, "nothing went to the arenas");
-	must(fake_os_calls(FAKE_MADVISE) == calls, "%lu calls for what is wanted again", fake_os_calls(FAKE_MADVISE) - calls);
+	must(fake_os_calls(FAKE_MADVISE) == calls, "%lu calls for what is wanted again",
+	     fake_os_calls(FAKE_MADVISE) - calls);
 }
 
 /* What went there is forgotten after dirty_decay: what comes then was not given back lately, though others were. */
@@ -153,7 +154,8 @@ static void trimmed_long_ago(void)
 		for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
 			free_pages(page[i], 7);
 	}
-	must(zone->purged && zone->clean_trimmed, "%lu pages went, %lu to the arenas", zone->purged, zone->clean_trimmed);
+	must(zone->purged && zone->clean_trimmed, "%lu pages went, %lu to the arenas", zone->purged,
+	     zone->clean_trimmed);
 	clock_ms += 1000;
 	zones_decay(1000);
 	must(!zone->purged && !zone->clean_trimmed, "%lu pages", zone->clean_trimmed);

@@ -35,7 +35,7 @@ static void sizes(void)
 	bool zeroed;
 
 	start();
-	for (class = FIRST_RUN_CLASS; class < NR_CLASSES; class++) {
+	for (class = FIRST_RUN_CLASS; class < NR_CLASSES; class ++) {
 		char *p = run_alloc(class, 0, &zeroed);
 
 		must(p && is_aligned((uintptr_t)p, PAGE_SIZE));
@@ -125,7 +125,8 @@ static void random_operations(void)
 
 	start();
 	for (i = steps(10000); i; i--) {
-		unsigned int n = rnd(MAX_RUNS), class = FIRST_RUN_CLASS + rnd(rnd(4) ? 20 : NR_CLASSES - FIRST_RUN_CLASS);
+		unsigned int n = rnd(MAX_RUNS),
+			     class = FIRST_RUN_CLASS + rnd(rnd(4) ? 20 : NR_CLASSES - FIRST_RUN_CLASS);
 		unsigned char *p = runs[n].p;
 
 		if (p) {

@@ -14,11 +14,11 @@
 #define NODES 3
 #define HERE 1
 
-static nodemask_t full; /* nodes of which new pages lie elsewhere */
-static bool binds;	/* the system lets us say where memory is to be */
+static nodemask_t full;	     /* nodes of which new pages lie elsewhere */
+static bool binds;	     /* the system lets us say where memory is to be */
 static nodemask_t full_huge; /* of which hugepages do: they lie elsewhere until only small pages are wanted */
 static unsigned long populated, looks;
-static int last_mode; /* of mbind */
+static int last_mode;		/* of mbind */
 static nodemask_t allowed_then; /* when something was given back last */
 
 static long my_mbind(void *addr, size_t len, int mode, unsigned long mask)

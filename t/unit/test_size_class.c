@@ -34,7 +34,7 @@ static void test_classes(void)
 	unsigned long unaligned = 0, falls = 0, not_pages = 0, not_own = 0;
 	unsigned int class;
 
-	for (class = 1; class < NR_CLASSES; class++) {
+	for (class = 1; class < NR_CLASSES; class ++) {
 		size_t size = class_size(class);
 
 		unaligned += !is_aligned(size, MALLOC_ALIGN);

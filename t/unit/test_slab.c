@@ -109,7 +109,7 @@ static void carving(void)
 	unsigned int class, i;
 
 	start(1);
-	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		struct object *chain[8];
 		char *base = NULL, *reached = NULL;
 
@@ -146,7 +146,7 @@ static void byte_by_byte(void)
 
 	tunables.foreign_free = FOREIGN_IGNORE;
 	start(1);
-	for (class = 1; class < FIRST_RUN_CLASS; class++) {
+	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		struct object *chain = NULL, *middle;
 		unsigned long at, index = 0, nr;
 		struct page *slab;
@@ -160,7 +160,8 @@ static void byte_by_byte(void)
 		base = (char *)chain;
 		for (at = 0; at < PAGE_SIZE << slab->order; at += 1 + at % 3) {
 			must(slab_of(base + at, &index, &offset) == slab);
-			must(index == at / cache->size && offset == at % cache->size, "byte %lu of class %u", at, class);
+			must(index == at / cache->size && offset == at % cache->size, "byte %lu of class %u", at,
+			     class);
 		}
 		nr = slab_alloc_bulk(cache, 1, &chain->next);
 		must(nr == 1 && slab_of(chain->next, &index, &offset) == slab && index == 1);
@@ -354,10 +355,9 @@ static void orders(void)
 	static const struct {
 		size_t size;
 		unsigned int order;
-	} expected[] = { { 16, 0 },   { 256, 0 },  { 272, 1 },	{ 544, 2 },  { 832, 2 },  { 1024, 2 },
-			 { 1056, 3 }, { 1088, 2 }, { 1152, 1 }, { 1664, 2 }, { 2048, 0 }, { 2176, 3 }, { 3328, 3 },
-			 { 4368, 4 }, { 4608, 3 }, { 6656, 4 }, { 8192, 2 }, { 8704, 5 }, { 13312, 5 },
-			 { 32768, 4 } };
+	} expected[] = { { 16, 0 },   { 256, 0 },  { 272, 1 },	{ 544, 2 },  { 832, 2 },   { 1024, 2 }, { 1056, 3 },
+			 { 1088, 2 }, { 1152, 1 }, { 1664, 2 }, { 2048, 0 }, { 2176, 3 },  { 3328, 3 }, { 4368, 4 },
+			 { 4608, 3 }, { 6656, 4 }, { 8192, 2 }, { 8704, 5 }, { 13312, 5 }, { 32768, 4 } };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(expected); i++) {
@@ -421,7 +421,8 @@ int main(void)
 	run_case("but what was never taken", never_taken);
 	run_case("what one of many large objects keeps", survivors);
 	run_case("out of memory", no_memory);
-	run_case_aborts("a block freed twice, others in between, is reported", freed_twice, "double free of a block of 64 bytes");
+	run_case_aborts("a block freed twice, others in between, is reported", freed_twice,
+			"double free of a block of 64 bytes");
 	run_case_aborts("or where its page is of another class by now", freed_into_another_class,
 			"invalid pointer: no block of 64 bytes is there any more");
 	run_case("which is left alone", another_class_is_left_alone);

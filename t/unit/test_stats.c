@@ -47,8 +47,8 @@ static void figures(void)
 	memset(huge, 1, 5 * MiB);
 	heap_stats_read(&s);
 	check_sums(&s);
-	must(s.in_use - before.in_use == N * 112 + class_size(size_to_class(100000)) + 6 * MiB,
-	     "%zu", s.in_use - before.in_use);
+	must(s.in_use - before.in_use == N * 112 + class_size(size_to_class(100000)) + 6 * MiB, "%zu",
+	     s.in_use - before.in_use);
 	must(s.nr_runs == before.nr_runs + 1 && s.huge_blocks == 6 * MiB && s.nr_slabs > before.nr_slabs);
 	must(s.nr_threads == 1 && s.held >= 6 * MiB);
 	for (i = 0; i < N; i++)

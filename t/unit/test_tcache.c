@@ -45,7 +45,8 @@ static void random_operations(void)
 		}
 		if (i % 1000 == 0) {
 			check_lists();
-			must(active() - cached() == nr + before, "%lu active, %lu cached, %lu live", active(), cached(), nr);
+			must(active() - cached() == nr + before, "%lu active, %lu cached, %lu live", active(), cached(),
+			     nr);
 		}
 		if (rnd(20000) == 0)
 			tcache_flush();
@@ -231,9 +232,9 @@ static void shared_room(void)
 	use_list(last, 10);
 	must(usual_cap(last) * class_size(last) > 100 * KiB, "alone: %u in a list", usual_cap(last));
 	for (round = 0; round < 10; round++)
-		for (class = last - 1; class >= first; class--)
+		for (class = last - 1; class >= first; class --)
 			use_list(class, 1);
-	for (class = first; class <= last; class++) {
+	for (class = first; class <= last; class ++) {
 		must(usual_cap(class) >= 1);
 		more += (usual_cap(class) - 1) * class_size(class);
 	}
@@ -290,12 +291,12 @@ static void runs_of_many_lengths(void)
 	start();
 	use_runs(FIRST_RUN_CLASS, 40, 100);
 	must(tcache.more_runs);
-	for (class = FIRST_RUN_CLASS + 1; class < FIRST_UNLISTED_CLASS; class++)
+	for (class = FIRST_RUN_CLASS + 1; class < FIRST_UNLISTED_CLASS; class ++)
 		use_runs(class, 2, 1);
 	WRITE_ONCE(exact_lists.many, true);
-	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class++)
+	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class ++)
 		use_runs(class, 40, 1);
-	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class++)
+	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class ++)
 		bytes += length(tcache.head[class]) * class_size(class);
 	must(bytes <= ALWAYS, "%zu KiB", bytes / KiB);
 	must(!tcache.more_runs);

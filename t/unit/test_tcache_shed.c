@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a thread keeps of that which it frees, and what goes home or to others: as they ask for it, as it lies side by side
- * or scattered, and as the thread is alone.
+ * What a thread keeps of that which it frees, and what goes home or to others: as they ask for it, as it lies side by
+ * side or scattered, and as the thread is alone.
  */
 #include <pthread.h>
 
@@ -236,7 +236,8 @@ static void *left_cached_by_thread(void *arg)
 	return NULL;
 }
 
-/* A thread that is alone and has freed all that it had keeps few blocks, and as many as before when it allocates again. */
+/* A thread that is alone and has freed all that it had keeps few blocks, and as many as before when it allocates again.
+ */
 static void freed_all(void)
 {
 	unsigned int first = size_classes.first_cap[SCATTERED_CLASS], usual, i;
@@ -248,7 +249,8 @@ static void freed_all(void)
 	left = left_cached();
 	usual = usual_cap(SCATTERED_CLASS);
 	must(left <= 2UL * first, "%lu cached", left);
-	must(usual > 512 && tcache.cap[SCATTERED_CLASS] < 2 * first, "room for %u, now %u", usual, tcache.cap[SCATTERED_CLASS]);
+	must(usual > 512 && tcache.cap[SCATTERED_CLASS] < 2 * first, "room for %u, now %u", usual,
+	     tcache.cap[SCATTERED_CLASS]);
 	for (i = 0; i < ARRAY_SIZE(p); i++)
 		p[i] = take(SCATTERED_CLASS);
 	must(tcache.cap[SCATTERED_CLASS] == usual && tcache.usual_cap[SCATTERED_CLASS] == 0);

@@ -280,14 +280,14 @@ static size_t runs_held(void)
 	unsigned int class;
 
 	tcache_flush();
-	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class++) {
+	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class ++) {
 		tcache.cap[class] = 0;
 		tcache.room[class] = 0;
 	}
-	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class++)
+	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class ++)
 		give(take(class), class);
 	check_lists();
-	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class++)
+	for (class = FIRST_RUN_CLASS; class < FIRST_UNLISTED_CLASS; class ++)
 		bytes += length(tcache.head[class]) * class_size(class);
 	return bytes;
 }
@@ -358,7 +358,7 @@ static size_t held_beyond_first(void)
 	size_t bytes = 0;
 
 	for (round = 0; round < ROUNDS; round++)
-		for (class = 1; class < FIRST_RUN_CLASS; class++) {
+		for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 			nr = (unsigned int)min_ul(96 * KiB / class_size(class), ARRAY_SIZE(p));
 			for (i = 0; i < nr; i++)
 				p[i] = take(class);
@@ -366,7 +366,7 @@ static size_t held_beyond_first(void)
 				give(p[--i], class);
 			tcache.ticks = 0; /* no look at what lies idle */
 		}
-	for (class = 1; class < FIRST_RUN_CLASS; class++)
+	for (class = 1; class < FIRST_RUN_CLASS; class ++)
 		bytes += (tcache.cap[class] - size_classes.first_cap[class]) * class_size(class);
 	check_lists();
 	return bytes;
@@ -422,7 +422,8 @@ static unsigned long left_by(size_t bytes)
 	return in_magazines();
 }
 
-/* Magazines stay while little is dirty: an eighth of what the next thread may find, which is no more than once was used. */
+/* Magazines stay while little is dirty: an eighth of what the next thread may find, which is no more than once was
+ * used. */
 static void ends_with_little(void)
 {
 	start();
@@ -431,7 +432,8 @@ static void ends_with_little(void)
 	tunables.dirty_decay = 3600000;
 	tunables.dirty_max = 16 * MiB;
 	dirty_after(0);
-	must(arena_stats.used_peak << PAGEBLOCK_SHIFT <= 4 * MiB && !left_by(1 * MiB), "left where little was ever used");
+	must(arena_stats.used_peak << PAGEBLOCK_SHIFT <= 4 * MiB && !left_by(1 * MiB),
+	     "left where little was ever used");
 	dirty_after(20 * MiB);
 	must(left_by(1 * MiB) && !left_by(4 * MiB));
 }

@@ -64,8 +64,9 @@ static void is_one_node(const char *why)
 {
 	topology_init(fake_sys_root);
 	ok(topology.nr_nodes == 1 && topology.node_has_memory == 1 && topology.node_has_cpu == 1 &&
-	   topology.distance[0][0] == 10 && !topology.cpu_to_node[5] && !topology.cpu_to_node[1023] &&
-	   topology.nr_cpus == os_nr_cpus(), "one node with everything: %s", why);
+		   topology.distance[0][0] == 10 && !topology.cpu_to_node[5] && !topology.cpu_to_node[1023] &&
+		   topology.nr_cpus == os_nr_cpus(),
+	   "one node with everything: %s", why);
 }
 
 static void test_fallbacks(void)

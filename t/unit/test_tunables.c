@@ -366,7 +366,8 @@ static void test_number(void)
 
 static void test_faults(void)
 {
-	static const char *const bad[] = { "", "1", "1/2/3", "1/2/3/4/5", "1/101/0/1", "1/2/3/-2", "1/2/3/4x", "1 /2/3/4" };
+	static const char *const bad[] = { "",		"1",	    "1/2/3",	"1/2/3/4/5",
+					   "1/101/0/1", "1/2/3/-2", "1/2/3/4x", "1 /2/3/4" };
 	char text[64];
 
 	is_int(defaults.failslab.probability + defaults.fail_page_alloc.probability, 0, "no faults unless told so");
