@@ -24,6 +24,11 @@ def warn(text):
     print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)
 
 
+def progress(text):
+    if sys.stderr.isatty():
+        print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
+
+
 def add_common_options(parser):
     parser.add_argument("--build", metavar="DIR", default=os.path.join(TOP, "build"),
                         help="build directory (default: build/ beside bench/)")
@@ -69,8 +74,8 @@ def named(item, option, what):
     return name, value
 
 
-def allocators(args):
-    """Name to Library in the order of the table. Missing ones are left out."""
+def libraries(args):
+    """Name to Library of all that were asked for, in the order of the table."""
     libs = {BASE: Library(), JEMALLOC: Library(find_jemalloc()),
             OURS: Library(os.path.join(args.build, "lib", ".libs", "libbuddymalloc.so"))}
     libs |= {name: Library(path) for name, path in (named(item, "--lib", "PATH") for item in args.lib)}
@@ -81,13 +86,23 @@ def allocators(args):
             if name not in libs:
                 raise BenchError(f"--only: no allocator is called {name}; there are {', '.join(libs)}")
         libs = {name: path for name, path in libs.items() if name in wanted or name == BASE}
+    return libs
+
+
+def allocators(args):
+    """Those of them that are there."""
     found = {}
-    for name, path in libs.items():
+    for name, path in libraries(args).items():
         if path and not os.path.exists(path):
             warn(f"{name} is left out: {path} does not exist")
             continue
         found[name] = Library(path and os.path.realpath(path), path.conf)
     return found
+
+
+def absent(args, found):
+    """The names of those that are not."""
+    return [name for name in libraries(args) if name not in found]
 
 
 def environment(lib=None, preload=True):
