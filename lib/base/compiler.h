@@ -40,7 +40,6 @@
 #define forget_origin(x) __asm__("" : "+r"(x))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define BUILD_BUG_ON(cond) _Static_assert(!(cond), #cond)
 
 /*

@@ -104,7 +104,8 @@ static long used(enum limit_kind kind)
 	return bytes > 0 ? bytes : 0;
 }
 
-size_t budget_headroom(enum limit_kind kind)
+/* Of the limit, for stacks, libraries and mappings that others in the process make. */
+static size_t budget_headroom(enum limit_kind kind)
 {
 	return kind == LIMIT_CONF ? 0 : min_ul(READ_ONCE(budget.limit[kind]) / KEEP_SHARE, KEEP_MAX) / 2;
 }

@@ -98,8 +98,6 @@ struct budget_line {
 /* False: that limit is not in force. */
 bool budget_line(enum limit_kind kind, struct budget_line *line);
 
-/* Of the limit, for stacks, libraries and mappings that others in the process make. */
-size_t budget_headroom(enum limit_kind kind);
 /* What the high marks of all zones may come to together, in bytes. */
 size_t budget_max_high(void);
 

@@ -42,8 +42,6 @@ void reset_preferred(struct alloc_context *ac);
 
 /* slowpath.c. All that is done when the free lists have nothing at the low mark. */
 struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order, struct alloc_context *ac);
-/* May a request with these flags use the whole reserve? */
-bool gfp_pfmemalloc_allowed(gfp_t gfp);
 
 /* memory_hotplug.c. zone_grow for a request: what its flags and rights allow. With its grow lock held, so that who had
  * to wait looks first at what another has brought. */
@@ -109,7 +107,6 @@ bool unreserve_highatomic_pageblock(const struct alloc_context *ac, bool force);
 
 /* show_mem.c. The report of an allocation that failed: what was asked, the zones, the free lists. Rate-limited. */
 void warn_alloc(gfp_t gfp, const nodemask_t *nodemask, const char *fmt, ...) printf_like(3, 4);
-void show_free_areas(const nodemask_t *nodemask);
 struct out;
 void show_zones(struct out *o, const nodemask_t *nodemask);
 /* "GFP_KERNEL|GFP_ZERO" */

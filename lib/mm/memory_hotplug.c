@@ -92,11 +92,6 @@ bool zone_grow_to_mark(struct zone *zone, unsigned int order, gfp_t gfp, unsigne
 	return ok;
 }
 
-bool zone_grow_reserve(struct zone *zone, unsigned int order, enum migratetype mt)
-{
-	return grow_zone(zone, order_to_blocks(order), order_to_blocks(order), mt, ALLOC_RESERVE);
-}
-
 void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, enum migratetype mt, bool dirty)
 {
 	unsigned long start = pb << PAGEBLOCK_ORDER, end = (pb + nr) << PAGEBLOCK_ORDER, i;

@@ -58,12 +58,10 @@ bool resize_pages_exact(struct page *page, unsigned long nr, unsigned long new_n
 /* nr single pages, wherever they lie; how many there were. */
 unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **array);
 
-/* Pageblocks from the arenas into the zone; false: there are none. No lock held. The last one is for requests that have
- * a right to the reserve. */
+/* Pageblocks from the arenas into the zone; false: there are none. No lock held, but the zone's grow_lock. */
 bool zone_grow(struct zone *zone, unsigned int order, enum migratetype mt);
 /* So many side by side. */
 bool zone_grow_blocks(struct zone *zone, unsigned long nr, enum migratetype mt);
-bool zone_grow_reserve(struct zone *zone, unsigned int order, enum migratetype mt);
 
 /*
  * Per-CPU lists (pcp.c, pcp_drain.c).

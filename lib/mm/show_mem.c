@@ -175,14 +175,6 @@ void show_zones(struct out *o, const nodemask_t *nodemask)
 	show_arenas(o);
 }
 
-void show_free_areas(const nodemask_t *nodemask)
-{
-	struct out o;
-
-	out_init(&o, STDERR);
-	show_zones(&o, nodemask);
-}
-
 void warn_alloc(gfp_t gfp, const nodemask_t *nodemask, const char *fmt, ...)
 {
 	static struct ratelimit_state nopage_rs = RATELIMIT_STATE_INIT(5000, 10);

@@ -75,7 +75,8 @@ static unsigned int gfp_pfmemalloc_flags(gfp_t gfp)
 	return tsk_is_oom_victim() ? ALLOC_OOM : 0;
 }
 
-bool gfp_pfmemalloc_allowed(gfp_t gfp)
+/* May a request with these flags use the reserve? */
+static bool gfp_pfmemalloc_allowed(gfp_t gfp)
 {
 	return gfp_pfmemalloc_flags(gfp) != 0;
 }

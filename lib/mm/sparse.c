@@ -321,8 +321,3 @@ unsigned long sparse_metadata_bytes(void)
 	       READ_ONCE(sparse.blocks.low_mapped) + READ_ONCE(sparse.class.low_mapped) +
 	       READ_ONCE(sparse.map.low_mapped);
 }
-
-bool sparse_in_window(const void *addr)
-{
-	return pfn_valid(addr_to_pfn(addr));
-}

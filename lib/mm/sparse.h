@@ -35,7 +35,5 @@ bool sparse_is_reserved(void);
 unsigned long sparse_end_block(void);
 /* Bytes of descriptors that are mapped (not all of them are touched). */
 unsigned long sparse_metadata_bytes(void);
-/* A pointer that may once have been ours? False: certainly never. Used for messages only. */
-bool sparse_in_window(const void *addr);
 
 #endif

@@ -94,7 +94,8 @@ unsigned long zone_pages_used(const struct zone *zone)
 	return managed > free ? managed - free : 0;
 }
 
-unsigned long zone_pages_freed(struct zone *zone)
+/* How many of those that ever were allocated have been freed. */
+static unsigned long zone_pages_freed(struct zone *zone)
 {
 	unsigned long allocated = zone_pages_allocated(zone), used = zone_pages_used(zone);
 	unsigned long freed = allocated > used ? allocated - used : 0, seen;

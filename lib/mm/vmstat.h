@@ -86,10 +86,9 @@ extern const char *const migratetype_names[MIGRATE_TYPES];
 
 unsigned long zone_stat(const struct zone *zone, enum zone_stat item);
 unsigned long zone_numa_stat(const struct zone *zone, enum numa_stat_item item);
-/* Pages that are allocated now; how many ever were, and how many of those were freed. */
+/* Pages that are allocated now, and how many ever were. */
 unsigned long zone_pages_used(const struct zone *zone);
 unsigned long zone_pages_allocated(const struct zone *zone);
-unsigned long zone_pages_freed(struct zone *zone);
 
 /* Each is the file of that name below /proc, or (the last two) below debugfs. */
 void print_buddyinfo(struct out *o);
