@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The formatter behind every message and report, and the two ways to complain.
+ * The formatter behind every message and report, and the ways to complain.
  */
 #include <string.h>
 
 #include "base/atomic.h"
 #include "base/host.h"
 #include "base/message.h"
+#include "base/tunables.h"
 
 /* Room in the buffer beside the terminator. */
 #define OUT_ROOM (sizeof(((struct out *)0)->buf) - 1)
@@ -288,4 +289,18 @@ cold void bm_fatal(const char *fmt, ...)
 	complain(fmt, ap);
 	va_end(ap);
 	host_abort();
+}
+
+cold void bm_misuse(const char *fmt, ...)
+{
+	unsigned int mode = READ_ONCE(tunables.foreign_free);
+	va_list ap;
+
+	if (mode == FOREIGN_IGNORE)
+		return;
+	va_start(ap, fmt);
+	complain(fmt, ap);
+	va_end(ap);
+	if (mode == FOREIGN_ABORT)
+		host_abort();
 }

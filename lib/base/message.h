@@ -29,6 +29,9 @@ void out_flush(struct out *o);
 void bm_warn(const char *fmt, ...) printf_like(1, 2);
 /* The same, then SIGABRT. */
 _Noreturn void bm_fatal(const char *fmt, ...) printf_like(1, 2);
+/* A pointer that the program gave is none: either of them or nothing, as the foreign_free tunable wants it. No lock may
+ * be held. */
+void bm_misuse(const char *fmt, ...) printf_like(1, 2);
 
 /*
  * Lets burst things through in each interval, and counts those that it stops. Any thread, and signal handlers; of two

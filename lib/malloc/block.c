@@ -4,7 +4,6 @@
  */
 #include "malloc/block.h"
 
-#include "base/tunables.h"
 #include "slab/slab.h"
 
 struct block block_of(const void *addr)
@@ -39,26 +38,19 @@ struct block block_of(const void *addr)
 void block_report_foreign(const char *what, const void *addr)
 {
 	struct block b = block_of(addr);
-	void (*say)(const char *fmt, ...) = bm_warn;
 
-	if (READ_ONCE(tunables.foreign_free) == FOREIGN_IGNORE)
-		return;
-	if (READ_ONCE(tunables.foreign_free) == FOREIGN_ABORT)
-		say = (void (*)(const char *, ...))bm_fatal;
 	if (b.kind != BLOCK_FOREIGN)
-		say("%s(%p): the block of %zu bytes is free already", what, addr, b.size);
+		bm_misuse("%s(%p): the block of %zu bytes is free already", what, addr, b.size);
 	else if (b.start)
-		say("%s(%p): invalid pointer: %zu bytes into the block of %zu bytes at %p", what, addr,
-		    (size_t)((const char *)addr - (char *)b.start), b.size, b.start);
+		bm_misuse("%s(%p): invalid pointer: %zu bytes into the block of %zu bytes at %p", what, addr,
+			  (size_t)((const char *)addr - (char *)b.start), b.size, b.start);
 	else if (pfn_valid(addr_to_pfn(addr)))
-		say("%s(%p): invalid pointer: in the heap, but no block begins there", what, addr);
+		bm_misuse("%s(%p): invalid pointer: in the heap, but no block begins there", what, addr);
 	else
-		say("%s(%p): invalid pointer: not from this heap", what, addr);
+		bm_misuse("%s(%p): invalid pointer: not from this heap", what, addr);
 }
 
 _Noreturn void block_report_double_free(const void *addr)
 {
-	struct block b = block_of(addr);
-
-	bm_fatal("free(%p): double free of a block of %zu bytes", addr, b.size);
+	report_double_free(addr, block_of(addr).size);
 }

@@ -24,8 +24,7 @@ struct block {
 /* Look an address up; reads descriptors only. Whether the block is free already is not known here. */
 struct block block_of(const void *addr);
 
-/* Say what is wrong with a pointer that the program gave to function what, as the foreign_free tunable wants it;
- * does not return if that is to abort. */
+/* Say what is wrong with a pointer that the program gave to function what, as bm_misuse() does. */
 void block_report_foreign(const char *what, const void *addr);
 _Noreturn void block_report_double_free(const void *addr);
 

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/message.h"
-#include "base/tunables.h"
 #include "buddymalloc.h"
 #include "malloc/heap.h"
 #include "mm/compaction.h"
@@ -139,25 +138,21 @@ static struct page *block_page_inside(const void *addr)
 /* What is wrong with addr, said as free() says it. */
 static cold void report_bad_page(const char *what, const void *addr, unsigned int order)
 {
-	void (*say)(const char *fmt, ...) = bm_warn;
 	struct page *page = block_page_inside(addr);
 	unsigned long pfn = virt_to_pfn(addr);
 
-	if (READ_ONCE(tunables.foreign_free) == FOREIGN_IGNORE)
-		return;
-	if (READ_ONCE(tunables.foreign_free) == FOREIGN_ABORT)
-		say = (void (*)(const char *, ...))bm_fatal;
 	if (page && page_to_addr(page) == addr)
-		say("%s(%p, order %u): the block has order %u", what, addr, order, page->order);
+		bm_misuse("%s(%p, order %u): the block has order %u", what, addr, order, page->order);
 	else if (page)
-		say("%s(%p): inside the compound block of order %u at %p", what, addr, page->order, page_to_addr(page));
+		bm_misuse("%s(%p): inside the compound block of order %u at %p", what, addr, page->order,
+			  page_to_addr(page));
 	else if (pfn_online(pfn) &&
 		 (page_type(pfn_to_page(pfn)) == PAGE_BUDDY || page_type(pfn_to_page(pfn)) == PAGE_HEAD))
-		say("%s(%p): the pages are free already", what, addr);
+		bm_misuse("%s(%p): the pages are free already", what, addr);
 	else if (pfn_online(pfn))
-		say("%s(%p): invalid address: no block of pages begins there", what, addr);
+		bm_misuse("%s(%p): invalid address: no block of pages begins there", what, addr);
 	else
-		say("%s(%p): invalid address: not from this heap", what, addr);
+		bm_misuse("%s(%p): invalid address: not from this heap", what, addr);
 }
 
 static noinline void free_pages_slow(void *addr, unsigned int order)
@@ -189,17 +184,6 @@ void bm_free_pages(void *addr, unsigned int order)
 }
 
 #define EXACT_SIZE_MAX (PAGE_SIZE << (MAX_ORDER - 1))
-
-/* A size that cannot be meant: none of what it would reach is freed. */
-static cold void report_bad_size(const char *what, const void *addr, size_t size)
-{
-	static const char text[] = "%s(%p, %zu): at most %lu bytes are one allocation";
-
-	if (READ_ONCE(tunables.foreign_free) == FOREIGN_ABORT)
-		bm_fatal(text, what, addr, size, EXACT_SIZE_MAX);
-	if (READ_ONCE(tunables.foreign_free) == FOREIGN_WARN)
-		bm_warn(text, what, addr, size, EXACT_SIZE_MAX);
-}
 
 void *bm_alloc_pages_exact(size_t size, bm_gfp_t gfp)
 {
@@ -235,8 +219,10 @@ static void free_single_pages(const char *what, void *addr, unsigned long nr)
 
 void bm_free_pages_exact(void *addr, size_t size)
 {
+	/* A size that cannot be meant: none of what it would reach is freed. */
 	if (addr && size > EXACT_SIZE_MAX)
-		report_bad_size("bm_free_pages_exact", addr, size);
+		bm_misuse("bm_free_pages_exact(%p, %zu): at most %lu bytes are one allocation", addr, size,
+			  EXACT_SIZE_MAX);
 	else if (addr)
 		free_single_pages("bm_free_pages_exact", addr, size_to_pages(size));
 }

@@ -4,7 +4,6 @@
  * Here it is found out what is no object in use.
  */
 #include "base/annotate.h"
-#include "base/tunables.h"
 #include "slab/inner.h"
 
 #define PUNCH_SHARE 4  /* of a slab may be in use when its other pages go, */
@@ -15,20 +14,15 @@
  * before, to find its pages in another's use, or in nobody's. */
 void report_bad_free(const void *addr, size_t offset, size_t size)
 {
-	static const char inside[] = "free(%p): invalid pointer: %zu bytes into a block of %zu bytes",
-			  stale[] = "free(%p): invalid pointer: no block of %zu bytes is there any more";
-	bool deadly = READ_ONCE(tunables.foreign_free) == FOREIGN_ABORT;
-
-	if (!deadly && READ_ONCE(tunables.foreign_free) != FOREIGN_WARN)
-		return;
-	if (deadly && offset)
-		bm_fatal(inside, addr, offset, size);
-	if (deadly)
-		bm_fatal(stale, addr, size);
 	if (offset)
-		bm_warn(inside, addr, offset, size);
+		bm_misuse("free(%p): invalid pointer: %zu bytes into a block of %zu bytes", addr, offset, size);
 	else
-		bm_warn(stale, addr, size);
+		bm_misuse("free(%p): invalid pointer: no block of %zu bytes is there any more", addr, size);
+}
+
+cold void report_double_free(const void *addr, size_t size)
+{
+	bm_fatal("free(%p): double free of a block of %zu bytes", addr, size);
 }
 
 /* Objects on their way to their slabs, of a home and node at a time. */
@@ -93,7 +87,7 @@ static cold void refuse_object(struct homecoming *h)
 	h->chain = ours && !annotate_listening ? obj->next : NULL;
 	switch_node(h, NULL);
 	if (twice)
-		bm_fatal("free(%p): double free of a block of %zu bytes", (void *)obj, (size_t)h->cache->size);
+		report_double_free(obj, h->cache->size);
 	report_bad_free(obj, ours ? offset : 0, h->cache->size);
 }
 

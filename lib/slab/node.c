@@ -196,7 +196,7 @@ static void keep_remote(struct tcache *tc, struct object *obj, unsigned int clas
 	int nid = node_of_object(obj);
 
 	if (unlikely(obj == r->head))
-		bm_fatal("free(%p): double free of a block of %zu bytes", (void *)obj, class_size(class));
+		report_double_free(obj, class_size(class));
 	/* Not as soon as it is full: the last that came is looked at, for it may be freed twice. */
 	if (r->head && (r->class != class || r->nid != nid || r->nr >= r->most)) {
 		send_remote(tc, r);

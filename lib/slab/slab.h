@@ -126,9 +126,9 @@ unsigned long slab_unused_pages(void);
 /* Has it a free object in a slab, at this moment? */
 bool slab_has_free(struct kmem_cache *cache);
 
-/* Say, as the foreign_free tunable wants it, that a block was freed by a pointer into its middle; offset 0: or freed
- * that is none any more. */
+/* As bm_misuse(): a block was freed by a pointer into its middle; offset 0: or freed that is none any more. */
 void report_bad_free(const void *addr, size_t offset, size_t size);
+_Noreturn void report_double_free(const void *addr, size_t size);
 
 /* A whole magazine left to the thread's home or to all, or to other homes, if much is there and the thread's has no
  * slab; or NULL. *nr: objects in it, which are all on the node. self is any address of the thread's own.

@@ -100,7 +100,7 @@ void tcache_free_aside(struct tcache *tc, struct object *obj, unsigned int class
 	bool borrowed;
 
 	if (unlikely(obj == aside->head[class]))
-		bm_fatal("free(%p): double free of a block of %zu bytes", (void *)obj, class_size(class));
+		report_double_free(obj, class_size(class));
 	if (aside->room[class] > 0) {
 		obj->next = aside->head[class];
 		aside->head[class] = obj;
