@@ -218,7 +218,6 @@ static const struct ctl *find_ctl(const char *name)
 static int print_value(const struct ctl *ctl, struct out *o)
 {
 	unsigned int i;
-
 	long result;
 
 	if (ctl->kind == CTL_ACTION && !ctl->print)

@@ -187,7 +187,8 @@ static enum compact_result compact_finished(struct compact_control *cc)
 		WRITE_ONCE(zone->compact_cached_migrate_pfn[0], READ_ONCE(zone->zone_start_pfn));
 		WRITE_ONCE(zone->compact_cached_migrate_pfn[1], READ_ONCE(zone->zone_start_pfn));
 		WRITE_ONCE(zone->compact_cached_free_pfn, READ_ONCE(zone->zone_end_pfn) - PAGEBLOCK_PAGES);
-		/* There is no kswapd whose sleep would say that the time for a new look has come. */
+		/* The kernel leaves it to kswapd, when it goes to sleep, to forget what was passed over; here there may
+		 * be none: the next one does. */
 		if (cc->direct_compaction)
 			WRITE_ONCE(zone->compact_blockskip_flush, true);
 		return cc->whole_zone ? COMPACT_COMPLETE : COMPACT_PARTIAL_SKIPPED;

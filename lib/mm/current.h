@@ -15,8 +15,8 @@
 #define PF_DUMPCORE 0x10u	 /* is dumping core: the OOM step leaves it alone */
 #define PF_FAIL 0x20u		 /* faults are injected here (task-filter) */
 #define PF_MEMSTALL 0x40u	 /* is stalled for memory (pressure.h) */
-#define PF_COUNT_RESIDENT 0x200u /* wants to know exactly how much goes back to the system */
 #define PF_KSWAPD 0x80u		 /* reclaims in the background */
+#define PF_COUNT_RESIDENT 0x200u /* wants to know exactly how much goes back to the system */
 #define PF_FREES_IDLE 0x400u	 /* what it frees has lain idle for long (idle_frees_begin) */
 
 struct owner;

@@ -64,7 +64,7 @@ static always_inline struct page *exact_list_pop(unsigned long nr)
 }
 
 /* A block of 1 to EXACT_PAGES_MAX pages, dirty, of type PAGE_NONE, otherwise as it was when it was given to
- * exact_list_keep. NULL: there is none. */
+ * exact_list_free. NULL: there is none. */
 static always_inline struct page *exact_list_alloc(unsigned long nr)
 {
 	struct page *page = NULL;

@@ -86,8 +86,7 @@ struct zone {
 	unsigned long nr_free_blocks;		    /* wholly free pageblocks */
 	unsigned long nr_dirty;			    /* pages of free blocks marked dirty */
 	uint32_t purging;			    /* blocks that are being given back: in no free list */
-	unsigned long
-		purge_goal; /* giving back goes on, in steps, until no more than this is dirty; 0: none does; no lock */
+	unsigned long purge_goal; /* giving back goes on, until no more than this is dirty; 0: it does not; no lock */
 	unsigned long nr_reserved_highatomic;	    /* pages in pageblocks of MIGRATE_HIGHATOMIC */
 	unsigned long nr_free_cma;		    /* free pages of MIGRATE_CMA */
 	unsigned long nr_cma;			    /* pages in pageblocks of MIGRATE_CMA */
@@ -108,11 +107,10 @@ struct zone {
 	uint32_t purge_stamp;	     /* when that was, in ms */
 	uint32_t decay_stamp;	     /* when this part of dirty_decay began, */
 #define DECAY_PARTS 6U
-	unsigned long
-		dirty_low[DECAY_PARTS + 1]; /* the fewest dirty pages at any look of this one and of those before */
-	unsigned long dirty_before;	    /* when idle_frees_begin was called */
+	unsigned long dirty_low[DECAY_PARTS + 1]; /* fewest dirty pages at any look of this part, and of those before */
+	unsigned long dirty_before;		  /* when idle_frees_begin was called */
+	struct mutex grow_lock;			  /* held by who brings it pageblocks: the others wait for these */
 	/* Events, for vmstat. What per-CPU lists serve they count themselves. numa: atomic; see zone_numa_stat(). */
-	struct mutex grow_lock; /* held by who brings it pageblocks: the others wait for these */
 	unsigned long nr_grown, nr_given_back, nr_fallback, nr_stolen;
 	unsigned long nr_alloc_pages; /* pages */
 	unsigned long nr_alloc_fast;  /* blocks that were allocated the short way: hits, and local */

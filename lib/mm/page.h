@@ -125,8 +125,8 @@ enum pageblock_state {
 #define PBF_GIVEN 0x08	  /* was given back, at the time of its stamp */
 #define PBF_LOST 0x10	  /* in use, but its addresses may be somebody else's by now */
 #define PBF_HUGETLB 0x20  /* the memory behind it is hugetlb pages, all of them there */
-#define PBF_GIGANTIC 0x80 /* and these are of 1 GiB */
 #define PBF_SPLIT 0x40	  /* is not in one mapping of the system with the one before it */
+#define PBF_GIGANTIC 0x80 /* PBF_HUGETLB, and these are of 1 GiB */
 
 struct pageblock {
 	uint32_t next, prev;   /* free ranges of one size; arena lock */

@@ -214,7 +214,7 @@ int sparse_extend(unsigned long pb)
 	return err;
 }
 
-/* The descriptors of nr pages from pfn on, each of size bytes, for a section that is low's bit. */
+/* len bytes of the array, from its byte at on: the descriptors of a section below 4 GiB, which has a bit in low. */
 static int area_extend_low(struct descriptor_area *area, unsigned int section, unsigned long at, size_t len)
 {
 	size_t unit = max_ul(os_page_size(), PAGE_SIZE);

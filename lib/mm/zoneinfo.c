@@ -3,6 +3,7 @@
  * The report zoneinfo.
  */
 #include "base/message.h"
+#include "mm/kswapd.h"
 #include "mm/page_alloc.h"
 #include "mm/vmstat.h"
 
@@ -89,8 +90,9 @@ static void print_zone(struct out *o, const struct zone *zone)
 	out_printf(o, "\n  pagesets");
 	for (i = 0; pageset && i < topology.nr_cpus; i++)
 		print_pageset(o, &pageset[i], i);
-	/* No reclaim thread has given up on the node: there is none. */
-	out_printf(o, "\n  node_unreclaimable:  0\n  start_pfn:           %lu\n", READ_ONCE(zone->zone_start_pfn));
+	out_printf(o, "\n  node_unreclaimable:  %d\n  start_pfn:           %lu\n",
+		   READ_ONCE(NODE_DATA(zone->nid)->kswapd_failures) >= MAX_RECLAIM_RETRIES,
+		   READ_ONCE(zone->zone_start_pfn));
 }
 
 void print_zoneinfo(struct out *o)

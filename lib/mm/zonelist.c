@@ -4,7 +4,7 @@
  * takes from its per-CPU lists or its free lists, and has it grow where they run dry. No policy, no waiting: those are
  * page_alloc.c's and slowpath.c's.
  *
- * Lock order: zone, arena. No lock is held from one step to the next.
+ * Lock order: grow, zone, arena. The first alone is held from one step to the next.
  */
 #include "base/annotate.h"
 #include "mm/budget.h"

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "mm/internal.h"
+#include "mm/kswapd.h"
 #include "mm/page_isolation.h"
 #include "mm/vmstat.h"
 #include "fake_sys.h"
@@ -190,7 +191,12 @@ static void zoneinfo(void)
 	sysctl_lowmem_reserve_ratio[ZONE_DMA32] = 32;
 	setup_per_zone_wmarks();
 	zone->watermark_boost = 5;
+	NODE_DATA(0)->kswapd_failures = MAX_RECLAIM_RETRIES;
 	nr = parse_zoneinfo(report(print_zoneinfo), zones);
+	must(find_zone(nr, 0, "Normal")->unreclaimable == 1, "kswapd has given up on the node");
+	NODE_DATA(0)->kswapd_failures = 0;
+	nr = parse_zoneinfo(report(print_zoneinfo), zones);
+	must(find_zone(nr, 0, "Normal")->unreclaimable == 0, "and has not");
 	must(nr == MAX_NR_ZONES && find_zone(nr, 0, "DMA32") && find_zone(nr, 0, "Movable"), "%s", procfs_error);
 	z = find_zone(nr, 0, "Normal");
 	must(z && z->node_stats && z->free == zone->nr_free_pages && z->free);
