@@ -5,9 +5,11 @@
  * Cost is processor time of all threads per block replaced, so that other work on the machine counts little; the
  * latencies of `tail` alone are time that passed, with all that the machine did meanwhile.
  */
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,10 +50,10 @@ static size_t live_bytes(const struct block *blocks, uint32_t nr)
 	return bytes;
 }
 
-/* Live bytes double from 10 MiB to 12 GiB, or to what the machine has free; at each step blocks are replaced. */
+/* Live bytes double from 10 MiB to 12 GiB, or two thirds of what is free; at each step blocks are replaced. */
 static void growth(void)
 {
-	size_t free_bytes = (size_t)sysconf(_SC_AVPHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
+	size_t free_bytes = (size_t)wl_available_kb() * 1024 / 3 * 2;
 	size_t most = wl_scaled(&params, 12288UL * MIB), live = 0, target;
 	uint32_t nr = 0, max;
 	struct wl_rng rng = wl_rng(params.seed, 0);
@@ -61,7 +63,7 @@ static void growth(void)
 	most = most < free_bytes ? most : free_bytes;
 	max = (uint32_t)(most / 256 + 1);
 	blocks = wl_zalloc(max, sizeof(*blocks));
-	for (target = 10 * MIB; target <= most || target == 10 * MIB; target *= 2) {
+	for (target = 10 * MIB;; target = target < most / 2 ? target * 2 : most) {
 		uint64_t ops = wl_scaled(&params, 1000000);
 		double before;
 
@@ -73,6 +75,8 @@ static void growth(void)
 		block_churn(blocks, nr, ops, small_size, &rng, &result);
 		live = live_bytes(blocks, nr);
 		point("growth", (double)target / MIB, clock_ns(CLOCK_PROCESS_CPUTIME_ID) - before, ops, live);
+		if (target >= most)
+			break;
 	}
 }
 
@@ -183,20 +187,63 @@ static size_t any_size(struct wl_rng *rng)
 	return wl_below(rng, 64) ? wl_size_log(rng, 4, 11) : wl_size_log(rng, 12, 20);
 }
 
+#define LONG_NS 1e6
+
+/* All latencies; and how many took LONG_NS of the thread's own time, and of these had a page fault inside. */
+
+struct calls {
+	struct histogram all;
+	uint64_t slow, faulting;
+	double slowest;
+};
+
 struct tail {
-	struct histogram malloc, free;
+	struct calls malloc, free;
 	struct wl_rng rng;
 	size_t live;
+	int watch; /* for the long ones, which takes more system calls */
+	double start, cpu;
+	long faults;
 };
+
+static long faults_now(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_minflt + usage.ru_majflt;
+}
+
+static void call_begins(struct tail *t)
+{
+	if (t->watch) {
+		t->faults = faults_now();
+		t->cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	}
+	t->start = clock_ns(CLOCK_MONOTONIC);
+}
+
+static void call_ends(struct tail *t, struct calls *calls)
+{
+	double ns = clock_ns(CLOCK_MONOTONIC) - t->start;
+
+	count(&calls->all, ns);
+	if (!t->watch || ns < LONG_NS)
+		return;
+	ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - t->cpu;
+	if (ns < LONG_NS)
+		return;
+	calls->slow++;
+	calls->faulting += faults_now() > t->faults;
+	calls->slowest = ns > calls->slowest ? ns : calls->slowest;
+}
 
 static void timed_new(struct tail *t, struct block *b)
 {
-	double start;
-
 	*b = (struct block){ .size = any_size(&t->rng), .tag = wl_random(&t->rng) };
-	start = clock_ns(CLOCK_MONOTONIC);
+	call_begins(t);
 	b->p = malloc(b->size);
-	count(&t->malloc, clock_ns(CLOCK_MONOTONIC) - start);
+	call_ends(t, &t->malloc);
 	if (!b->p)
 		wl_die("malloc(%zu) failed", b->size);
 	block_fill(b);
@@ -205,22 +252,19 @@ static void timed_new(struct tail *t, struct block *b)
 
 static void timed_drop(struct tail *t, struct block *b)
 {
-	double start;
-
 	block_check(b);
-	start = clock_ns(CLOCK_MONOTONIC);
+	call_begins(t);
 	free(b->p);
-	count(&t->free, clock_ns(CLOCK_MONOTONIC) - start);
+	call_ends(t, &t->free);
 	t->live -= b->size;
 }
 
 /* The heap fills to 512 MiB and empties to an eighth of that, four times over, with replacement all the while. */
-static void tail(void)
+static void run_tail(struct tail *t)
 {
 	size_t most = wl_scaled(&params, 512 * MIB);
 	uint32_t max = (uint32_t)(most / 512) + 16, nr = 0;
 	struct block *blocks = wl_zalloc(max, sizeof(*blocks));
-	struct tail *t = wl_zalloc(1, sizeof(*t));
 
 	t->rng = wl_rng(params.seed, 0);
 	for (unsigned int half = 0; half < 8; half++) {
@@ -238,14 +282,39 @@ static void tail(void)
 			timed_new(t, other);
 		}
 	}
-	print_tail("malloc", &t->malloc);
-	print_tail("free", &t->free);
+}
+
+static void tail(void)
+{
+	struct tail *t = wl_zalloc(1, sizeof(*t));
+
+	run_tail(t);
+	print_tail("malloc", &t->malloc.all);
+	print_tail("free", &t->free.all);
+}
+
+static void print_slow(const char *call, const struct calls *calls)
+{
+	printf("curve=slow call=%s calls=%llu faulting=%llu slowest=%.0f\n", call, (unsigned long long)calls->slow,
+	       (unsigned long long)calls->faulting, calls->slowest);
+}
+
+static void slow(void)
+{
+	struct tail *t = wl_zalloc(1, sizeof(*t));
+
+	t->watch = 1;
+	run_tail(t);
+	print_slow("malloc", &t->malloc);
+	print_slow("free", &t->free);
 }
 
 static const struct {
 	const char *name;
 	void (*run)(void);
-} curves[] = { { "growth", growth }, { "threads", threads }, { "fragments", fragments }, { "tail", tail } };
+} curves[] = {
+	{ "growth", growth }, { "threads", threads }, { "fragments", fragments }, { "tail", tail }, { "slow", slow }
+};
 
 int main(int argc, char **argv)
 {
@@ -263,5 +332,5 @@ int main(int argc, char **argv)
 			return 0;
 		}
 	}
-	wl_die("usage: curves growth | threads | fragments | tail [--scale X] [--seed N]");
+	wl_die("usage: curves growth | threads | fragments | tail | slow [--scale X] [--seed N]");
 }

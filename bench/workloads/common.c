@@ -32,23 +32,33 @@ uint64_t wl_scaled(const struct wl_params *params, uint64_t n)
 	return scaled < 1.0 ? 1 : (uint64_t)scaled;
 }
 
-/* A figure of /proc/self/status, read without touching the allocator that is measured. */
-static long status_kb(const char *key)
+/* A figure of a file in /proc, read without touching the allocator that is measured. */
+static long figure_kb(const char *file, const char *key)
 {
 	char text[8192];
 	ssize_t len;
 	char *at;
-	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		wl_die("/proc/self/status: %s", strerror(errno));
+		wl_die("%s: %s", file, strerror(errno));
 	len = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	text[len > 0 ? len : 0] = '\0';
 	at = strstr(text, key);
 	if (!at)
-		wl_die("/proc/self/status has no '%s'", key);
+		wl_die("%s has no '%s'", file, key);
 	return strtol(at + strlen(key), NULL, 10);
+}
+
+static long status_kb(const char *key)
+{
+	return figure_kb("/proc/self/status", key);
+}
+
+long wl_available_kb(void)
+{
+	return figure_kb("/proc/meminfo", "MemAvailable:");
 }
 
 long wl_rss_kb(void)

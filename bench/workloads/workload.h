@@ -44,6 +44,7 @@ void wl_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2))
 uint64_t wl_scaled(const struct wl_params *params, uint64_t n);
 
 /* Resident set: now, and the most there was. */
+long wl_available_kb(void);
 long wl_rss_kb(void);
 long wl_peak_kb(void);
 long wl_peak_vm_kb(void);
