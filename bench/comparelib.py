@@ -27,6 +27,7 @@ class Workloads:
 
     def __init__(self, args):
         self.args = args
+        self.scale = args.scale
         self.path = benchlib.program(args.build, "workload")
         listing = subprocess.run([self.path, "--list"], capture_output=True, text=True, check=True).stdout
         self.names = there = [line.split()[0] for line in listing.splitlines()]
@@ -54,6 +55,8 @@ class Workloads:
 
 class Programs:
     """Programs that know nothing of this, measured from outside by bench/run1. They have no idle figure."""
+
+    scale = "1"
 
     def __init__(self, args, directory):
         self.args = args
@@ -176,13 +179,13 @@ def left_when_idle(samples):
     return left
 
 
-def document(args, what, libs, samples):
+def document(args, what, libs, samples, failures):
     """What was measured, for --json, and what is missing in it. The settings of --conf are no peers."""
     tables = {lib: ratios(samples, lib) for lib in libs if lib != BASE}
     return {
-        "part": what.part, "cpu": args.cpu, "scale": args.scale, "missing": what.missing,
+        "part": what.part, "cpu": args.cpu, "scale": what.scale, "missing": what.missing,
         "absent": benchlib.absent(args, libs), "conf": {name: lib.conf for name, lib in libs.items() if lib.conf},
-        "samples": samples,
+        "failures": list(dict.fromkeys(failures)), "samples": samples,
         "ratios": {lib: {name: {column: {"median": r.median, "spread": r.spread} for column, r in row.items()}
                          for name, row in table.items()} for lib, table in tables.items()},
         "geomean": {lib: geomeans(table) for lib, table in tables.items()},

@@ -47,6 +47,8 @@ PROGRAMS = {
     "mleak10": ("mleak 5",),
     "mleak100": ("mleak 50",),
     "rptest": ("rptest 2 0 1 2 500 1000 100 8 16000", None, in_own_measure(r"(\d+) memory ops")),
+    "sh6bench": ("sh6bench 4",),
+    "sh8bench": ("sh8bench 4",),
     "glibc-simple": ("glibc-simple",),
     "glibc-thread": ("glibc-thread 2", None, in_set_time(r"(\d+) iterations")),
 }
