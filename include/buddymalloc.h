@@ -40,7 +40,7 @@ typedef unsigned int bm_gfp_t;
 #define BM_GFP_NOMEMALLOC 0x00000100u	  /* never use all of the reserve, whatever the scope says */
 #define BM_GFP_HARDWALL 0x00000200u	  /* keep to the cpuset's nodes */
 #define BM_GFP_ACCOUNT 0x00000400u	  /* charged to the owner, as everything is that a program has */
-#define BM_GFP_COMP 0x00000800u		  /* a compound page: any address inside finds its head */
+#define BM_GFP_COMP 0x00000800u		  /* compound, above order 0: any address inside finds its head */
 /* Where it lies. */
 #define BM_GFP_DMA32 0x00001000u       /* below 4 GiB */
 #define BM_GFP_MOVABLE 0x00002000u     /* its user will let it be moved: see bm_set_page_movable */

@@ -45,7 +45,8 @@ void block_report_foreign(const char *what, const void *addr)
 		bm_misuse("%s(%p): invalid pointer: %zu bytes into the block of %zu bytes at %p", what, addr,
 			  (size_t)((const char *)addr - (char *)b.start), b.size, b.start);
 	else if (pfn_valid(addr_to_pfn(addr)))
-		bm_misuse("%s(%p): invalid pointer: in the heap, but no block begins there", what, addr);
+		bm_misuse("%s(%p): invalid pointer, or freed before: in the heap, but no block begins there", what,
+			  addr);
 	else
 		bm_misuse("%s(%p): invalid pointer: not from this heap", what, addr);
 }

@@ -141,11 +141,12 @@ static cold void report_bad_page(const char *what, const void *addr, unsigned in
 	struct page *page = block_page_inside(addr);
 	unsigned long pfn = virt_to_pfn(addr);
 
+	if (!page)
+		page = block_page((const void *)align_down((uintptr_t)addr, PAGE_SIZE));
 	if (page && page_to_addr(page) == addr)
 		bm_misuse("%s(%p, order %u): the block has order %u", what, addr, order, page->order);
 	else if (page)
-		bm_misuse("%s(%p): inside the compound block of order %u at %p", what, addr, page->order,
-			  page_to_addr(page));
+		bm_misuse("%s(%p): inside the block of order %u at %p", what, addr, page->order, page_to_addr(page));
 	else if (pfn_online(pfn) &&
 		 (page_type(pfn_to_page(pfn)) == PAGE_BUDDY || page_type(pfn_to_page(pfn)) == PAGE_HEAD))
 		bm_misuse("%s(%p): the pages are free already", what, addr);

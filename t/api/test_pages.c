@@ -443,6 +443,11 @@ static void free_inside(void)
 	bm_free_pages((char *)wanted_pages(BM_GFP_KERNEL, 4) + PAGE, 0);
 }
 
+static void put_inside_page(void)
+{
+	bm_put_page((char *)wanted_pages(BM_GFP_KERNEL | BM_GFP_COMP, 0) + 16);
+}
+
 static void put_malloc(void)
 {
 	bm_put_page(malloc(100000));
@@ -470,11 +475,12 @@ int main(void)
 	test_movable();
 	test_scopes();
 	test_mempolicy();
-	test_aborts(free_foreign, "", "bm_free_pages of what is not ours");
+	test_aborts(free_foreign, "not from this heap", "bm_free_pages of what is not ours");
 	test_aborts(free_twice, "", "bm_free_pages twice");
-	test_aborts(free_other_order, "", "bm_free_pages with another order");
-	test_aborts(free_inside, "", "bm_free_pages of a page inside of a block");
-	test_aborts(put_malloc, "", "bm_put_page of a block of malloc");
+	test_aborts(free_other_order, "order 3): the block has order 4", "bm_free_pages with another order");
+	test_aborts(free_inside, "no block of pages begins there", "bm_free_pages of a page inside of a block");
+	test_aborts(put_inside_page, "inside the block of order 0 at", "bm_put_page of an address inside a page");
+	test_aborts(put_malloc, "no block of pages begins there", "bm_put_page of a block of malloc");
 	if (api_under_valgrind())
 		skip(1, "memcheck says it first");
 	else
