@@ -74,6 +74,23 @@ def named(item, option, what):
     return name, value
 
 
+def check_settings(name, lib):
+    """Settings that the library warns about would be measured as if they were not there."""
+    done = subprocess.run(["true"], env=environment(lib), capture_output=True, text=True, check=False)
+    bad = [line for line in done.stderr.splitlines() if "BUDDYMALLOC_CONF: " in line]
+    if bad:
+        raise BenchError(f"--conf {name}={lib.conf}: {bad[0]}")
+
+
+def check_writable(path, option):
+    """A file that is to be written when all has been measured."""
+    try:
+        with open(path, "a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise BenchError(f"{option} {path}: {error.strerror}") from None
+
+
 def libraries(args):
     """Name to Library of all that were asked for, in the order of the table."""
     libs = {BASE: Library(), JEMALLOC: Library(find_jemalloc()),
@@ -97,6 +114,8 @@ def allocators(args):
             warn(f"{name} is left out: {path} does not exist")
             continue
         found[name] = Library(path and os.path.realpath(path), path.conf)
+        if path.conf:
+            check_settings(name, found[name])
     return found
 
 

@@ -20,6 +20,15 @@ CLOSE = 1.10            # peers whose time is within this of the quickest's are 
 IDLE_GOAL_MIB = 5
 
 
+def chosen(args, names, missing=()):
+    """Those of the names that --workloads wants, in their own order."""
+    wanted = args.workloads.split(",") if args.workloads else names
+    for name in wanted:
+        if name not in names and name not in missing:
+            raise BenchError(f"--workloads: none is called {name}; there are {', '.join(names)}")
+    return [name for name in names if name in wanted]
+
+
 class Workloads:
     """The workloads of bench/workload, which measure themselves."""
 
@@ -30,13 +39,8 @@ class Workloads:
         self.scale = args.scale
         self.path = benchlib.program(args.build, "workload")
         listing = subprocess.run([self.path, "--list"], capture_output=True, text=True, check=True).stdout
-        self.names = there = [line.split()[0] for line in listing.splitlines()]
-        if args.workloads:
-            wanted = args.workloads.split(",")
-            for name in wanted:
-                if name not in self.names:
-                    raise BenchError(f"--workloads: no workload is called {name}; there are {', '.join(self.names)}")
-            self.names = [name for name in self.names if name in wanted]
+        there = [line.split()[0] for line in listing.splitlines()]
+        self.names = chosen(args, there)
         self.missing = [name for name in there if name not in self.names]
 
     def run(self, name, lib):
@@ -67,9 +71,7 @@ class Programs:
         self.commands, self.missing = suite.commands(args.suite) if args.suite else programs.commands(directory)
         for name in self.missing:
             warn(f"{name} is left out: it is not {'in ' + args.suite if args.suite else 'installed'}")
-        self.names = list(self.commands)
-        if args.workloads:
-            self.names = [name for name in self.names if name in args.workloads.split(",")]
+        self.names = chosen(args, list(self.commands), self.missing)
         self.missing += [name for name in self.commands if name not in self.names]
 
     def run(self, name, lib):

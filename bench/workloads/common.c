@@ -17,7 +17,7 @@ void wl_die(const char *fmt, ...)
 {
 	va_list args;
 
-	fputs("workload: ", stderr);
+	fprintf(stderr, "%s: ", program_invocation_short_name);
 	va_start(args, fmt);
 	vfprintf(stderr, fmt, args);
 	va_end(args);

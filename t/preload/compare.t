@@ -38,4 +38,19 @@ is "$(grep -c "ours: " errors)" 0 "not the one without"
 has table "^ours: least time in [0-2] of 2 rows; above 1.05 of the best: " "rows where ours is first are counted"
 has table "^ours: MiB resident when idle beyond what lives, above 5: .*mixed" "what stays resident when idle is told"
 
+# What is wrong is told before anything is measured.
+refused() {
+	words=$1
+	shift
+	"$@" >table 2>errors
+	is "$?" 2 "refused: ${*##*/}"
+	has errors "$words" "with the reason"
+}
+refused "nosuch" compare ours --workloads small,nosuch
+refused "nosuch" compare ours --suite suite --workloads larson,nosuch
+refused "No such file" compare ours --workloads small --json missing/file
+refused "unknown key" compare ours,other --workloads small --conf other=no_such_key:1
+refused "usage: numa" "$top_srcdir/bench/numa" --build "$build" --nosuch
+is "$("$top_srcdir/bench/numa" --help | head -n 1 | cut -d ' ' -f 1,2)" "usage: numa" "bench/numa --help boots nothing"
+
 done_testing

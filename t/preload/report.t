@@ -30,4 +30,7 @@ is "$(cat found)" "7 6
 6 True
 4" "bars, six curves, three figures of each workload, latencies of both calls"
 
+"$top_srcdir/bench/report" --build "$build" --out missing/report.html 2>errors
+is "$? $(grep -c "missing/report.html: No such file" errors)" "1 1" "a page that cannot be written is told before the runs"
+
 done_testing
