@@ -16,6 +16,7 @@ struct mallinfo2 family_mallinfo(void)
 	struct heap_stats s;
 
 	heap_stats_read(&s);
+	s.in_use -= min_ul(s.huge_blocks, s.in_use); /* programs add hblkhd to uordblks */
 	return (struct mallinfo2){
 		.arena = s.mapped - s.huge_blocks,
 		.ordblks = s.nr_free_blocks,

@@ -116,6 +116,14 @@ API_UNUSED bool api_sanitized(void)
 #endif
 }
 
+/* Bytes in blocks of the program's, large ones too. */
+API_UNUSED size_t api_in_use(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return m.uordblks + m.hblkhd;
+}
+
 /* Where every access and every system call costs many times as much. */
 API_UNUSED bool api_slow(void)
 {
@@ -197,13 +205,13 @@ API_UNUSED void api_prove_served(void)
 	if (!dlsym(RTLD_DEFAULT, "bm_version"))
 		bail_out("libbuddymalloc does not serve this process: run the test by make check, or preload it");
 #endif
-	before = mallinfo2().uordblks;
+	before = api_in_use();
 	for (i = 0; i < API_ARRAY_SIZE(block); i++) {
 		block[i] = malloc(10000);
 		if (!block[i])
 			bail_out("malloc(10000) failed");
 	}
-	if (mallinfo2().uordblks < before + API_ARRAY_SIZE(block) * 10000)
+	if (api_in_use() < before + API_ARRAY_SIZE(block) * 10000)
 		bail_out("the blocks malloc gives are not of libbuddymalloc's heap");
 	for (i = 0; i < API_ARRAY_SIZE(block); i++)
 		free(block[i]);

@@ -25,7 +25,7 @@ TAP_UNUSED bm_owner_t *make(const char *name)
 TAP_UNUSED size_t in_use(void)
 {
 	malloc_trim(0);
-	return mallinfo2().uordblks;
+	return api_in_use();
 }
 
 TAP_UNUSED void *block_of_kind(unsigned int kind, size_t size)

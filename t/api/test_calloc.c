@@ -170,13 +170,13 @@ int main(void)
 
 	plan(6);
 	api_prove_served();
-	before = mallinfo2().uordblks;
+	before = api_in_use();
 	sizes_init(api_slow() ? 4 * MIB : 64 * MIB);
 	test_zero();
 	test_mixed_reuse();
 	test_overflow();
 	test_nothing();
 	test_reallocarray();
-	is_int(mallinfo2().uordblks, before, "nothing is left in use");
+	is_int(api_in_use(), before, "nothing is left in use");
 	return tap_exit();
 }

@@ -112,7 +112,7 @@ static void test_impossible(void)
 /* A freed block serves again, and how often changes nothing. */
 static void test_reuse(void)
 {
-	size_t i, n, before = mallinfo2().uordblks;
+	size_t i, n, before = api_in_use();
 
 	for (i = 0; i < nr_sizes; i++) {
 		for (n = 0; n < 20; n++) {
@@ -124,7 +124,7 @@ static void test_reuse(void)
 			free(p);
 		}
 	}
-	want(mallinfo2().uordblks == before, "%zu bytes in use before, %zu after", before, mallinfo2().uordblks);
+	want(api_in_use() == before, "%zu bytes in use before, %zu after", before, api_in_use());
 	verdict("what was freed is not in use");
 }
 

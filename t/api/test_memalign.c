@@ -201,7 +201,7 @@ int main(void)
 
 	plan(12);
 	api_prove_served();
-	before = mallinfo2().uordblks;
+	before = api_in_use();
 	for (f = 0; f < 3; f++)
 		test_alignments(f);
 	test_small();
@@ -210,6 +210,6 @@ int main(void)
 	test_impossible();
 	test_valloc();
 	test_then_realloc();
-	is_int(mallinfo2().uordblks, before, "nothing is left in use");
+	is_int(api_in_use(), before, "nothing is left in use");
 	return tap_exit();
 }

@@ -101,20 +101,20 @@ static const struct {
 
 static void try_pair(size_t n, size_t d, size_t size, size_t align)
 {
-	size_t before = mallinfo2().uordblks;
+	size_t before = api_in_use();
 	void *p = news[n].call(size, align), *q = news[n].call(size, align);
 
 	if (!want(p && q, "%s of %zu bytes is nullptr", news[n].name, size))
 		return;
 	want(p != q && (uintptr_t)p % align == 0 && (uintptr_t)q % align == 0, "%s of %zu aligned to %zu = %p, %p",
 	     news[n].name, size, align, p, q);
-	want(mallinfo2().uordblks >= before + 2 * size, "%s of %zu bytes is not of our heap", news[n].name, size);
+	want(api_in_use() >= before + 2 * size, "%s of %zu bytes is not of our heap", news[n].name, size);
 	pattern_fill(p, size);
 	pattern_fill(q, size);
 	want(pattern_intact(p, size), "%s of %zu bytes: overlap", news[n].name, size);
 	deletes[d].call(p, size, align);
 	deletes[d].call(q, size, align);
-	want(mallinfo2().uordblks == before, "%s of what %s gave does not free it", deletes[d].name, news[n].name);
+	want(api_in_use() == before, "%s of what %s gave does not free it", deletes[d].name, news[n].name);
 }
 
 static void test_pairs()
@@ -272,12 +272,12 @@ int counted::alive;
 
 static void test_expressions()
 {
-	size_t before = mallinfo2().uordblks;
+	size_t before = api_in_use();
 	counted *one = new counted, *many = new counted[1000];
 	std::vector<std::string> *strings = new std::vector<std::string>(1000, std::string(100, 'x'));
 
 	want(counted::alive == 1001, "constructors");
-	want(mallinfo2().uordblks >= before + 1001 * sizeof(counted) + 1000 * 100, "new is not served by our heap");
+	want(api_in_use() >= before + 1001 * sizeof(counted) + 1000 * 100, "new is not served by our heap");
 	delete one;
 	delete[] many;
 	delete strings;
@@ -290,7 +290,7 @@ static void test_expressions()
 	want((uintptr_t)w % 256 == 0, "new of an over-aligned type = %p", (void *)w);
 	delete[] w;
 #endif
-	want(mallinfo2().uordblks == before, "%zu in use before, %zu after", before, mallinfo2().uordblks);
+	want(api_in_use() == before, "%zu in use before, %zu after", before, api_in_use());
 	verdict("new-expressions and containers");
 }
 #endif

@@ -63,7 +63,7 @@ int main(void)
 	long warm;
 
 	stress_begin(3);
-	before = mallinfo2().uordblks;
+	before = api_in_use();
 	waves = scaled(500);
 	run_waves(waves / 10 + 1);
 	warm = api_resident_kib();
@@ -71,7 +71,7 @@ int main(void)
 	ok(1, "%zu threads, each finding what another left", wave * AT_ONCE);
 	test_memory(warm, api_resident_kib());
 	free_left();
-	if (!ok(mallinfo2().uordblks < before + 256 * KIB, "nothing is left in use"))
-		diag("%zu bytes before, %zu after", before, mallinfo2().uordblks);
+	if (!ok(api_in_use() < before + 256 * KIB, "nothing is left in use"))
+		diag("%zu bytes before, %zu after", before, api_in_use());
 	return tap_exit();
 }

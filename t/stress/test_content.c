@@ -60,12 +60,12 @@ int main(void)
 	size_t before;
 
 	stress_begin(3);
-	before = mallinfo2().uordblks;
+	before = api_in_use();
 	threads_run(NR_THREADS, thread_main);
 	ok(1, "%d threads, %zu steps each", NR_THREADS, scaled(150000));
 	test_trimming();
 	/* libc keeps a little for each thread it had. */
-	if (!ok(mallinfo2().uordblks < before + 256 * KIB, "nothing is left in use"))
-		diag("%zu bytes before, %zu after", before, mallinfo2().uordblks);
+	if (!ok(api_in_use() < before + 256 * KIB, "nothing is left in use"))
+		diag("%zu bytes before, %zu after", before, api_in_use());
 	return tap_exit();
 }

@@ -130,7 +130,7 @@ int main(void)
 
 	stress_begin(3);
 	alarm(10 * CHILD_SECONDS);
-	before = mallinfo2().uordblks;
+	before = api_in_use();
 	for (i = 0; i < NR_NOISY; i++)
 		thread[i] = thread_start(noisy, (void *)i);
 	threads_run(NR_FORKERS, forker);
@@ -139,7 +139,7 @@ int main(void)
 		pthread_join(thread[i], NULL);
 	is_int(children, NR_FORKERS * scaled(150), "every child was forked, and the parent goes on");
 	is_int(broken, 0, "every child finds what it inherited, and ends well");
-	if (!ok(mallinfo2().uordblks < before + 256 * KIB, "nothing is left in use"))
-		diag("%zu bytes before, %zu after", before, mallinfo2().uordblks);
+	if (!ok(api_in_use() < before + 256 * KIB, "nothing is left in use"))
+		diag("%zu bytes before, %zu after", before, api_in_use());
 	return tap_exit();
 }

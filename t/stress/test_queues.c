@@ -137,11 +137,11 @@ int main(void)
 	stress_begin(3);
 	queues_init(queue, NR_PAIRS);
 	queues_init(ring, NR_RING);
-	before = mallinfo2().uordblks;
+	before = api_in_use();
 	threads_run(2 * NR_PAIRS, either);
 	ok(1, "%d producers, as many consumers, %zu blocks each", NR_PAIRS, scaled(150000));
 	test_ring();
-	if (!ok(mallinfo2().uordblks < before + 256 * KIB, "nothing is left in use"))
-		diag("%zu bytes before, %zu after", before, mallinfo2().uordblks);
+	if (!ok(api_in_use() < before + 256 * KIB, "nothing is left in use"))
+		diag("%zu bytes before, %zu after", before, api_in_use());
 	return tap_exit();
 }

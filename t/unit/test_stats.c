@@ -152,7 +152,8 @@ static void mallinfo_adds_up(void)
 	must(heap_malloc(7 * MiB), "in whole pageblocks");
 	m = family_mallinfo();
 	heap_stats_read(&s);
-	must(m.uordblks == s.in_use && m.fordblks == s.free && m.hblkhd == s.huge_blocks && m.hblkhd == 11 * MiB);
+	must(m.uordblks + m.hblkhd == s.in_use && m.fordblks == s.free && m.hblkhd == s.huge_blocks &&
+	     m.hblkhd == 11 * MiB);
 	must(m.arena + m.hblkhd == s.mapped && m.hblks == 2 && m.fsmblks == s.cached && m.keepcost == s.dirty);
 	must((size_t)family_mallinfo_int().uordblks == m.uordblks);
 	heap_free(p);
