@@ -53,6 +53,7 @@ cold bool heap_init_slow(void)
 	mutex_lock(&init_lock);
 	ok = READ_ONCE(heap_ready);
 	if (!ok) {
+		os_set_rare_text_apart();
 		annotate_init();
 		heap_watched = annotate_listening;
 		ok = !mm_init();

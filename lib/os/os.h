@@ -81,6 +81,8 @@ int os_fault_in(void *addr);
 size_t os_page_size(void); /* the machine's page size, from the auxiliary vector */
 bool os_secure(void);	   /* AT_SECURE: take no configuration from the environment */
 uint64_t os_random(void);  /* from AT_RANDOM, another value on each call */
+/* Have the code that few processes run in a mapping of its own. */
+void os_set_rare_text_apart(void);
 /* Soft limits in bytes, ~0UL for none. */
 unsigned long os_rlimit_as(void);
 unsigned long os_rlimit_data(void);
