@@ -16,18 +16,18 @@
 #include "mm/page_alloc.h"
 #include "mm/touched.h"
 
-/* They hold this always, but no more than a share of what may be dirty, */
+/* What they hold always, in pages, but no more than this share of dirty_max. */
 #define EXACT_KEPT 256UL
 #define EXACT_DIRTY_SHARE 2
-/* and up to all of it, and what may be dirty beyond, while few lengths come and go: what goes home for want of room is
- * so many blocks of each length, and half of what is missed is of these. With random lengths it would keep pageblocks
- * from emptying, which matters little where they are hardly touched. */
-#define EXACT_MOST (dirty_max_pages() + (arena_regrets() << PAGEBLOCK_ORDER))
-#define BLOCKS_PER_LENGTH 8
-#define LENGTHS_PLAINLY_FEW 2 /* of so many half as many blocks are enough, for large ones are few */
 
-#define LEAST_ROOM 64UL	   /* of many lengths, */
-#define LEAST_ROOM_FEW 8UL /* and of few */
+/* Lengths are few if so many blocks of each went home for want of room; of plainly few lengths half as many are enough,
+ * for large blocks are few. */
+#define BLOCKS_PER_LENGTH 8
+#define LENGTHS_PLAINLY_FEW 2
+
+/* A short block counts as so many pages of the room; as fewer where they hold more than always. */
+#define LEAST_ROOM 64UL
+#define LEAST_ROOM_FEW 8UL
 
 struct exact_lists exact_lists;
 
@@ -57,9 +57,16 @@ static unsigned long dirty_max_pages(void)
 	return READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT;
 }
 
+/* What they hold if nothing is known of the lengths. */
 static unsigned long least_kept(void)
 {
 	return exact_lists.many ? 0 : min_ul(EXACT_KEPT, dirty_max_pages() / EXACT_DIRTY_SHARE);
+}
+
+/* And at most: what may be dirty, and what may be beyond that because it was missed. */
+static unsigned long most_kept(void)
+{
+	return dirty_max_pages() + (arena_regrets() << PAGEBLOCK_ORDER);
 }
 
 static void count_gone(unsigned long nr)
@@ -132,7 +139,7 @@ unsigned long drain_exact_lists(struct zone *zone, bool wait)
 	return free_chain(zone, all);
 }
 
-/* Does what went home come back? */
+/* Few lengths come and go, and half of what is missed is of those that went home. */
 static bool few_lengths(void)
 {
 	unsigned long enough = exact_lists.gone_lengths * BLOCKS_PER_LENGTH;
@@ -142,7 +149,7 @@ static bool few_lengths(void)
 	return exact_lists.gone_blocks >= enough && exact_lists.wanted >= exact_lists.missed / 2;
 }
 
-/* It is worth it that they hold twice as much, */
+/* Twice as much; first, again what they hold always. */
 static void hold_more(void)
 {
 	unsigned long least, next;
@@ -152,11 +159,11 @@ static void hold_more(void)
 		return;
 	}
 	least = least_kept();
-	next = min_ul((least + exact_lists.more) * 2, EXACT_MOST);
+	next = min_ul((least + exact_lists.more) * 2, most_kept());
 	WRITE_ONCE(exact_lists.more, max_ul(next, least) - least);
 }
 
-/* or not even so much. */
+/* Half as much; at last nothing. */
 static void hold_less(void)
 {
 	unsigned long least = least_kept(), next = (least + exact_lists.more) / 2;
@@ -165,7 +172,8 @@ static void hold_less(void)
 	WRITE_ONCE(exact_lists.more, max_ul(next, least) - least);
 }
 
-/* Taken. Enough has gone home, and was missed, to tell. */
+/* Taken. Once enough has gone home, and was missed, they hold more or less than before. With many lengths they would
+ * keep pageblocks from emptying, which matters little where these are hardly touched. */
 static void adapt(void)
 {
 	if (exact_lists.gone_pages < dirty_max_pages() || exact_lists.missed < dirty_max_pages())
@@ -191,12 +199,20 @@ static uint32_t set_least_room(void)
 	return unlink_all();
 }
 
-/* How much room is there now? */
-static void ask(unsigned long nr)
+/* They are full: is all of it to go home? What stayed would keep its pageblocks from emptying, where lengths are many.
+ */
+static bool begin_anew(long used)
+{
+	return used > exact_lists.granted || (used && !exact_lists.more);
+}
+
+/* Say anew how much they may hold, for a block of nr pages that they had no room for. */
+static void grant_room(unsigned long nr)
 {
 	struct zone *zone = exact_zone();
 	long room = exact_lists_take(), used;
 	uint32_t all;
+	bool full;
 
 	if (room == EXACT_TAKEN)
 		return;
@@ -206,15 +222,12 @@ static void ask(unsigned long nr)
 	if (!exact_lists.nr_pages)
 		used = 0;
 	exact_lists.granted = exact_lists_closed(zone) ? 0 : (long)(least_kept() + exact_lists.more);
-	if (used + exact_room(nr) > exact_lists.granted) {
-		/* Full: they begin anew. What stayed would keep its pageblocks from emptying, where lengths are many.
-		 */
-		if (used > exact_lists.granted || (used && !exact_lists.more)) {
-			all = unlink_all();
-			used = exact_lists.granted = 0;
-		} else {
-			count_gone(nr);
-		}
+	full = used + exact_room(nr) > exact_lists.granted;
+	if (full && begin_anew(used)) {
+		all = unlink_all();
+		used = exact_lists.granted = 0;
+	} else if (full) {
+		count_gone(nr);
 	}
 	exact_lists_give(exact_lists.granted - used);
 	free_chain(zone, all);
@@ -222,7 +235,7 @@ static void ask(unsigned long nr)
 
 void exact_list_free_slow(struct page *page, unsigned long nr)
 {
-	ask(nr);
+	grant_room(nr);
 	if (!exact_list_free(page, nr))
 		free_pages_exact(page, nr);
 }
