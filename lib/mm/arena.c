@@ -29,9 +29,16 @@
 #include "os/os.h"
 #include "os/topology.h"
 
+/* The window's top moves up by this share of what is mapped, within bounds in pageblocks; of what is left under a limit
+ * by no more than that. */
+#define GROWTH_SHARE 8
 #define GROWTH_MIN 2UL
 #define GROWTH_MAX 32UL
-#define GROWTH_TRIES 64
+#define GROWTH_LEFT_SHARE 16
+#define GROWTH_TRIES 64 /* mappings of somebody else's that are stepped over */
+
+/* Dirty pageblocks may be this share of those in use, beside the usual ones. */
+#define ARENA_DIRTY_SHARE 8
 
 static struct {
 	struct mutex lock;
@@ -89,10 +96,10 @@ static int grow_at_top(unsigned long need, unsigned long want, int nid, size_t r
 /* More than is asked for, so that mappings are few; but of what little is left under a limit only a small part. */
 static unsigned long want_blocks(void)
 {
-	unsigned long want = min_ul(max_ul(arena_stats.mapped / 8, GROWTH_MIN), GROWTH_MAX);
+	unsigned long want = min_ul(max_ul(arena_stats.mapped / GROWTH_SHARE, GROWTH_MIN), GROWTH_MAX);
 
 	if (unlikely(READ_ONCE(limits_in_force)))
-		want = min_ul(want, budget_growable_pages(false, false) >> PAGEBLOCK_ORDER >> 4);
+		want = min_ul(want, (budget_growable_pages(false, false) >> PAGEBLOCK_ORDER) / GROWTH_LEFT_SHARE);
 	return want;
 }
 
@@ -341,7 +348,7 @@ unsigned long arena_alloc_reserve(unsigned long nr, unsigned long align, int nid
 unsigned long arena_dirty_limit(void)
 {
 	unsigned long used = READ_ONCE(arena_stats.used), most = dirty_max_for(used << PAGEBLOCK_SHIFT),
-		      limit = (most >> PAGEBLOCK_SHIFT) + used / 8 + arena_slack();
+		      limit = (most >> PAGEBLOCK_SHIFT) + used / ARENA_DIRTY_SHARE + arena_slack();
 
 	limit *= touched_more_dirty();
 	return limit - min_ul(limit, (exact_lists_excess() + mm_kept_pages()) >> PAGEBLOCK_ORDER);

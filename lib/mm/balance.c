@@ -18,15 +18,18 @@
  * arenas. */
 #define ZONE_KEEP_BLOCKS 2UL
 
-/* Dirty free pages may be half of those in use; smaller blocks than this order are not worth a system call, but where
- * twice as much is dirty as in use: so little splits what is free that it will hardly join. */
+/* Dirty free pages may be this share of those in use, */
 #define ZONE_DIRTY_SHARE 2
+/* and beyond that so many times dirty_max, or the least that is in use, if they were missed before. */
+#define ZONE_SLACK_MAX 3
+/* What is too much goes down to this share below what may be. */
+#define ZONE_GOAL_SHARE 4
+
+/* Smaller blocks than this order are not worth a system call, but where so many times as much is dirty as in use: so
+ * little splits what is free that it will hardly join. */
 #define ZONE_PURGE_ORDER 4
 #define ZONE_PURGE_ORDER_LOW 2
 #define ZONE_DIRTY_MOSTLY 2
-/* Beyond that may stay what was missed: so many times dirty_max, or the least that is in use. */
-#define ZONE_SLACK_MAX 3
-#define ZONE_SLACK_SHARE 3
 
 #define ZONE_DECAY_STEP (2 * MiB >> PAGE_SHIFT) /* goes at a time of what was idle */
 
@@ -70,8 +73,7 @@ static unsigned long clean_pages(const struct zone *zone)
 
 static unsigned long most_slack(const struct zone *zone)
 {
-	return max_ul((READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT) * ZONE_SLACK_MAX,
-		      READ_ONCE(zone->regret.least) * ZONE_SLACK_SHARE);
+	return max_ul(READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT, READ_ONCE(zone->regret.least)) * ZONE_SLACK_MAX;
 }
 
 /* What went and was soon wanted again was given back in vain: so much more may be dirty from now on, within bounds.
@@ -111,9 +113,10 @@ void zone_clean_returned(struct zone *zone, unsigned long nr)
 	WRITE_ONCE(zone->clean_left, READ_ONCE(zone->clean_left) + nr);
 }
 
-static unsigned long purge_goal(unsigned long limit)
+/* Well below the limit, so that the next free is not over it again. */
+static unsigned long goal_below(unsigned long limit)
 {
-	return limit - min_ul(limit / 4, READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT);
+	return limit - min_ul(limit / ZONE_GOAL_SHARE, READ_ONCE(tunables.dirty_max) >> PAGE_SHIFT);
 }
 
 static unsigned int purge_order(const struct zone *zone)
@@ -133,8 +136,19 @@ static unsigned long worth_purging(const struct zone *zone)
 	return nr;
 }
 
-/* More is dirty than the limit: down to well below it, so that the next free is not over it again. Near the end of
- * memory, and by kswapd, at once; else in steps, so that no free takes long: the next ones go on with it. */
+/* Is more dirty than the limit, and so much of it in blocks worth a call that this comes to the goal? What was begun
+ * goes on until it has. */
+static bool purge_is_due(const struct zone *zone, unsigned long limit)
+{
+	unsigned long dirty = READ_ONCE(zone->nr_dirty), goal = READ_ONCE(zone->purge_goal);
+
+	if (unlikely(goal))
+		return dirty > limit || dirty >= goal;
+	return unlikely(dirty > limit) && worth_purging(zone) > limit - goal_below(limit);
+}
+
+/* Give back what is too much: near the end of memory, and by kswapd, at once; else in steps, so that no free takes
+ * long: the next ones go on with it. */
 static cold void zone_purge_excess(struct zone *zone, unsigned long limit, bool scarce)
 {
 	unsigned long dirty = READ_ONCE(zone->nr_dirty), goal = READ_ONCE(zone->purge_goal), left;
@@ -150,7 +164,7 @@ static cold void zone_purge_excess(struct zone *zone, unsigned long limit, bool 
 	if (!scarce && !(current->flags & PF_KSWAPD))
 		until = os->thread_clock_ns() + PURGE_STEP_NS;
 	if (!goal || goal > limit)
-		goal = purge_goal(limit);
+		goal = goal_below(limit);
 	zone_purge_until(zone, purge_order(zone), goal, until, &over);
 	left = READ_ONCE(zone->nr_dirty);
 	WRITE_ONCE(zone->purge_goal, over && left > goal ? goal : 0);
@@ -248,18 +262,16 @@ void zones_decay(uint32_t decay)
  * the system. */
 void balance_zone(struct zone *zone)
 {
-	unsigned long limit, goal;
+	unsigned long limit;
 	bool scarce;
 
 	if (unlikely(data_race(zone->nr_free_blocks) > ZONE_KEEP_BLOCKS))
 		zone_trim(zone, ZONE_KEEP_BLOCKS);
 	if (unlikely(clean_pages(zone) + PURGE_STEP_PAGES < READ_ONCE(zone->clean_left)) && READ_ONCE(zone->purged))
 		zone_regret(zone);
-	goal = READ_ONCE(zone->purge_goal);
 	limit = zone_dirty_limit(zone, &scarce);
 	regret_note_use(&zone->regret, used_pages(zone), false);
-	if (unlikely(READ_ONCE(zone->nr_dirty) > min_ul(limit, goal - 1)) &&
-	    (goal || worth_purging(zone) > limit - purge_goal(limit)))
+	if (purge_is_due(zone, limit))
 		zone_purge_excess(zone, limit, scarce);
 #ifdef BM_DEBUG
 	check_zone(zone);
