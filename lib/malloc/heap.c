@@ -258,17 +258,9 @@ void *heap_malloc_large(size_t size, unsigned long caller)
 
 void *heap_malloc_track_caller(size_t size, unsigned long caller)
 {
-	unsigned long class;
-	void *p;
-
 	if (size > TABLE_SIZE_MAX)
 		return heap_malloc_large(size, caller);
-	class = size_to_class_small(size);
-	p = tcache_alloc(class);
-	if (unlikely(!p))
-		return heap_malloc_slow(size, class, caller);
-	trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
-	return p;
+	return malloc_listed(size, size_to_class_small(size), caller);
 }
 
 /* NULL, an address outside the window, or in a part of it that the thread has not looked at yet. */
@@ -321,6 +313,22 @@ void heap_free_slow(void *addr, unsigned long class)
 }
 
 /* *zeroed: it is; else all of it is to be. */
+static void *alloc_run_zeroed(size_t bytes, bool *zeroed, unsigned long caller)
+{
+	gfp_t gfp = GFP_MALLOC | GFP_ZERO;
+	unsigned int class = size_to_class_run(bytes);
+	void *p = tcache_alloc(class);
+
+	if (!p)
+		p = run_alloc(class, 0, zeroed);
+	if (unlikely(!p)) {
+		*zeroed = false; /* whatever was had and could not be paid */
+		return alloc_class(class, bytes, gfp, caller);
+	}
+	trace_kmalloc(caller, p, bytes, size_classes.size[class], gfp);
+	return p;
+}
+
 static void *alloc_huge_zeroed(size_t bytes, bool *zeroed, unsigned long caller)
 {
 	gfp_t gfp = GFP_MALLOC | GFP_ZERO;
@@ -350,29 +358,35 @@ void *heap_calloc_slow(size_t bytes, unsigned long caller)
 		return heap_no_memory();
 	if (alloc_is_watched())
 		return alloc_watched(bytes, 0, true, caller);
-	if (bytes <= SLAB_SIZE_MAX) {
+	if (bytes <= SLAB_SIZE_MAX)
 		p = alloc_class(size_to_class(bytes), bytes, GFP_MALLOC | GFP_ZERO, caller);
-	} else if (bytes <= RUN_SIZE_MAX) {
-		unsigned int class = size_to_class_run(bytes);
-
-		p = tcache_alloc(class);
-		if (!p)
-			p = run_alloc(class, 0, &zeroed);
-		if (likely(p))
-			trace_kmalloc(caller, p, bytes, size_classes.size[class], GFP_MALLOC | GFP_ZERO);
-		else
-			p = alloc_class(class, bytes, GFP_MALLOC | GFP_ZERO, caller);
-	} else {
+	else if (bytes <= RUN_SIZE_MAX)
+		p = alloc_run_zeroed(bytes, &zeroed, caller);
+	else
 		p = alloc_huge_zeroed(bytes, &zeroed, caller);
-	}
 	if (unlikely(!p))
 		return heap_no_memory();
 	return zeroed ? p : memset(p, 0, bytes);
 }
 
+/* Above SLAB_SIZE_MAX: its pages, aligned by their order. */
+static void *alloc_run_aligned(size_t align, size_t size, unsigned long caller)
+{
+	unsigned int order = align > PAGE_SIZE ? order_for_pages(align >> PAGE_SHIFT) : 0,
+		     class = size_to_class(max_ul(size, SLAB_SIZE_MAX + 1));
+	struct heap_effort effort = { 0 };
+	bool zeroed;
+	void *p = run_alloc(class, order, &zeroed);
+
+	while (!p && heap_reclaim(max_ul(size, align), 0, &effort))
+		p = run_alloc(class, order, &zeroed);
+	if (likely(p))
+		trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
+	return p;
+}
+
 static noinline void *memalign_slow(size_t align, size_t size, unsigned long caller)
 {
-	unsigned int class;
 	bool zeroed;
 	void *p;
 
@@ -387,21 +401,12 @@ static noinline void *memalign_slow(size_t align, size_t size, unsigned long cal
 	if (alloc_is_watched())
 		return alloc_watched(size, align, false, caller);
 	size = max_ul(size, 1);
-	if (max_ul(size, align) > RUN_SIZE_MAX) {
+	if (max_ul(size, align) > RUN_SIZE_MAX)
 		p = alloc_huge(size, align, &zeroed, GFP_MALLOC, caller);
-	} else if (max_ul(size, align) > SLAB_SIZE_MAX) {
-		unsigned int order = align > PAGE_SIZE ? order_for_pages(align >> PAGE_SHIFT) : 0;
-		struct heap_effort effort = { 0 };
-
-		class = size_to_class(max_ul(size, SLAB_SIZE_MAX + 1));
-		p = run_alloc(class, order, &zeroed);
-		while (!p && heap_reclaim(max_ul(size, align), 0, &effort))
-			p = run_alloc(class, order, &zeroed);
-		if (likely(p))
-			trace_kmalloc(caller, p, size, size_classes.size[class], GFP_MALLOC);
-	} else {
+	else if (max_ul(size, align) > SLAB_SIZE_MAX)
+		p = alloc_run_aligned(align, size, caller);
+	else
 		p = alloc_class(size_to_class_aligned(align, aligned_last(align, size) + 1), size, GFP_MALLOC, caller);
-	}
 	return likely(p) ? p : heap_no_memory();
 }
 

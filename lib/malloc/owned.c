@@ -30,9 +30,7 @@ void *owned_alloc(struct owner *o, size_t size, size_t align, bool *zeroed, size
 	*zeroed = false;
 	current->at_limit = false;
 	if (likely(most <= SLAB_SIZE_MAX)) {
-		class = size_to_class(most);
-		while (align && class_size(class) % align)
-			class ++;
+		class = align ? size_to_class_aligned(align, aligned_last(align, most) + 1) : size_to_class(most);
 		p = alloc_object(o, class);
 	} else if (most <= RUN_SIZE_MAX) {
 		class = size_to_class(max_ul(size, SLAB_SIZE_MAX + 1));
