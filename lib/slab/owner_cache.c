@@ -56,7 +56,7 @@ static size_t slab_bytes(const struct page *slab)
 }
 
 /* Pages for a slab, paid for; NULL: not of this order. */
-static struct page *slab_pages(struct owner *o, unsigned int order, gfp_t gfp)
+static struct page *alloc_slab_pages(struct owner *o, unsigned int order, gfp_t gfp)
 {
 	struct page *slab;
 
@@ -79,11 +79,11 @@ static struct page *new_slab(struct owner *o, unsigned int class, bool near)
 	order = (unsigned int)min_ul(kmem_caches[class].order, least + READ_ONCE(o->cache->nr[class]));
 	order = (unsigned int)max_ul(order, least);
 	if (near)
-		slab = slab_pages(o, least, GFP_MALLOC | GFP_NORETRY | GFP_THISNODE);
+		slab = alloc_slab_pages(o, least, GFP_MALLOC | GFP_NORETRY | GFP_THISNODE);
 	else if (order > least)
-		slab = slab_pages(o, order, GFP_MALLOC | GFP_NORETRY);
+		slab = alloc_slab_pages(o, order, GFP_MALLOC | GFP_NORETRY);
 	if (!slab && !near)
-		slab = slab_pages(o, least, GFP_MALLOC);
+		slab = alloc_slab_pages(o, least, GFP_MALLOC);
 	if (!slab)
 		return NULL;
 	slab_prepare(slab, class);

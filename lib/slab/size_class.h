@@ -14,6 +14,7 @@
 #define NO_CLASS 0U	/* what the class map says of a page that free() must look at closer */
 #define NR_CLASSES 120U /* 1 to 119 */
 #define FIRST_RUN_CLASS 80U
+#define SMALL_SIZE_MAX (1 * KiB) /* of these a slab holds many, and so may a list */
 #define SLAB_SIZE_MAX (32 * KiB)
 #define RUN_SIZE_MAX (1 * MiB)
 #define TABLE_SIZE_MAX 1024UL  /* up to it each size has its class in a table */
@@ -60,6 +61,11 @@ static always_inline unsigned int size_to_class(size_t size)
 static always_inline size_t class_size(unsigned int class)
 {
 	return size_classes.size[class];
+}
+
+static always_inline bool class_is_small(unsigned int class)
+{
+	return class_size(class) <= SMALL_SIZE_MAX;
 }
 
 /* Is it the size of a class of those up to a sixteenth above a power of two, or of one of these? */

@@ -17,8 +17,8 @@
 #include "slab/owner_cache.h"
 #include "slab/tcache.h"
 
-#define SLAB_MIN_OBJECTS 16	 /* of up to 1 KiB, */
-#define SLAB_MIN_LARGE_OBJECTS 2 /* and of more */
+#define SLAB_MIN_OBJECTS 16	 /* small ones, */
+#define SLAB_MIN_LARGE_OBJECTS 2 /* or others */
 #define SLAB_WASTE 11		 /* that part of a slab may be left over, */
 #define SLAB_NARROW_WASTE 31 /* and that of those which are there to save as much as half as long ones would leave */
 #define SLAB_MAX_ORDER 6
@@ -40,7 +40,7 @@ static unsigned long object_index(const struct kmem_cache *cache, size_t at)
 /* Enough objects that a slab is worth its descriptor, few enough that it empties. The kernel's calculate_order. */
 static unsigned int slab_order(size_t size)
 {
-	size_t least = size <= KiB ? SLAB_MIN_OBJECTS : SLAB_MIN_LARGE_OBJECTS, bytes = PAGE_SIZE;
+	size_t least = size <= SMALL_SIZE_MAX ? SLAB_MIN_OBJECTS : SLAB_MIN_LARGE_OBJECTS, bytes = PAGE_SIZE;
 	unsigned int order = 0, waste = class_is_narrow(size) ? SLAB_NARROW_WASTE : SLAB_WASTE;
 
 	for (; (bytes / size < least || bytes % size > bytes / waste) && order < SLAB_MAX_ORDER; bytes *= 2)
@@ -74,7 +74,7 @@ static unsigned long count_slabs(int nid)
 	return nr + READ_ONCE(owner_slabs.empty_pages);
 }
 
-static unsigned long slab_pages(void)
+unsigned long slab_pages(void)
 {
 	unsigned long nr = 0;
 	unsigned int class;
@@ -234,7 +234,7 @@ static unsigned int carve(const struct kmem_cache *cache, struct page *slab, uns
 	unsigned int n = (unsigned int)max_ul(min_ul(fit, nr), 1);
 
 	*first = (struct object *)((char *)page_to_window_addr(slab) + at);
-	ADD_ONCE(slab->carved, n); /* block_of reads it without the lock */
+	ADD_ONCE(slab->carved, n); /* who looks an object up reads it without the lock */
 	return n;
 }
 

@@ -120,6 +120,8 @@ static always_inline bool cache_is_sparse(const struct kmem_cache *cache)
 /* Slabs that are wholly free, which the class keeps. */
 unsigned long cache_nr_empty(struct kmem_cache *cache);
 
+/* Pages of all slabs; torn. */
+unsigned long slab_pages(void);
 /* Pages' worth of objects that lie free in slabs, and of what slabs have left over; torn. */
 unsigned long slab_unused_pages(void);
 

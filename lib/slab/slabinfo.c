@@ -77,10 +77,5 @@ void print_slabinfo(struct out *o)
 
 unsigned long nr_slab_pages(void)
 {
-	unsigned long nr = run_stats_read().pages;
-	unsigned int class;
-
-	for (class = 1; class < FIRST_RUN_CLASS; class ++)
-		nr += READ_ONCE(kmem_caches[class].nr_pages);
-	return nr + READ_ONCE(owner_slabs.pages);
+	return run_stats_read().pages + slab_pages();
 }

@@ -19,7 +19,7 @@
 #include "slab/run.h"
 
 #define MAGAZINE_BYTES (128 * KiB)
-#define MAGAZINE_SMALL_BYTES (64 * KiB) /* for objects up to 1 KiB */
+#define MAGAZINE_SMALL_BYTES (64 * KiB) /* of small objects */
 #define MAGAZINE_MAX 1024UL
 /* Lists of objects above 1 KiB grow by that, beyond their first objects; of several threads all lists, by their
  * thread's part, as far as it lasts. Each may have a part of what others leave. */
@@ -28,7 +28,7 @@
 #define SHARED_FEW 4   /* threads: each may have all of it */
 #define SHARED_USED 16 /* or such a share of what is in use is for all threads */
 #define SHARED_PART (SHARED_BYTES / MAGAZINE_BYTES)
-#define SPARSE_CAP 4U		     /* of a list of objects up to 1 KiB, most of which are free: each may pin a slab */
+#define SPARSE_CAP 4U		     /* of a list of small objects, most of which are free: each may pin a slab */
 #define SPARSE_SHARE 64		     /* of the slabs, which such a list may pin if that is more */
 #define WANTED_BYTES (16 * KiB)	     /* of a list that never runs dry, for others */
 #define RUN_CACHED_BYTES (128 * KiB) /* see FIRST_UNLISTED_CLASS */
@@ -53,7 +53,7 @@ unsigned int max_cap(unsigned int class)
 
 	if (class >= FIRST_RUN_CLASS)
 		return (unsigned int)(RUN_CACHED_BYTES / size);
-	if (size <= 1 * KiB)
+	if (class_is_small(class))
 		return (unsigned int)min_ul(MAGAZINE_SMALL_BYTES / size, MAGAZINE_MAX);
 	return (unsigned int)max_ul(MAGAZINE_BYTES / size, 2);
 }
@@ -100,7 +100,7 @@ static noinline bool grow_list(struct tcache *tc, unsigned int class, unsigned i
 	unsigned int threads = (unsigned int)max_ul(READ_ONCE(nr_heap_threads), 1), cap = tc->cap[class];
 	size_t size = class_size(class);
 
-	if (threads > 1 || is_above_table(class)) {
+	if (threads > 1 || !class_is_small(class)) {
 		size_t share = share_of_room(tc, class, threads);
 
 		if ((cap + 1) * size > share)
@@ -188,7 +188,7 @@ static bool hand_spare_over(struct tcache *tc, unsigned int class)
 
 static unsigned int least_cap(unsigned int class)
 {
-	return class_size(class) <= 1 * KiB ? SPARSE_CAP : 1;
+	return class_is_small(class) ? SPARSE_CAP : 1;
 }
 
 /* What is cached of a class whose slabs are mostly free pins them: let it go, and cache less until it allocates. */

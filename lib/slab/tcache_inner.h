@@ -25,13 +25,10 @@ void flush_class(struct tcache *tc, unsigned int class);
 /* tcache_free.c. Objects that a list of the class may hold, however much comes and goes. */
 unsigned int max_cap(unsigned int class);
 
-/* Lists of these share room, as a thread may use many of these classes, each of them a little; so do all lists of one
- * of several threads. */
-static always_inline bool is_above_table(unsigned int class)
-{
-	return class_size(class) > TABLE_SIZE_MAX;
-}
-/* What a list of slab objects has of it: room for all but its first objects. */
+/*
+ * Lists of slab objects that are not small share room, as a thread may use many of these classes, each of them a
+ * little; so do all lists of one of several threads. What a list has of it: room for all but its first objects.
+ */
 static always_inline uint32_t shared_bytes(const struct tcache *tc, unsigned int class)
 {
 	unsigned int cap = tc->cap[class], first = size_classes.first_cap[class];
@@ -41,7 +38,7 @@ static always_inline uint32_t shared_bytes(const struct tcache *tc, unsigned int
 /* And what all of its kind have. */
 static always_inline uint32_t *shared_more(struct tcache *tc, unsigned int class)
 {
-	return is_above_table(class) ? &tc->more_shared : &tc->more_small;
+	return class_is_small(class) ? &tc->more_small : &tc->more_shared;
 }
 
 #endif
