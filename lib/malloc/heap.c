@@ -280,6 +280,18 @@ cold void heap_free_unknown(void *addr)
 	}
 }
 
+/* By the class map of this thread's home it is none; false: nor is it by that of all. */
+static bool free_unmapped(void *addr)
+{
+	unsigned int class = vmemmap.class[addr_to_pfn(addr)];
+
+	if (class == NO_CLASS)
+		return false;
+	if (!returns_free(addr, class) && !tcache_free(addr, class))
+		heap_free_slow(addr, class);
+	return true;
+}
+
 static noinline void free_unclassed(void *addr)
 {
 	struct block b;
@@ -290,6 +302,8 @@ static noinline void free_unclassed(void *addr)
 		return;
 	}
 	if (unlikely(slab_nodes) && tcache_free_remote(addr))
+		return;
+	if (READ_ONCE(vmemmap.home_maps) && free_unmapped(addr))
 		return;
 	b = block_of(addr);
 	if (likely(b.kind == BLOCK_HUGE))

@@ -68,7 +68,7 @@ void *heap_malloc_track_caller(size_t size, unsigned long caller);
 /* The block is in page pfn, of those that this thread knows of. */
 static always_inline void heap_free_known(void *addr, unsigned long pfn)
 {
-	unsigned long class = tcache.class_map[pfn];
+	unsigned long class = data_race(tcache.class_map[pfn]);
 
 	if (unlikely(!tcache_free(addr, class)))
 		heap_free_slow(addr, class);

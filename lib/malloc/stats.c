@@ -55,7 +55,7 @@ static void read_classes(struct heap_stats *s)
 		if (class < FIRST_RUN_CLASS) {
 			struct kmem_cache *cache = &kmem_caches[class];
 
-			cached += READ_ONCE(cache->nr_magazine_objects) * size;
+			cached += cache_nr_waiting(cache) * size;
 			s->nr_slabs += READ_ONCE(cache->nr_slabs);
 			s->in_use += READ_ONCE(cache->nr_active) * size;
 		}

@@ -190,6 +190,13 @@ void arena_count_used(unsigned long pb, unsigned long nr, enum pageblock_state s
 	regret(pb, nr);
 }
 
+void arena_map_home_classes(void)
+{
+	mutex_lock(&arena.lock);
+	sparse_map_home_classes();
+	mutex_unlock(&arena.lock);
+}
+
 /* May the free range's pageblocks be used? Those that are dirty count already. */
 static bool range_affordable(unsigned long pb, unsigned long nr, size_t reserve)
 {

@@ -96,6 +96,8 @@ void arena_balance(void);
 size_t dirty_max_for(size_t used);
 /* Set by who knows threads: those that end are followed by others. */
 extern hidden_var bool threads_follow;
+/* sparse_map_home_classes(), as far as the system gives memory for that. Once. */
+void arena_map_home_classes(void);
 /* Dirty pageblocks that may stay; and how many of those only because more were missed soon after they had gone. */
 unsigned long arena_dirty_limit(void);
 unsigned long arena_slack(void);

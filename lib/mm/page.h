@@ -174,6 +174,8 @@ struct vmemmap {
 	struct pageblock *blocks;
 	uint32_t low_sections; /* those below 4 GiB that have descriptors */
 	size_t class_stride;   /* several nodes: from one class map to that of the next node; 0: there is but one */
+	uint8_t *home_maps;    /* several homes on one node: the first of their class maps; NULL: none */
+	size_t home_stride;    /* from one of these to the next; known before there are any */
 };
 extern struct vmemmap vmemmap local_symbol;
 
@@ -236,6 +238,16 @@ static always_inline uint8_t *node_class_map(int nid)
 {
 	return vmemmap.class + (size_t)(nid + 1) * vmemmap.class_stride;
 }
+/* The class map that threads of a home of malloc's free by; so many homes share one. It says 0 of what none of them has
+ * freed yet, and of what is not for them. */
+#define HOME_MAPS 4U
+static always_inline uint8_t *home_class_map(unsigned int home)
+{
+	return vmemmap.home_maps + home % HOME_MAPS * vmemmap.home_stride;
+}
+/* These pages, which are in nobody's hands, have been a slab or a run: the maps of homes say nothing of them any more.
+ */
+void forget_home_classes(unsigned long pfn, unsigned long nr);
 static always_inline struct pageblock *pfn_to_block(unsigned long pfn)
 {
 	return &vmemmap.blocks[pfn >> PAGEBLOCK_ORDER];
@@ -261,6 +273,8 @@ static always_inline void set_class_map(const struct page *page, unsigned long n
 	fill_class_map(&vmemmap.class[pfn], nr, class);
 	if (unlikely(vmemmap.class_stride))
 		fill_class_map(node_class_map(pfn_to_block(pfn)->nid) + pfn, nr, class);
+	if (unlikely(READ_ONCE(vmemmap.home_maps)))
+		forget_home_classes(pfn, nr);
 }
 static always_inline void *block_to_addr(unsigned long pb)
 {

@@ -52,8 +52,10 @@ static struct {
 	struct descriptor_area class, map, blocks;
 	size_t class_stride;
 	uint64_t class_nodes; /* those that have a class map of their own */
+	unsigned int class_homes;
 } sparse;
 static later_data struct descriptor_area node_class[MAX_NUMNODES];
+static later_data struct descriptor_area home_class[HOME_MAPS];
 
 struct vmemmap vmemmap = { .low_pfn = ~0UL };
 
@@ -106,7 +108,7 @@ static size_t lay_out(uintptr_t base, size_t window)
 	at += align_up((pages >> PAGEBLOCK_ORDER) * sizeof(struct pageblock), PAGEBLOCK_SIZE);
 	sparse.class.base = at;
 	sparse.class_stride = align_up(pages, max_ul(os_page_size(), PAGE_SIZE));
-	at += align_up(sparse.class_stride * (1 + MAX_NUMNODES), PAGEBLOCK_SIZE);
+	at += align_up(sparse.class_stride * (1 + MAX_NUMNODES + HOME_MAPS), PAGEBLOCK_SIZE);
 	sparse.map.base = at;
 	at += align_up(pages * sizeof(struct page), PAGEBLOCK_SIZE);
 	at = align_up(at, PAGEBLOCK_SIZE << 1); /* order 10 is the largest alignment of a block */
@@ -116,6 +118,7 @@ static size_t lay_out(uintptr_t base, size_t window)
 	vmemmap.map = (struct page *)sparse.map.base;
 	vmemmap.bias = vmemmap.base - (sparse.map.base << 7);
 	vmemmap.low_pfn = low ? low_pfn : ~0UL;
+	vmemmap.home_stride = sparse.class_stride;
 	sparse.blocks.mapped = sparse.class.mapped = sparse.map.mapped = 0;
 	sparse.end_block = window >> PAGEBLOCK_SHIFT;
 	return at + window - base;
@@ -191,6 +194,46 @@ cold int sparse_map_node_classes(uint64_t nodes)
 	return 0;
 }
 
+/* The first nr of those of homes. */
+static int extend_home_classes(unsigned int nr, unsigned long pages)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < nr && !err; i++)
+		err = area_extend(&home_class[i], pages);
+	return err;
+}
+
+cold int sparse_map_home_classes(void)
+{
+	uintptr_t first = sparse.class.base + (1 + MAX_NUMNODES) * sparse.class_stride;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < HOME_MAPS; i++)
+		home_class[i].base = first + i * sparse.class_stride;
+	err = extend_home_classes(HOME_MAPS, vmemmap.nr_pages);
+	if (err)
+		return err;
+	WRITE_ONCE(sparse.class_homes, HOME_MAPS);
+	smp_store_release(&vmemmap.home_maps, (uint8_t *)first);
+	return 0;
+}
+
+void forget_home_classes(unsigned long pfn, unsigned long nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < HOME_MAPS; i++) {
+		uint8_t *map = home_class_map(i) + pfn;
+		unsigned long j;
+
+		for (j = 0; READ_ONCE(*map) != 0 && j < nr; j++) /* backwards: all or nothing is said of a slab */
+			WRITE_ONCE(map[nr - 1 - j], 0);
+	}
+}
+
 int sparse_extend(unsigned long pb)
 {
 	unsigned long pages;
@@ -205,6 +248,8 @@ int sparse_extend(unsigned long pb)
 		err = area_extend(&sparse.class, pages);
 	if (!err)
 		err = extend_node_classes(sparse.class_nodes, pages);
+	if (!err)
+		err = extend_home_classes(sparse.class_homes, pages);
 	if (!err)
 		err = area_extend(&sparse.map, pages * sizeof(struct page));
 	if (!err) {
@@ -315,7 +360,7 @@ unsigned long sparse_end_block(void)
 
 unsigned long sparse_metadata_bytes(void)
 {
-	unsigned long maps = 1 + hweight_long(READ_ONCE(sparse.class_nodes));
+	unsigned long maps = 1 + hweight_long(READ_ONCE(sparse.class_nodes)) + READ_ONCE(sparse.class_homes);
 
 	return READ_ONCE(sparse.blocks.mapped) + READ_ONCE(sparse.class.mapped) * maps + READ_ONCE(sparse.map.mapped) +
 	       READ_ONCE(sparse.blocks.low_mapped) + READ_ONCE(sparse.class.low_mapped) +

@@ -14,6 +14,8 @@ int sparse_extend(unsigned long pb);
 /* These nodes have a class map each from now on (node_class_map), which says nothing yet. Once, with one thread; 0 or
  * -errno. */
 int sparse_map_node_classes(uint64_t nodes);
+/* So do homes of malloc's (home_class_map). Once, under the arena lock; 0 or -errno. */
+int sparse_map_home_classes(void);
 /* Make descriptors for nr pageblocks below 4 GiB, which vmemmap.low_pfn says there can be; under the lowmem lock; 0 or
  * -errno. */
 int sparse_extend_low(unsigned long pb, unsigned long nr);

@@ -23,6 +23,7 @@ static bool open_home(void)
 		return false;
 	for (i = 0; i < nodes * FIRST_RUN_CLASS; i++)
 		mutex_init(&slab_homes[(home - 1) * nodes * FIRST_RUN_CLASS + i].lock, RANK_HOME);
+	returns_open();
 	smp_store_release(&nr_slab_homes, home + 1);
 	return true;
 }
@@ -36,13 +37,18 @@ unsigned int slab_home_enter(void)
 			best = home;
 	if (users[best] && open_home())
 		best = nr_slab_homes - 1;
-	users[best]++;
+	ADD_ONCE(users[best], 1);
 	return best;
 }
 
 void slab_home_leave(unsigned int home)
 {
-	users[home]--;
+	ADD_ONCE(users[home], -1U);
+}
+
+bool slab_home_is_used(unsigned int home)
+{
+	return READ_ONCE(users[home]) > 0;
 }
 
 void slab_homes_reinit_after_fork(unsigned int home)

@@ -11,8 +11,9 @@
 #include "base/bits.h"
 
 #define MALLOC_ALIGN 16UL
-#define NO_CLASS 0U	/* what the class map says of a page that free() must look at closer */
-#define NR_CLASSES 120U /* 1 to 119 */
+#define NO_CLASS 0U	      /* what the class map says of a page that free() must look at closer */
+#define NR_CLASSES 120U	      /* 1 to 119 */
+#define FIRST_LARGE_CLASS 35U /* of those above TABLE_SIZE_MAX */
 #define FIRST_RUN_CLASS 80U
 #define SMALL_SIZE_MAX (1 * KiB) /* of these a slab holds many, and so may a list */
 #define SLAB_SIZE_MAX (32 * KiB)

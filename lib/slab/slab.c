@@ -69,7 +69,7 @@ static unsigned long count_slabs(int nid)
 		struct kmem_cache *cache = &kmem_caches[class];
 
 		nr += cache_nr_empty(cache) << cache->order;
-		nr += size_to_pages(READ_ONCE(cache->nr_magazine_objects) * (size_t)cache->size);
+		nr += size_to_pages(cache_nr_waiting(cache) * cache->size);
 	}
 	return nr + READ_ONCE(owner_slabs.empty_pages);
 }
@@ -92,7 +92,7 @@ unsigned long slab_unused_pages(void)
 	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
 		const struct kmem_cache *cache = &kmem_caches[class];
 		unsigned long pages = READ_ONCE(cache->nr_pages);
-		unsigned long used = READ_ONCE(cache->nr_active) - READ_ONCE(cache->nr_magazine_objects);
+		unsigned long used = READ_ONCE(cache->nr_active) - cache_nr_waiting(cache);
 
 		nr += pages - min_ul(pages, used * cache->size >> PAGE_SHIFT);
 	}
@@ -151,6 +151,9 @@ static struct kmem_cache_node *lock_new_home(struct kmem_cache *cache, struct pa
 	struct kmem_cache_node *node;
 
 	slab->home = (uint16_t)(tcache.home | cache->class << HOME_CLASS_SHIFT);
+	/* Its objects were another home's. */
+	if (unlikely(READ_ONCE(vmemmap.home_maps)) && class_is_returned(cache->class))
+		forget_home_classes(page_to_pfn(slab), 1UL << slab->order);
 	node = node_of(cache, slab);
 	mutex_lock(&node->lock);
 	if (node->partial_head == NO_PFN)
@@ -403,6 +406,7 @@ void slab_reclaim(void)
 	struct object *chain;
 
 	for (class = 1; class < FIRST_RUN_CLASS; class ++) {
+		returns_drop(class);
 		/* No more than there was: others may fill them meanwhile. */
 		left = READ_ONCE(kmem_caches[class].nr_magazine_objects);
 		for (; left && (chain = magazine_get_any(&kmem_caches[class], &nr)); left -= min_ul(left, nr))

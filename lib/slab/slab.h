@@ -102,6 +102,49 @@ void slab_free_bulk(struct kmem_cache *cache, struct object *chain);
 /* The first nr of them only; the rest of the chain. */
 struct object *slab_free_some(struct kmem_cache *cache, struct object *chain, unsigned int nr);
 
+/*
+ * returns.c. What free() finds to be of class 0, but is of this one: the class map of the thread's home does not say
+ * so. True: it has gone back to another home. False: it is to be freed as any of the class.
+ */
+bool returns_free(void *addr, unsigned int class);
+/* A second home opens, with the registry's lock held: from now on threads come to free by maps of their homes. */
+void returns_open(void);
+/* Objects that have gone back and wait. Torn. */
+unsigned long returns_nr(const struct kmem_cache *cache);
+/* Bring those of a class home; and those of all that wait since the last call. */
+void returns_drop(unsigned int class);
+void returns_age(void);
+
+#define NR_RETURNED_CLASSES (FIRST_RUN_CLASS - FIRST_LARGE_CLASS)
+/* A list for each class: its first object, and how many they are in the upper 16 bits. */
+extern hidden_var struct returned {
+	uintptr_t list[NR_RETURNED_CLASSES];
+} __attribute__((aligned(64))) returned[SLAB_HOMES];
+
+static always_inline bool class_is_returned(unsigned int class)
+{
+	return class - FIRST_LARGE_CLASS < NR_RETURNED_CLASSES;
+}
+static always_inline uintptr_t *returned_list(unsigned int home, unsigned int class)
+{
+	return &returned[home].list[class - FIRST_LARGE_CLASS];
+}
+/* All of a class that have gone back to a home, *nr of them; or NULL. */
+struct object *returns_take_slow(unsigned int home, unsigned int class, unsigned int *nr);
+static always_inline struct object *returns_take(unsigned int home, unsigned int class, unsigned int *nr)
+{
+	if (likely(!READ_ONCE(vmemmap.home_maps)) || !class_is_returned(class) ||
+	    !READ_ONCE(*returned_list(home, class)))
+		return NULL;
+	return returns_take_slow(home, class, nr);
+}
+
+/* Free objects that wait to be taken whole, in magazines or of a home. Torn. */
+static inline unsigned long cache_nr_waiting(const struct kmem_cache *cache)
+{
+	return READ_ONCE(cache->nr_magazine_objects) + returns_nr(cache);
+}
+
 #define SPARSE_BYTES_MIN (1 * MiB)
 
 /* Are the slabs of a class mostly free, but for what magazines hold? Then what threads cache of it keeps pages from
@@ -112,7 +155,7 @@ static always_inline bool cache_is_sparse(const struct kmem_cache *cache)
 
 	if (likely(held <= SPARSE_BYTES_MIN))
 		return false;
-	left = READ_ONCE(cache->nr_magazine_objects);
+	left = cache_nr_waiting(cache);
 	held -= left * cache->size;
 	return held > SPARSE_BYTES_MIN && (READ_ONCE(cache->nr_active) - left) * cache->size < held / 4;
 }
@@ -199,6 +242,8 @@ struct kmem_cache_node *slab_use_empty(struct kmem_cache *cache, int nid);
  * is held, but for the last, in the child of a fork: only this thread's is in use. */
 unsigned int slab_home_enter(void);
 void slab_home_leave(unsigned int home);
+/* Has a thread this home? A hint. */
+bool slab_home_is_used(unsigned int home);
 void slab_homes_reinit_after_fork(unsigned int home);
 
 /*

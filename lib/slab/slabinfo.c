@@ -45,7 +45,7 @@ static void print_line(struct out *o, size_t size, const unsigned long objs[2], 
 static void print_cache(struct out *o, struct kmem_cache *cache)
 {
 	unsigned long nr_slabs = READ_ONCE(cache->nr_slabs);
-	unsigned long idle = READ_ONCE(cache->nr_magazine_objects) + tcache_cached(cache->class);
+	unsigned long idle = cache_nr_waiting(cache) + tcache_cached(cache->class);
 	unsigned long objs[2] = { less(READ_ONCE(cache->nr_active), idle), nr_objects(cache, nr_slabs) };
 	unsigned long slabs[2] = { less(nr_slabs, cache_nr_empty(cache)), nr_slabs };
 

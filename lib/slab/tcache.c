@@ -247,7 +247,10 @@ cold void tcache_set_view(struct tcache *tc)
 {
 	bool of_node = slab_nodes && tc->nid && tc->nid != TCACHE_ALL_NODES;
 
-	tc->class_map = of_node ? node_class_map(tc->nid - 1) : vmemmap.class;
+	if (smp_load_acquire(&vmemmap.home_maps))
+		tc->class_map = home_class_map(tc->home);
+	else
+		tc->class_map = of_node ? node_class_map(tc->nid - 1) : vmemmap.class;
 	tc->nr_pages = smp_load_acquire(&vmemmap.nr_pages);
 }
 
@@ -264,6 +267,8 @@ cold void tcache_enter_slow(void)
 		return;
 	open_lists(tc);
 	tcache_register(tc);
+	if (READ_ONCE(vmemmap.home_maps))
+		tcache_set_view(tc);
 	if (unlikely(slab_nodes))
 		tcache_follow_node(tc);
 	if (unlikely(READ_ONCE(failslab_enabled)))
@@ -275,6 +280,7 @@ static void age_all(void)
 	uint32_t decay = (uint32_t)READ_ONCE(tunables.dirty_decay);
 
 	magazines_age();
+	returns_age();
 	exact_lists_age();
 	WRITE_ONCE(mm_unused_pages, slab_unused_pages());
 	if (unlikely(kswapd_welcome()))
@@ -311,6 +317,8 @@ void tcache_idle_work(void)
 noinline void tcache_look(struct tcache *tc)
 {
 	tc->ticks = 0;
+	if (unlikely(tc->class_map == vmemmap.class && READ_ONCE(vmemmap.home_maps)))
+		tcache_set_view(tc);
 	flush_idle(tc);
 	tcache_age_if_due();
 	mems_allowed_poll();
@@ -389,7 +397,9 @@ cold void *tcache_alloc_slow(unsigned int class)
 	} else {
 		if (tc->usual_cap[class])
 			restore_cap(tc, class);
-		chain = magazine_get(cache, nid, tc, &nr);
+		chain = returns_take(tc->home, class, &nr);
+		if (!chain)
+			chain = magazine_get(cache, nid, tc, &nr);
 		if (chain && unlikely(READ_ONCE(owner_accounting)) && READ_ONCE(nr_heap_threads) > 1)
 			take_charges(chain);
 		if (!chain)
