@@ -265,16 +265,21 @@ static always_inline void fill_class_map(uint8_t *map, unsigned long nr, unsigne
 	else
 		*map = (uint8_t) class;
 }
-/* Say of nr pages, which are all of one node, what free() may do with pointers into them. */
-static always_inline void set_class_map(const struct page *page, unsigned long nr, unsigned int class)
+/* set_class_map() but for the maps of homes, which the caller looks after. */
+static always_inline void __set_class_map(const struct page *page, unsigned long nr, unsigned int class)
 {
 	unsigned long pfn = page_to_pfn(page);
 
 	fill_class_map(&vmemmap.class[pfn], nr, class);
 	if (unlikely(vmemmap.class_stride))
 		fill_class_map(node_class_map(pfn_to_block(pfn)->nid) + pfn, nr, class);
+}
+/* Say of nr pages, which are all of one node, what free() may do with pointers into them. */
+static always_inline void set_class_map(const struct page *page, unsigned long nr, unsigned int class)
+{
+	__set_class_map(page, nr, class);
 	if (unlikely(READ_ONCE(vmemmap.home_maps)))
-		forget_home_classes(pfn, nr);
+		forget_home_classes(page_to_pfn(page), nr);
 }
 static always_inline void *block_to_addr(unsigned long pb)
 {

@@ -36,10 +36,10 @@ static void set_class(struct page *page, unsigned int class)
 	set_class_map(page, 1, unlikely(annotate_listening) ? NO_CLASS : class);
 }
 
-/* Off the books of runs; the pages are still to be freed. */
+/* Off the books of runs; the pages are still to be freed. The maps of homes say nothing of it. */
 static always_inline void forget_run(struct page *page)
 {
-	set_class_map(page, 1, NO_CLASS);
+	__set_class_map(page, 1, NO_CLASS);
 	set_page_type(page, PAGE_NONE);
 	atomic_sub_return(&nr_runs[page->cache - FIRST_RUN_CLASS], 1);
 }
@@ -91,15 +91,10 @@ void *run_alloc(unsigned int class, unsigned int order, bool *zeroed)
 	return page_to_window_addr(page);
 }
 
-void run_free(void *addr)
+static always_inline void free_run(struct page *page, const void *addr)
 {
-	struct page *page = pfn_to_page(addr_to_pfn(addr));
 	unsigned int order = page->order; /* once it is on a list, another thread may take it */
 
-	if (unlikely((uintptr_t)addr % PAGE_SIZE)) {
-		report_bad_free(addr, (uintptr_t)addr % PAGE_SIZE, page->nr_pages << PAGE_SHIFT);
-		return;
-	}
 	forget_run(page);
 	if (unlikely(page->owner))
 		free_charged_run(page);
@@ -107,6 +102,25 @@ void run_free(void *addr)
 		trace_mm_page_free(addr, order);
 	else
 		exact_list_free_slow(page, page->nr_pages);
+}
+
+/* Of several threads. Apart, so that one thread alone saves no registers for it. */
+static noinline void free_home_run(struct page *page, const void *addr)
+{
+	forget_home_classes(page_to_pfn(page), 1);
+	free_run(page, addr);
+}
+
+void run_free(void *addr)
+{
+	struct page *page = pfn_to_page(addr_to_pfn(addr));
+
+	if (unlikely((uintptr_t)addr % PAGE_SIZE))
+		report_bad_free(addr, (uintptr_t)addr % PAGE_SIZE, page->nr_pages << PAGE_SHIFT);
+	else if (unlikely(READ_ONCE(vmemmap.home_maps)))
+		free_home_run(page, addr);
+	else
+		free_run(page, addr);
 }
 
 /* Does a run of the class begin there? One that was freed twice may be nobody's by now, or another's. */
