@@ -18,7 +18,7 @@ struct mallinfo2 family_mallinfo(void)
 	heap_stats_read(&s);
 	s.in_use -= min_ul(s.huge_blocks, s.in_use); /* programs add hblkhd to uordblks */
 	return (struct mallinfo2){
-		.arena = s.mapped - s.huge_blocks,
+		.arena = s.mapped - min_ul(s.huge_blocks, s.mapped), /* read one after the other */
 		.ordblks = s.nr_free_blocks,
 		.hblks = s.nr_huge,
 		.hblkhd = s.huge_blocks,

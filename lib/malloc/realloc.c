@@ -145,7 +145,7 @@ static always_inline void *realloc_listed(void *addr, size_t size, unsigned long
 
 	if (unlikely(pfn >= tcache.nr_pages || size - 1 >= SLAB_SIZE_MAX))
 		return NULL;
-	class = data_race(tcache.class_map[pfn]);
+	class = vmemmap.class[pfn]; /* of the thread's map it may be none, for what free() is to look at */
 	room = class_size((unsigned int)class);
 	if (unlikely(class - 1 >= FIRST_RUN_CLASS - 1 || stays_in_place(room, size) ||
 		     !slab_begins_object(addr, (unsigned int)class)))

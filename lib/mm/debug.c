@@ -211,6 +211,17 @@ static cold void bad_page(const struct page *page, const char *reason)
 	out_flush(&o);
 }
 
+/* By any class map; those of homes know nothing of what lies below 4 GiB. */
+static bool has_class(unsigned long pfn)
+{
+	unsigned int i, homes = READ_ONCE(vmemmap.home_maps) && !pfn_is_low(pfn) ? HOME_MAPS : 0;
+
+	for (i = 0; i < homes; i++)
+		if (READ_ONCE(home_class_map(i)[pfn]))
+			return true;
+	return READ_ONCE(vmemmap.class[pfn]);
+}
+
 /* Why a page cannot be handed out; NULL: it can. */
 static const char *check_new_page(const struct page *page, bool head)
 {
@@ -218,7 +229,7 @@ static const char *check_new_page(const struct page *page, bool head)
 		return "nonzero _refcount";
 	if (head ? page_type(page) != PAGE_NONE : page_type(page) == PAGE_BUDDY || page_type(page) == PAGE_GUARD)
 		return "wrong type";
-	if (READ_ONCE(vmemmap.class[page_to_pfn(page)]))
+	if (has_class(page_to_pfn(page)))
 		return "blocks of malloc's are said to begin in it";
 	return NULL;
 }

@@ -243,7 +243,7 @@ static always_inline uint8_t *node_class_map(int nid)
 #define HOME_MAPS 4U
 static always_inline uint8_t *home_class_map(unsigned int home)
 {
-	return vmemmap.home_maps + home % HOME_MAPS * vmemmap.home_stride;
+	return READ_ONCE(vmemmap.home_maps) + home % HOME_MAPS * vmemmap.home_stride;
 }
 /* These pages, which are in nobody's hands, have been a slab or a run: the maps of homes say nothing of them any more.
  */

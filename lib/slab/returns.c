@@ -10,20 +10,24 @@
  * place. So now and then such an object is looked at: how long a load from it takes says where it was.
  *
  * A list is one word, changed by compare and swap or exchanged for 0, so that there is no lock, and nothing to be done
- * after a fork. A list that is full goes home to its slabs, and so does one that lies idle.
+ * after a fork. A list that is full goes home to its slabs, once; if nobody takes from it until it is full again, what
+ * comes then stays with who frees it. One that lies idle goes home, too.
  */
 #include "base/annotate.h"
 #include "mm/arena.h"
 #include "mm/pressure.h"
+#include "os/os.h"
 #include "slab/inner.h"
 #include "slab/tcache.h"
 
 #define RETURNED_BYTES (32 * KiB) /* in a list */
 #define RETURNED_FEW 4		  /* threads: of more, blocks are anybody's, as they wander from one to the next */
 #define RETURNED_COUNT_SHIFT 48
-#define SAMPLE_FREES 16U /* of so many one is looked at, */
-#define FAR_MOST 4	 /* and so many of them are remembered */
-#define FAR_TICKS 50	 /* of the CPU's clock, that a load takes longer where it is not in this CPU's own cache */
+#define RETURNED_UNTAKEN (1UL << 63) /* it was full, and its home has not come since */
+#define SAMPLE_FREES 16U	     /* of so many one is looked at, */
+#define FAR_MOST 4		     /* and so many of them are remembered */
+#define HEAD_BYTES 128U		     /* of an object, in which who frees it has had to look */
+#define FAR_TICKS 50 /* of the CPU's clock, that a load takes longer where it is not in this CPU's own cache */
 
 later_data struct returned returned[SLAB_HOMES];
 
@@ -37,7 +41,7 @@ static always_inline struct object *list_head(uintptr_t list)
 
 static always_inline unsigned int list_nr(uintptr_t list)
 {
-	return (unsigned int)(list >> RETURNED_COUNT_SHIFT);
+	return (unsigned int)((list & ~RETURNED_UNTAKEN) >> RETURNED_COUNT_SHIFT);
 }
 
 /* In a process of one thread none is looked at. */
@@ -64,21 +68,39 @@ static void send_home(unsigned int home, unsigned int class)
 		slab_free_bulk(&kmem_caches[class], chain);
 }
 
-static void put(unsigned int home, unsigned int class, struct object *obj)
+static always_inline bool is_full(uintptr_t list, unsigned int class)
 {
-	uintptr_t *list = returned_list(home, class), old = READ_ONCE(*list);
+	return list_nr(list) && list_nr(list) * class_size(class) >= RETURNED_BYTES;
+}
 
-	if (unlikely(obj == list_head(old)))
-		bm_fatal("free(%p): double free of a block of %zu bytes", (void *)obj, class_size(class));
-	if (unlikely(list_nr(old) && list_nr(old) * class_size(class) >= RETURNED_BYTES)) {
-		send_home(home, class);
-		if (likely(tcache.state == TCACHE_ACTIVE))
-			tcache_tick(&tcache);
-	}
+/* All of a full list goes home; false: so it did before, and nobody has come to take from it since. */
+static bool make_room(uintptr_t *list, unsigned int class)
+{
+	struct object *chain;
+
+	if (READ_ONCE(*list) & RETURNED_UNTAKEN)
+		return false;
+	chain = list_head(xchg(list, RETURNED_UNTAKEN));
+	if (chain)
+		slab_free_bulk(&kmem_caches[class], chain);
+	if (likely(tcache.state == TCACHE_ACTIVE))
+		tcache_tick(&tcache);
+	return true;
+}
+
+/* False: there is no room. */
+static bool put(unsigned int home, unsigned int class, struct object *obj)
+{
+	uintptr_t *list = returned_list(home, class), old, new;
+
 	do {
+		if (unlikely(is_full(READ_ONCE(*list), class)) && !make_room(list, class))
+			return false;
 		old = READ_ONCE(*list);
 		obj->next = list_head(old);
-	} while (!try_cmpxchg(list, old, (uintptr_t)obj | (list_nr(old) + 1UL) << RETURNED_COUNT_SHIFT));
+		new = (old & RETURNED_UNTAKEN) | (list_nr(old) + 1UL) << RETURNED_COUNT_SHIFT | (uintptr_t)obj;
+	} while (!try_cmpxchg(list, old, new));
+	return true;
 }
 
 #ifdef __x86_64__
@@ -109,15 +131,25 @@ static bool is_far(const volatile char *addr)
 }
 #endif
 
-/* Is another thread's object better off at home? Not if this one has read or written more of it than its head. */
+/* Has this thread read or written more of it than its head? Of the page that it begins in: others may be protected. */
+static void look_closer(struct tcache *tc, const char *addr, unsigned int class)
+{
+	size_t left = PAGE_SIZE - (uintptr_t)addr % PAGE_SIZE,
+	       at = min_ul(class_size(class) / 8 * 5, left - MALLOC_ALIGN);
+
+	if (at < HEAD_BYTES)
+		return;
+	if (is_far(addr + at))
+		tc->far = (int8_t)(tc->far + (tc->far < FAR_MOST));
+	else
+		tc->far = (int8_t)(tc->far - (tc->far > -FAR_MOST));
+}
+
+/* Is another home's object better off there? */
 static bool is_for_home(struct tcache *tc, const char *addr, unsigned int class)
 {
-	if (tc->others_freed++ % SAMPLE_FREES == 0) {
-		if (is_far(addr + class_size(class) / 8 * 5))
-			tc->far = (int8_t)(tc->far + (tc->far < FAR_MOST));
-		else
-			tc->far = (int8_t)(tc->far - (tc->far > -FAR_MOST));
-	}
+	if (tc->others_freed++ % SAMPLE_FREES == 0)
+		look_closer(tc, addr, class);
 	return tc->far > 0;
 }
 
@@ -137,6 +169,8 @@ bool returns_free(void *addr, unsigned int class)
 	const struct page *slab;
 	unsigned int home;
 
+	if (class >= FIRST_UNLISTED_CLASS)
+		return false;
 	if (class >= FIRST_RUN_CLASS) {
 		note_class(tc, pfn, 1, class);
 		return false;
@@ -148,16 +182,19 @@ bool returns_free(void *addr, unsigned int class)
 		note_class(tc, page_to_pfn(slab), 1UL << slab->order, class);
 		return false;
 	}
-	/* Who had it is gone: what is left is for those who free it. */
-	if (!slab_home_is_used(home) || !is_for_home(tc, addr, class))
+	/* Who had it is gone, or the slab is, as of what is freed twice: what is left is for those who free it. */
+	if (home >= homes_with_lists() || !slab_home_is_used(home))
 		return false;
-	put(home, class, addr);
-	return true;
+	/* In either place where it may have been put just now. */
+	if (unlikely(addr == (void *)tc->head[class] ||
+		     addr == (void *)list_head(READ_ONCE(*returned_list(home, class)))))
+		report_double_free(addr, class_size(class));
+	return is_for_home(tc, addr, class) && put(home, class, addr);
 }
 
 void returns_open(void)
 {
-	if (!vmemmap.home_maps && !slab_nodes && !annotate_listening)
+	if (!vmemmap.home_maps && os_has_ticks() && !slab_nodes && !annotate_listening)
 		arena_map_home_classes();
 }
 
@@ -188,7 +225,7 @@ void returns_age(void)
 			uintptr_t list = READ_ONCE(*returned_list(home, class));
 			uint16_t mark = (uint16_t)((list >> 4) + (list >> 20) + list_nr(list));
 
-			if (list && mark == marks[home][class - FIRST_LARGE_CLASS])
+			if (list && mark == READ_ONCE(marks[home][class - FIRST_LARGE_CLASS]))
 				send_home(home, class);
 			WRITE_ONCE(marks[home][class - FIRST_LARGE_CLASS], mark);
 		}

@@ -45,7 +45,8 @@ static always_inline void *run_alloc_fast(unsigned int class)
 		page = exact_list_alloc(class_pages(class));
 	if (unlikely(!page))
 		return NULL;
-	/* Whatever else its descriptor says is as it was; and where there are such runs there is one class map. */
+	/* Whatever else its descriptor says is as it was. Where there are such runs no node has a class map, and those
+	 * of homes were cleared when it was freed. */
 	set_page_type(page, PAGE_RUN);
 	WRITE_ONCE(vmemmap.class[page_to_pfn(page)], (uint8_t) class);
 	atomic_add_return(&nr_runs[class - FIRST_RUN_CLASS], 1);

@@ -116,7 +116,8 @@ void returns_drop(unsigned int class);
 void returns_age(void);
 
 #define NR_RETURNED_CLASSES (FIRST_RUN_CLASS - FIRST_LARGE_CLASS)
-/* A list for each class: its first object, and how many they are in the upper 16 bits. */
+/* A list for each class: its first object, and how many they are in the upper 16 bits, of which one says that nobody
+ * takes it. */
 extern hidden_var struct returned {
 	uintptr_t list[NR_RETURNED_CLASSES];
 } __attribute__((aligned(64))) returned[SLAB_HOMES];

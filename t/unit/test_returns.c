@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/prctl.h>
 
 #include "malloc/stats.h"
 #include "mm/internal.h"
@@ -202,11 +203,12 @@ static void slab_moves(void)
 	must(map_of(here, p) == NO_CLASS);
 }
 
-/* No more wait than there is room for: then all go home. */
+/* No more wait than there is room for: then all go home, once. As nobody takes them, others stay with who frees them.
+ */
 static void full(void)
 {
 	enum { N = 64 };
-	unsigned int i, class = size_to_class(LARGE);
+	unsigned int i, class = size_to_class(LARGE), kept = 0;
 	unsigned long most = 0;
 	void *p[N];
 
@@ -216,11 +218,21 @@ static void full(void)
 		p[i] = heap_malloc(LARGE);
 	move(there);
 	for (i = 0; i < N; i++) {
+		tcache.far = 4;
 		heap_free(p[i]);
+		kept += (void *)tcache.head[class] == p[i];
 		most = max_ul(most, returns_nr(large()));
 		must(large()->nr_active >= returns_nr(large()));
 	}
 	must(most * class_size(class) >= LISTED && (most - 1) * class_size(class) < LISTED, "%lu wait", most);
+	must(most == returns_nr(large()) && kept, "they do not stay with who frees them");
+	tcache_flush();
+	move(here);
+	must((p[0] = heap_malloc(LARGE)));
+	move(there);
+	tcache.far = 4;
+	heap_free(p[0]);
+	must(!tcache.head[class] && returns_nr(large()) == 1, "there is room again");
 	check_cache(large());
 	slab_reclaim();
 	must(!returns_nr(large()) && !large()->nr_active && !large()->nr_slabs, "%lu active", large()->nr_active);
@@ -332,6 +344,54 @@ static void freed_twice(void)
 	heap_free(p);
 }
 
+/* Though the thread has come to another opinion about where such objects belong. */
+static void freed_there_and_here(void)
+{
+	void *p;
+
+	begin(true);
+	p = heap_malloc(LARGE);
+	move(there);
+	heap_free(p);
+	tcache.far = -4;
+	heap_free(p);
+}
+
+static void freed_here_and_there(void)
+{
+	void *p;
+
+	begin(false);
+	p = heap_malloc(LARGE);
+	move(there);
+	heap_free(p);
+	tcache.far = 4;
+	heap_free(p);
+}
+
+/* What grows by realloc gets room for more, though the thread's map says nothing of it. */
+static void grows(void)
+{
+	void *p;
+
+	begin(true);
+	move(there);
+	heap_free(heap_malloc(class_size(size_to_class(LARGE)) / 8 * 9 + 1)); /* of the size that it grows to */
+	p = heap_malloc(LARGE);
+	must(map_of(there, p) == NO_CLASS);
+	p = heap_realloc(p, LARGE + 100);
+	must(heap_usable_size(p) > class_size(size_to_class(LARGE)) / 8 * 9, "%zu bytes", heap_usable_size(p));
+}
+
+/* Who may not read the CPU's clock goes without. */
+static void no_clock(void)
+{
+	must(!prctl(PR_SET_TSC, PR_TSC_SIGSEGV));
+	start();
+	heap_free(heap_malloc(LARGE));
+	must(slab_home_enter() && !vmemmap.home_maps);
+}
+
 int main(void)
 {
 	model_init();
@@ -342,10 +402,15 @@ int main(void)
 	run_case("and so do small objects and runs", not_large);
 	run_case("a run that is resized is in no map", resized);
 	run_case("a slab that changes homes is in no map", slab_moves);
-	run_case("a list that is full goes home", full);
+	run_case("a list that is full goes home, once", full);
 	run_case("and so does one that lies idle", idle);
 	run_case("two threads send back and forth", sent_back_and_forth);
 	run_case("threads come to free by the maps of their homes", first_look);
+	run_case("what grows by realloc gets room for more", grows);
+	run_case("none go back without the CPU's clock", no_clock);
+	run_case_aborts("an object freed twice is seen, back home", freed_there_and_here,
+			"double free of a block of 3072 bytes");
+	run_case_aborts("and at hand", freed_here_and_there, "double free of a block of 3072 bytes");
 	run_case_aborts("an object freed twice is seen", freed_twice, "double free of a block of 3072 bytes");
 	return done_testing();
 }
