@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -325,28 +324,8 @@ unsigned int os_cpu_id(void)
 static __thread uint32_t no_cpu __attribute__((tls_model("initial-exec")));
 ptrdiff_t os_cpu_offset;
 
-static bool has_ticks;
-
-bool os_has_ticks(void)
-{
-	return has_ticks;
-}
-
-static bool may_read_ticks(void)
-{
-#ifdef __x86_64__
-	int mode = PR_TSC_ENABLE;
-
-	SYSCALL(SYS_prctl, PR_GET_TSC, &mode);
-	return mode == PR_TSC_ENABLE;
-#else
-	return false;
-#endif
-}
-
 void os_cpu_init(void)
 {
-	has_ticks = may_read_ticks();
 	if (&__rseq_size && &__rseq_offset && __rseq_size && cpus_are_known && os_nr_cpus() < MAX_CPUS)
 		os_cpu_offset = __rseq_offset + RSEQ_CPU_ID_START;
 	else

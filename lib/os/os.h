@@ -53,8 +53,6 @@ void os_sleep_ms(unsigned int ms);
  */
 extern hidden_var ptrdiff_t os_cpu_offset;
 void os_cpu_init(void);
-/* May a thread read the CPU's clock, as prctl(PR_SET_TSC) said when os_cpu_init was called last? */
-bool os_has_ticks(void);
 bool os_cpu_id_fast_is_known(void); /* it is not just 0 */
 static always_inline unsigned long os_cpu_id_fast(void)
 {

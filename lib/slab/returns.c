@@ -16,7 +16,6 @@
 #include "base/annotate.h"
 #include "mm/arena.h"
 #include "mm/pressure.h"
-#include "os/os.h"
 #include "slab/inner.h"
 #include "slab/tcache.h"
 
@@ -104,6 +103,7 @@ static bool put(unsigned int home, unsigned int class, struct object *obj)
 }
 
 #ifdef __x86_64__
+#define HAS_TICKS 1
 static always_inline uint64_t read_ticks(void)
 {
 	uint32_t low, high;
@@ -124,6 +124,7 @@ static bool is_far(const volatile char *addr)
 	return first - start > second - first + FAR_TICKS;
 }
 #else
+#define HAS_TICKS 0
 static bool is_far(const volatile char *addr)
 {
 	(void)addr;
@@ -194,7 +195,7 @@ bool returns_free(void *addr, unsigned int class)
 
 void returns_open(void)
 {
-	if (!vmemmap.home_maps && os_has_ticks() && !slab_nodes && !annotate_listening)
+	if (!vmemmap.home_maps && HAS_TICKS && !slab_nodes && !annotate_listening)
 		arena_map_home_classes();
 }
 

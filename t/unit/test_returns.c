@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <sys/prctl.h>
 
 #include "malloc/stats.h"
 #include "mm/internal.h"
@@ -383,15 +382,6 @@ static void grows(void)
 	must(heap_usable_size(p) > class_size(size_to_class(LARGE)) / 8 * 9, "%zu bytes", heap_usable_size(p));
 }
 
-/* Who may not read the CPU's clock goes without. */
-static void no_clock(void)
-{
-	must(!prctl(PR_SET_TSC, PR_TSC_SIGSEGV));
-	start();
-	heap_free(heap_malloc(LARGE));
-	must(slab_home_enter() && !vmemmap.home_maps);
-}
-
 int main(void)
 {
 	model_init();
@@ -407,7 +397,6 @@ int main(void)
 	run_case("two threads send back and forth", sent_back_and_forth);
 	run_case("threads come to free by the maps of their homes", first_look);
 	run_case("what grows by realloc gets room for more", grows);
-	run_case("none go back without the CPU's clock", no_clock);
 	run_case_aborts("an object freed twice is seen, back home", freed_there_and_here,
 			"double free of a block of 3072 bytes");
 	run_case_aborts("and at hand", freed_here_and_there, "double free of a block of 3072 bytes");
