@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#include "base/atomic.h"
 #include "interpose/interpose.h"
 #include "malloc/heap.h"
 
@@ -20,7 +21,7 @@ static bool is_ours(const void *p)
 	return pfn_valid(addr_to_pfn(p));
 }
 
-__attribute__((constructor)) static void stay_idle_if_not_wanted(void)
+static void stay_idle_if_not_wanted(void)
 {
 	static struct heap_forward forward;
 	/* Volatile, for compilers take two names for two functions. */
@@ -46,5 +47,17 @@ __attribute__((constructor)) static void stay_idle_if_not_wanted(void)
 		free(p);
 	}
 	heap_forward = &forward;
+}
+
+/* A constructor, too: another library's may have asked before. */
+__attribute__((constructor)) bool is_idle(void)
+{
+	static bool known;
+
+	if (!smp_load_acquire(&known)) {
+		stay_idle_if_not_wanted();
+		smp_store_release(&known, true);
+	}
+	return heap_forward;
 }
 #endif
