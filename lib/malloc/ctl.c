@@ -15,7 +15,7 @@
 #include "mm/compaction.h"
 #include "mm/fault_inject.h"
 #include "mm/oom.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/pressure.h"
 #include "mm/vmscan.h"
 #include "mm/vmstat.h"

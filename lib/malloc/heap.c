@@ -14,7 +14,6 @@
 #include "malloc/memcheck.h"
 #include "malloc/owned.h"
 #include "malloc/reclaim.h"
-#include "mm/page_alloc.h"
 #include "slab/owner_cache.h"
 #include "slab/run.h"
 #include "slab/slab.h"

@@ -14,6 +14,7 @@
 #include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/page_isolation.h"
+#include "mm/pcp.h"
 
 static void *fail(int err)
 {

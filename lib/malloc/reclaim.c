@@ -6,9 +6,9 @@
 
 #include "malloc/heap.h"
 #include "malloc/memcheck.h"
+#include "mm/balance.h"
 #include "mm/current.h"
 #include "mm/oom.h"
-#include "mm/page_alloc.h"
 #include "mm/shrinker.h"
 #include "mm/vmscan.h"
 #include "os/os.h"

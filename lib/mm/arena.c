@@ -15,12 +15,12 @@
 
 #include "base/lock.h"
 #include "base/tunables.h"
+#include "mm/balance.h"
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/exact.h"
 #include "mm/hugetlb.h"
 #include "mm/kswapd.h"
-#include "mm/page_alloc.h"
 #include "mm/range.h"
 #include "mm/regret.h"
 #include "mm/sparse.h"

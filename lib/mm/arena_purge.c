@@ -7,9 +7,9 @@
 
 #include "base/tunables.h"
 #include "mm/arena.h"
+#include "mm/balance.h"
 #include "mm/budget.h"
 #include "mm/current.h"
-#include "mm/page_alloc.h"
 #include "mm/pressure.h"
 #include "mm/range.h"
 #include "mm/sparse.h"

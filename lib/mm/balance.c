@@ -5,13 +5,14 @@
  */
 #include "base/tunables.h"
 #include "mm/arena.h"
+#include "mm/balance.h"
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/exact.h"
 #include "mm/internal.h"
 #include "mm/kswapd.h"
 #include "mm/lowmem.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "os/os.h"
 
 /* Wholly free pageblocks that a zone keeps, so that a slab, or a block of order 10, coming and going does not reach the

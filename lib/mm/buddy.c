@@ -7,7 +7,7 @@
 
 #include "base/trace.h"
 #include "mm/debug.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 
 /* Wholly free pageblocks that may be given back: those that are set aside stay. */
 static void count_free_blocks(struct zone *zone, enum migratetype mt, unsigned int order, long sign)

@@ -14,7 +14,7 @@
 #include "mm/internal.h"
 #include "mm/lowmem.h"
 #include "mm/owner.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/sparse.h"
 #include "os/limits.h"
 #include "os/os.h"

@@ -11,8 +11,9 @@
 #include "base/tunables.h"
 #include "mm/arena.h"
 #include "mm/memblock.h"
-#include "mm/page_alloc.h"
+#include "mm/memory_hotplug.h"
 #include "mm/page_isolation.h"
+#include "mm/pcp.h"
 #include "mm/vmstat.h"
 
 #define MAX_CMA_AREAS 16

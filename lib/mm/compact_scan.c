@@ -6,7 +6,6 @@
 #include "mm/compact_scan.h"
 
 #include "mm/migrate.h"
-#include "mm/page_alloc.h"
 #include "mm/vmstat.h"
 
 /* Free pages that are held at most while one is looked for that is large enough. */

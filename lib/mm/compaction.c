@@ -11,6 +11,7 @@
 #include "mm/current.h"
 #include "mm/migrate.h"
 #include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/vmscan.h"
 #include "mm/vmstat.h"
 

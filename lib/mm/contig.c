@@ -12,6 +12,7 @@
 #include "mm/migrate.h"
 #include "mm/page_alloc.h"
 #include "mm/page_isolation.h"
+#include "mm/pcp.h"
 #include "mm/settle.h"
 
 /* More than there can be: the window is smaller, and sums do not wrap. */

@@ -5,10 +5,11 @@
  */
 #include "base/bits.h"
 #include "mm/arena.h"
+#include "mm/balance.h"
 #include "mm/internal.h"
 #include "mm/mempolicy.h"
 #include "mm/oom.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/settle.h"
 #include "os/os.h"
 

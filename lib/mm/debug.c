@@ -17,8 +17,8 @@
 #include "base/tunables.h"
 #include "mm/arena.h"
 #include "mm/buddy.h"
-#include "mm/page_alloc.h"
 #include "mm/page_owner.h"
+#include "mm/pcp.h"
 #include "mm/settle.h"
 #include "os/os.h"
 

@@ -9,11 +9,13 @@
 #include "base/annotate.h"
 #include "base/tunables.h"
 #include "mm/arena.h"
-#include "mm/budget.h"
+#include "mm/balance.h"
 #include "mm/buddy.h"
+#include "mm/budget.h"
 #include "mm/debug.h"
 #include "mm/internal.h"
 #include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/touched.h"
 
 /* What they hold always, in pages, but no more than this share of dirty_max. */

@@ -12,7 +12,7 @@
 #include "base/message.h"
 #include "base/stacktrace.h"
 #include "base/tunables.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/vmstat.h"
 #include "os/os.h"
 

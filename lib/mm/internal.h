@@ -43,34 +43,8 @@ void reset_preferred(struct alloc_context *ac);
 /* slowpath.c. All that is done when the free lists have nothing at the low mark. */
 struct page *alloc_pages_slowpath(gfp_t gfp, unsigned int order, struct alloc_context *ac);
 
-/* memory_hotplug.c. zone_grow for a request: what its flags and rights allow. With its grow lock held, so that who had
- * to wait looks first at what another has brought. */
-bool zone_grow_for(struct zone *zone, unsigned int order, enum migratetype mt, gfp_t gfp, unsigned int alloc_flags);
-/* Until the zone meets the request's mark; false: it does not. No lock held. */
-bool zone_grow_to_mark(struct zone *zone, unsigned int order, gfp_t gfp, unsigned int alloc_flags,
-		       const struct alloc_context *ac);
-/* Pageblocks that have just become the zone's: free, of the migratetype. No lock held. */
-void zone_online_blocks(struct zone *zone, unsigned long pb, unsigned long nr, enum migratetype mt, bool dirty);
 /* page_range.c. nr pages that were one block are single blocks from now on. */
 void split_page_range(struct page *page, unsigned long nr);
-/* purge.c. Pageblocks that are in no zone any more, or not yet. */
-void zone_give_back(const struct zone *zone, unsigned long pb, unsigned long nr, bool dirty);
-/* Give free blocks of at least the order back to the system, until at most keep pages of the zone are dirty, or the
- * thread has run until that time of its clock; 0: however long it takes. *over: there was more to do then. Bytes. */
-#define PURGE_STEP_PAGES 256UL /* after so many the time is looked at */
-unsigned long zone_purge_until(struct zone *zone, unsigned int min_order, unsigned long keep, uint64_t until,
-			       bool *over);
-/* balance.c. After a free: what is free beyond need goes to the arenas and back to the system. */
-void balance_zone(struct zone *zone);
-/* So many clean free pages go to the arenas, or come from there: what may be missed goes with them, and comes back. The
- * zone lock is held. */
-void zone_clean_trimmed(struct zone *zone, unsigned long nr);
-void zone_clean_returned(struct zone *zone, unsigned long nr);
-/* Before the zone grows: what is kept ready in other lengths is free. False: there is nothing. No lock held. */
-bool drop_kept_pages(struct zone *zone);
-/* Where nothing was given back for twice dirty_decay, half of what may be dirty beyond the usual is to go. */
-void zone_forget_regret(struct zone *zone);
-
 /* Fork handlers of the locks in oom.c and watermark.c. */
 void oom_lock_all(void);
 void oom_unlock_all(void);

@@ -5,13 +5,15 @@
  * Lock order: grow, zone, arena. The first alone may be held from one step to the next.
  */
 #include "mm/arena.h"
+#include "mm/balance.h"
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/debug.h"
 #include "mm/hugetlb.h"
 #include "mm/internal.h"
 #include "mm/lowmem.h"
-#include "mm/page_alloc.h"
+#include "mm/memory_hotplug.h"
+#include "mm/pcp.h"
 #include "mm/settle.h"
 
 static unsigned long order_to_blocks(unsigned int order)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/bits.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "os/os.h"
 
 #define POLICY_NUMA_BALANCING (1 << 13) /* asks the kernel to move pages: that is for set_mempolicy(2), not for us */

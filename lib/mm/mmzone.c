@@ -6,9 +6,10 @@
 
 #include <errno.h>
 
+#include "mm/balance.h"
 #include "mm/exact.h"
 #include "mm/memblock.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "os/os.h"
 
 pg_data_t *node_data[MAX_NUMNODES];

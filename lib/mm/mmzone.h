@@ -10,6 +10,8 @@
 #include "mm/regret.h"
 #include "os/topology.h"
 
+struct per_cpu_pages;
+
 enum zone_type {
 	ZONE_DMA32, /* below 4 GiB */
 	ZONE_NORMAL,
@@ -32,37 +34,6 @@ struct free_area {
 	unsigned long nr_free;		   /* blocks */
 	unsigned long nr_dirty;		   /* of them: what looks for these stops behind the last one */
 };
-
-/*
- * Orders 0 to PCP_MAX_ORDER (the kernel's costly order) and whole pageblocks are kept per CPU: a stack of pages for
- * each order and migratetype. A list is taken by exchanging its count for -1, and given back by storing it again; it is
- * held for a few instructions, and never waited for, but by fork.
- */
-#define PCP_MAX_ORDER 3
-#define NR_PCP_ORDERS (PCP_MAX_ORDER + 2)
-#define NR_PCP_LISTS (MIGRATE_PCPTYPES * NR_PCP_ORDERS)
-#define PCP_TAKEN (-1L)
-/* Blocks of the orders 0 to 3, and 9, that a list can hold. */
-#define PCP_SLOTS_0 64
-#define PCP_SLOTS_1 16
-#define PCP_SLOTS_2 12
-#define PCP_SLOTS_3 8
-#define PCP_SLOTS_9 2
-#define PCP_SLOTS (PCP_SLOTS_0 + PCP_SLOTS_1 + PCP_SLOTS_2 + PCP_SLOTS_3 + PCP_SLOTS_9)
-
-struct per_cpu_list {
-	long count;		/* blocks in it, or PCP_TAKEN */
-	unsigned long high;	/* it is drained by half when it holds as many; 0: closed */
-	uint64_t word;		/* struct page's of an allocated block from this list */
-	unsigned long nr_alloc; /* blocks that were allocated from it, ever */
-	int32_t held;		/* the count + 1, while fork holds it; else 0 */
-	uint32_t seen;		/* what it was when drain_idle_pages last looked */
-};
-
-struct per_cpu_pages {
-	struct per_cpu_list lists[NR_PCP_LISTS]; /* by order, then migratetype: pcp_index() */
-	struct page *slots[MIGRATE_PCPTYPES * PCP_SLOTS];
-} __attribute__((aligned(64)));
 
 enum numa_stat_item { NUMA_HIT, NUMA_MISS, NUMA_FOREIGN, NUMA_INTERLEAVE_HIT, NUMA_LOCAL, NUMA_OTHER, NR_NUMA_STATS };
 
@@ -173,8 +144,6 @@ int free_area_init(void);
 /* numa:fake=nr: the machine's one node becomes several of our own making, all of whose memory so far is the first
  * one's. While there is one thread. 0, -EEXIST if there are several already, or -ENOMEM. */
 int numa_emulation(unsigned int nr);
-/* Before a zone's first pageblock: its per-CPU lists; 0 or -ENOMEM. Any number of times. */
-int zone_pageset_init(struct zone *zone);
 /* The node this thread runs on; a node without memory's is the nearest that has some. */
 int numa_node_id_slow(void);
 static always_inline int numa_node_id(void)

@@ -10,8 +10,9 @@
 
 #include "base/lock.h"
 #include "mm/arena.h"
+#include "mm/balance.h"
 #include "mm/oom.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/vmscan.h"
 #include "os/os.h"
 

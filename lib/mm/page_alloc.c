@@ -9,6 +9,7 @@
 #include "base/annotate.h"
 #include "base/trace.h"
 #include "mm/arena.h"
+#include "mm/balance.h"
 #include "mm/current.h"
 #include "mm/debug.h"
 #include "mm/fault_inject.h"
@@ -16,6 +17,7 @@
 #include "mm/mempolicy.h"
 #include "mm/migrate.h"
 #include "mm/owner.h"
+#include "mm/pcp.h"
 #include "mm/sparse.h"
 #include "os/os.h"
 

@@ -7,7 +7,8 @@
 
 #include <errno.h>
 
-#include "mm/page_alloc.h"
+#include "mm/memory_hotplug.h"
+#include "mm/pcp.h"
 
 /* The words of a block at once, so that two owners cannot mix in it. It may be anybody's, who writes it as he likes:
  * ThreadSanitizer is not to look. */

@@ -6,14 +6,17 @@
 #include <string.h>
 
 #include "base/trace.h"
+#include "mm/balance.h"
 #include "mm/current.h"
 #include "mm/debug.h"
 #include "mm/exact.h"
 #include "mm/fault_inject.h"
 #include "mm/internal.h"
+#include "mm/memory_hotplug.h"
 #include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/page_owner.h"
+#include "mm/pcp.h"
 #include "mm/settle.h"
 #include "mm/touched.h"
 

@@ -11,12 +11,13 @@
 
 #include "base/annotate.h"
 #include "base/trace.h"
+#include "mm/balance.h"
 #include "mm/buddy.h"
 #include "mm/internal.h"
 #include "mm/memblock.h"
 #include "mm/mempolicy.h"
 #include "mm/owner.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/pcp_inner.h"
 #include "os/os.h"
 

@@ -6,7 +6,7 @@
 #define MM_PCP_INNER_H
 
 #include "mm/mmzone.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 
 static inline struct page **list_slots(struct per_cpu_pages *pcp, unsigned int order, enum migratetype mt)
 {

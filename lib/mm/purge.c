@@ -6,12 +6,13 @@
 #include <sys/mman.h>
 
 #include "mm/arena.h"
+#include "mm/balance.h"
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/hugetlb.h"
 #include "mm/internal.h"
 #include "mm/lowmem.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/settle.h"
 #include "os/os.h"
 

@@ -11,7 +11,6 @@
 #include "mm/budget.h"
 #include "mm/debug.h"
 #include "mm/hugetlb.h"
-#include "mm/page_alloc.h"
 #include "os/os.h"
 
 #ifndef MADV_POPULATE_WRITE /* Linux 5.14 */

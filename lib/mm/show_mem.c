@@ -7,7 +7,7 @@
 #include "mm/arena.h"
 #include "mm/internal.h"
 #include "mm/mempolicy.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/vmstat.h"
 #include "os/os.h"
 

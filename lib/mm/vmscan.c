@@ -7,11 +7,12 @@
 
 #include "base/host.h"
 #include "mm/arena.h"
+#include "mm/balance.h"
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/kswapd.h"
 #include "mm/mempolicy.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/pressure.h"
 #include "mm/shrinker.h"
 #include "mm/vmstat.h"

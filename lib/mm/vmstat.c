@@ -10,7 +10,7 @@
 #include "mm/buddy.h"
 #include "mm/compaction.h"
 #include "mm/exact.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 
 unsigned long vm_events[NR_VM_EVENT_ITEMS];
 

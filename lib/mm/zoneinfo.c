@@ -4,7 +4,7 @@
  */
 #include "base/message.h"
 #include "mm/kswapd.h"
-#include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/vmstat.h"
 
 static bool is_first_populated(const struct zone *zone)

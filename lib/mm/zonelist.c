@@ -7,13 +7,16 @@
  * Lock order: grow, zone, arena. The first alone is held from one step to the next.
  */
 #include "base/annotate.h"
+#include "mm/balance.h"
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/debug.h"
 #include "mm/internal.h"
 #include "mm/kswapd.h"
+#include "mm/memory_hotplug.h"
 #include "mm/mempolicy.h"
 #include "mm/page_alloc.h"
+#include "mm/pcp.h"
 #include "mm/settle.h"
 #include "mm/vmscan.h"
 

@@ -9,9 +9,9 @@
 #include <sys/mman.h>
 
 #include "base/tunables.h"
+#include "mm/balance.h"
 #include "mm/current.h"
 #include "mm/kswapd.h"
-#include "mm/page_alloc.h"
 #include "mm/settle.h"
 #include "os/os.h"
 #include "slab/inner.h"

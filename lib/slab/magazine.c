@@ -8,8 +8,8 @@
  * side by side, so that it keeps no more pages than it fills. The cache's lock protects all of it; hints are read and
  * written without, and bounds are read.
  */
+#include "mm/balance.h"
 #include "mm/budget.h"
-#include "mm/page_alloc.h"
 #include "mm/pressure.h"
 #include "slab/inner.h"
 #include "slab/tcache.h"

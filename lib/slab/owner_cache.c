@@ -10,6 +10,7 @@
 
 #include <linux/mempolicy.h>
 
+#include "mm/buddy.h"
 #include "mm/memblock.h"
 #include "mm/mempolicy.h"
 #include "mm/page_alloc.h"

@@ -5,6 +5,7 @@
 #include "slab/run.h"
 
 #include "base/annotate.h"
+#include "mm/buddy.h"
 #include "mm/page_alloc.h"
 #include "slab/tcache.h"
 

@@ -7,7 +7,9 @@
 
 #include <sched.h>
 
+#include "mm/balance.h"
 #include "mm/compact_scan.h"
+#include "mm/pcp.h"
 #include "movable.h"
 
 #define BLOCKS 8U /* pageblocks that are filled */

@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "mm/migrate.h"
+#include "mm/pcp.h"
 #include "mm/vmstat.h"
 #include "model.h"
 

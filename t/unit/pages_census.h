@@ -9,6 +9,7 @@
 
 #include "base/tunables.h"
 #include "malloc/heap.h"
+#include "mm/pcp.h"
 #include "pages_model.h"
 
 /* Instead of the library's. */

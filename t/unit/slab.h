@@ -6,6 +6,7 @@
 #ifndef T_UNIT_SLAB_H
 #define T_UNIT_SLAB_H
 
+#include "mm/pcp.h"
 #include "slab/tcache.h"
 #include "model.h"
 

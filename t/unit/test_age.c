@@ -7,6 +7,7 @@
 
 #include "base/tunables.h"
 #include "malloc/heap.h"
+#include "mm/balance.h"
 #include "mm/exact.h"
 #include "mm/kswapd.h"
 #include "model.h"

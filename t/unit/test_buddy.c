@@ -3,6 +3,8 @@
  * The buddy system: one zone's free areas by themselves, then random operations through the page allocator against a
  * model that knows nothing but which page belongs to which block.
  */
+#include "mm/balance.h"
+#include "mm/pcp.h"
 #include "model.h"
 
 #define MODEL_PAGES (256UL << PAGEBLOCK_ORDER)

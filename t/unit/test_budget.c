@@ -4,6 +4,7 @@
  */
 #include "mm/current.h"
 #include "mm/internal.h"
+#include "mm/memory_hotplug.h"
 #include "mm/oom.h"
 #include "mm/owner.h"
 #include "mm/vmstat.h"

@@ -7,7 +7,10 @@
 #include "model.h"
 
 #include "base/tunables.h"
+#include "mm/balance.h"
+#include "mm/memory_hotplug.h"
 #include "mm/page_isolation.h"
+#include "mm/pcp.h"
 #include "mm/vmstat.h"
 
 #define AREA_BLOCKS 4UL

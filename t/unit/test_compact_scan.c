@@ -4,7 +4,9 @@
  */
 #include "fragment.h"
 
+#include "mm/balance.h"
 #include "mm/page_isolation.h"
+#include "mm/pcp.h"
 
 static void whole_zone(unsigned int order, unsigned int keep)
 {

@@ -7,8 +7,11 @@
 #include <linux/mempolicy.h>
 
 #include "mm/arena.h"
+#include "mm/balance.h"
+#include "mm/memory_hotplug.h"
 #include "mm/mempolicy.h"
 #include "mm/page_isolation.h"
+#include "mm/pcp.h"
 #include "fake_sys.h"
 #include "model.h"
 

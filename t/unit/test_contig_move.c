@@ -5,7 +5,10 @@
  */
 #include <sched.h>
 
+#include "mm/balance.h"
+#include "mm/memory_hotplug.h"
 #include "mm/page_isolation.h"
+#include "mm/pcp.h"
 #include "movable.h"
 
 #define GFP_USER_MOVABLE (GFP_USER | GFP_MOVABLE)

@@ -2,6 +2,7 @@
 /*
  * Cpusets: who may go outside, how a change is found out, and what becomes of policies then.
  */
+#include "mm/pcp.h"
 #include "mempolicy.h"
 
 static void test_cpuset(void)

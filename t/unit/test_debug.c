@@ -6,7 +6,9 @@
 
 #include "base/tunables.h"
 #include "malloc/heap.h"
+#include "mm/balance.h"
 #include "mm/debug.h"
+#include "mm/pcp.h"
 #include "blocks.h"
 #include "model.h"
 

@@ -9,7 +9,9 @@
 #include "base/tunables.h"
 #include "buddymalloc.h"
 #include "malloc/heap.h"
+#include "mm/balance.h"
 #include "mm/lowmem.h"
+#include "mm/pcp.h"
 #include "fake_sys.h"
 #include "model.h"
 

@@ -6,6 +6,8 @@
 #include <errno.h>
 
 #include "mm/internal.h"
+#include "mm/memory_hotplug.h"
+#include "mm/pcp.h"
 #include "model.h"
 
 static struct zone *zone;

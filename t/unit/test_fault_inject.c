@@ -9,6 +9,7 @@
 #include "malloc/heap.h"
 #include "mm/fault_inject.h"
 #include "mm/page_isolation.h"
+#include "mm/pcp.h"
 #include "mm/vmstat.h"
 #include "model.h"
 

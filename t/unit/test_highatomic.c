@@ -2,6 +2,8 @@
 /*
  * Pageblocks kept for large requests that may not wait: how many, of which kind, who has them, and how they come back.
  */
+#include "mm/memory_hotplug.h"
+#include "mm/pcp.h"
 #include "walk.h"
 
 static struct zone *zone;

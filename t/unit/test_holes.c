@@ -8,9 +8,11 @@
 #include <setjmp.h>
 
 #include "base/tunables.h"
+#include "mm/balance.h"
 #include "mm/current.h"
 #include "mm/fault_inject.h"
 #include "mm/internal.h"
+#include "mm/pcp.h"
 #include "mm/pressure.h"
 #include "os/os.h"
 #include "slab/slab.h"

@@ -12,6 +12,7 @@
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/owner.h"
+#include "mm/pcp.h"
 #include "mm/touched.h"
 #include "mm/vmstat.h"
 #include "slab/run.h"

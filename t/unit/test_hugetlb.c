@@ -8,6 +8,7 @@
 
 #include "base/tunables.h"
 #include "malloc/huge.h"
+#include "mm/balance.h"
 #include "mm/hugetlb.h"
 #include "mm/range.h"
 #include "mm/vmstat.h"

@@ -8,7 +8,10 @@
 #include "model.h"
 
 #include "mm/arena.h"
+#include "mm/balance.h"
+#include "mm/memory_hotplug.h"
 #include "mm/page_isolation.h"
+#include "mm/pcp.h"
 
 static struct zone *zone;
 

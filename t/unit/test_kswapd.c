@@ -3,6 +3,7 @@
  * kswapd: when there is one, how far it works, and when it ends.
  */
 #include "malloc/heap.h"
+#include "mm/balance.h"
 #include "mm/pressure.h"
 #include "kswapd.h"
 

@@ -5,6 +5,7 @@
 #include <semaphore.h>
 
 #include "malloc/heap.h"
+#include "mm/pcp.h"
 #include "mm/shrinker.h"
 #include "kswapd.h"
 

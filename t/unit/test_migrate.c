@@ -4,6 +4,7 @@
  * worst moments.
  */
 #include "mm/owner.h"
+#include "mm/pcp.h"
 #include "movable.h"
 
 static struct zone *zone;

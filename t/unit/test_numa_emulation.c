@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "mm/exact.h"
+#include "mm/pcp.h"
 #include "slab/run.h"
 #include "walk.h"
 

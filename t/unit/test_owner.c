@@ -7,6 +7,7 @@
 
 #include "malloc/fork.h"
 #include "malloc/huge.h"
+#include "mm/pcp.h"
 #include "slab/run.h"
 #include "owner.h"
 

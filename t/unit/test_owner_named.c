@@ -7,8 +7,10 @@
 
 #include "base/tunables.h"
 #include "malloc/huge.h"
+#include "mm/balance.h"
 #include "mm/fault_inject.h"
 #include "mm/migrate.h"
+#include "mm/pcp.h"
 #include "owner.h"
 
 static struct owner *named(const char *name, unsigned long limit_pages)

@@ -5,7 +5,9 @@
  */
 #include "base/tunables.h"
 #include "malloc/huge.h"
+#include "mm/balance.h"
 #include "mm/internal.h"
+#include "mm/pcp.h"
 #include "slab/run.h"
 #include "slab/slab.h"
 #include "failing.h"

@@ -9,6 +9,7 @@
 #include "mm/fault_inject.h"
 #include "mm/oom.h"
 #include "mm/owner.h"
+#include "mm/pcp.h"
 #include "walk.h"
 
 static struct zone *zone;

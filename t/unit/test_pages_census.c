@@ -2,6 +2,7 @@
 /*
  * A census that finds nothing must be one that would find something.
  */
+#include "mm/pcp.h"
 #include "pages_census.h"
 
 static struct zone *zone;

@@ -10,10 +10,12 @@
 #include <sched.h>
 
 #include "base/tunables.h"
+#include "mm/balance.h"
 #include "mm/compaction.h"
 #include "mm/debug.h"
 #include "mm/mempolicy.h"
 #include "mm/page_isolation.h"
+#include "mm/pcp.h"
 #include "mm/settle.h"
 #include "mm/vmscan.h"
 #include "fake_sys.h"

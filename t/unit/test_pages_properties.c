@@ -6,7 +6,10 @@
 #include <linux/mempolicy.h>
 #include <pthread.h>
 
+#include "mm/balance.h"
+#include "mm/memory_hotplug.h"
 #include "mm/oom.h"
+#include "mm/pcp.h"
 #include "mm/vmscan.h"
 #include "mm/vmstat.h"
 #include "fake_sys.h"

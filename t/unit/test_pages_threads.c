@@ -9,7 +9,9 @@
 
 #include "buddymalloc.h"
 #include "malloc/heap.h"
+#include "mm/balance.h"
 #include "mm/internal.h"
+#include "mm/pcp.h"
 #include "mm/vmscan.h"
 #include "model.h"
 

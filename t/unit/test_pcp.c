@@ -5,6 +5,7 @@
  */
 #include <sched.h>
 
+#include "mm/pcp.h"
 #include "mm/vmstat.h"
 #include "model.h"
 

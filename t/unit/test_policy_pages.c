@@ -3,6 +3,7 @@
  * Whether pages, and huge blocks, come from the nodes that the thread's policy and the cpuset name.
  */
 #include "malloc/huge.h"
+#include "mm/pcp.h"
 #include "mempolicy.h"
 
 static int page_node(const struct page *page)

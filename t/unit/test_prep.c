@@ -3,6 +3,7 @@
  * What a new page is like, whatever it was before: count, type, flags, owner; zeroed if asked for; compound pages with
  * a head and tails; the mark of pages from the reserve.
  */
+#include "mm/pcp.h"
 #include "walk.h"
 
 static struct zone *zone;

@@ -5,8 +5,10 @@
  */
 #include <errno.h>
 
+#include "mm/balance.h"
 #include "mm/current.h"
 #include "mm/exact.h"
+#include "mm/pcp.h"
 #include "purge.h"
 
 static void trimming(void)

@@ -4,7 +4,9 @@
  * nothing does.
  */
 #include "base/tunables.h"
+#include "mm/balance.h"
 #include "mm/current.h"
+#include "mm/pcp.h"
 #include "mm/vmscan.h"
 #include "walk.h"
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 
+#include "mm/pcp.h"
 #include "os/cgroup.h"
 #include "walk.h"
 

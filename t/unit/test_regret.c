@@ -2,6 +2,7 @@
 /*
  * What was given back and soon wanted again may stay the next time: how much, for how long, and when not.
  */
+#include "mm/balance.h"
 #include "mm/budget.h"
 #include "purge.h"
 

@@ -3,6 +3,7 @@
  * Runs: exact pages, tails that serve others, resizing where they lie, alignment, and random operations.
  */
 #include "malloc/block.h"
+#include "mm/pcp.h"
 #include "slab/run.h"
 #include "model.h"
 

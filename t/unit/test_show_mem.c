@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "mm/internal.h"
+#include "mm/pcp.h"
 #include "mm/vmstat.h"
 #include "fake_sys.h"
 #include "model.h"

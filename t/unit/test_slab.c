@@ -4,6 +4,7 @@
  * own; carving page by page; and reclaim that leaves nothing.
  */
 #include "base/tunables.h"
+#include "mm/pcp.h"
 #include "slab.h"
 
 #define MAX_OBJECTS 4000

@@ -7,6 +7,7 @@
 
 #include "mm/buddy.h"
 #include "mm/mempolicy.h"
+#include "mm/pcp.h"
 #include "slab/run.h"
 #include "walk.h"
 

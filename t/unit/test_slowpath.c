@@ -3,6 +3,7 @@
  * The slow path, step by step: who may wait, who may use the reserve, how often it is tried again, and what is said in
  * the end. How it ends otherwise is in test_slowpath_oom.c.
  */
+#include "mm/pcp.h"
 #include "slowpath.h"
 
 /* The highest min mark at which 1000 free pages are enough, in steps of 25: how far the request goes below it. */

@@ -7,6 +7,7 @@
 
 #include "base/tunables.h"
 #include "mm/arena.h"
+#include "mm/balance.h"
 #include "mm/budget.h"
 #include "mm/mmzone.h"
 #include "mm/page_alloc.h"

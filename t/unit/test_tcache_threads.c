@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "base/tunables.h"
+#include "mm/balance.h"
 #include "mm/budget.h"
 #include "mm/internal.h"
 #include "mm/pressure.h"

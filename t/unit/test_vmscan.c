@@ -6,7 +6,9 @@
 #include <pthread.h>
 #include <semaphore.h>
 
+#include "mm/balance.h"
 #include "mm/kswapd.h"
+#include "mm/pcp.h"
 #include "mm/pressure.h"
 #include "mm/shrinker.h"
 #include "mm/vmscan.h"

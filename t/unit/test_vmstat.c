@@ -5,9 +5,11 @@
  */
 #include <pthread.h>
 
+#include "mm/balance.h"
 #include "mm/internal.h"
 #include "mm/kswapd.h"
 #include "mm/page_isolation.h"
+#include "mm/pcp.h"
 #include "mm/vmstat.h"
 #include "fake_sys.h"
 #include "model.h"

@@ -3,6 +3,7 @@
  * The zonelists of made-up machines: own zones from the highest, other nodes by distance, equally near ones by turns;
  * nodes without memory; and the walk over a list between zones and within a nodemask.
  */
+#include "mm/memory_hotplug.h"
 #include "walk.h"
 
 #define NR 8

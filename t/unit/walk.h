@@ -7,7 +7,9 @@
 #define T_UNIT_WALK_H
 
 #include "mm/internal.h"
+#include "mm/memory_hotplug.h"
 #include "mm/mempolicy.h"
+#include "mm/pcp.h"
 #include "mm/vmstat.h"
 #include "fake_sys.h"
 #include "model.h"
