@@ -2,7 +2,7 @@
 /*
  * A program with a malloc of its own, out of a static arena. With a preloaded library every block must still come
  * from that arena: what libc allocates, and what the library serves because this program lacks it (aligned_alloc,
- * posix_memalign, valloc, reallocarray, operator new), which has to forward here.
+ * posix_memalign, valloc, reallocarray, operator new), which has to forward here. Before main begins it cannot free.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -22,6 +22,7 @@ struct header {
 
 static char arena[16 << 20] __attribute__((aligned(65536)));
 static size_t used;
+static int ready;
 
 static int is_own(const void *p)
 {
@@ -65,6 +66,8 @@ void *calloc(size_t n, size_t size)
 
 void free(void *p)
 {
+	if (p && !ready)
+		die("free before main\n");
 	if (p && (!is_own(p) || ((struct header *)p)[-1].magic != MAGIC))
 		die("free of a block that is not the program's\n");
 }
@@ -90,6 +93,7 @@ int main(void)
 {
 	void *(*operator_new)(size_t), *p = NULL;
 
+	ready = 1;
 	check(strdup("a text of more than a hundred bytes, so that each block of this program can be filled "
 		     "with a hundred bytes of ones"),
 	      16, "strdup is not from the program\n");
