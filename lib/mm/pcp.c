@@ -109,20 +109,19 @@ cold void pcp_follow_quota(void)
 /* First use on this CPU: untouched memory is a closed list. */
 static cold void pageset_open(const struct zone *zone, struct per_cpu_pages *pcp)
 {
-	unsigned int i, mt;
+	unsigned int l;
 
-	for (i = 0; i < NR_PCP_ORDERS; i++)
-		for (mt = 0; mt < MIGRATE_PCPTYPES; mt++) {
-			unsigned int order = pcp_order(i);
-			struct per_cpu_list *list = &pcp->lists[pcp_index(order, mt)];
-			long count = list_take(list);
+	for (l = 0; l < NR_PCP_LISTS; l++) {
+		unsigned int order = pcp_list_order(l);
+		struct per_cpu_list *list = &pcp->lists[l];
+		long count = list_take(list);
 
-			if (count == PCP_TAKEN)
-				continue;
-			WRITE_ONCE(list->word, pcp_word(zone, order, mt, 1));
-			WRITE_ONCE(list->high, list_high(zone, order));
-			list_give(list, count);
-		}
+		if (count == PCP_TAKEN)
+			continue;
+		WRITE_ONCE(list->word, pcp_word(zone, order, l % MIGRATE_PCPTYPES, 1));
+		WRITE_ONCE(list->high, list_high(zone, order));
+		list_give(list, count);
+	}
 }
 
 static always_inline struct per_cpu_pages *this_cpu_pcp(struct zone *zone)

@@ -64,6 +64,31 @@ static always_inline unsigned int pcp_index(unsigned int order, enum migratetype
 {
 	return pcp_order_index(order) * MIGRATE_PCPTYPES + mt;
 }
+/* The order of the list that pcp_index() numbers so. */
+static always_inline unsigned int pcp_list_order(unsigned int l)
+{
+	return pcp_order(l / MIGRATE_PCPTYPES);
+}
+/* Pages in it; torn. */
+static inline unsigned long pcp_list_pages(const struct per_cpu_pages *pcp, unsigned int l)
+{
+	long count = READ_ONCE(pcp->lists[l].count);
+
+	return count > 0 ? (unsigned long)count << pcp_list_order(l) : 0;
+}
+
+/* The zone's lists of a CPU, NULL behind the last CPU, and while the zone has none; and all of them, by CPU. */
+static inline struct per_cpu_pages *zone_pcp(const struct zone *zone, unsigned int cpu)
+{
+	struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
+
+	return pageset && cpu < topology.nr_cpus ? &pageset[cpu] : NULL;
+}
+#define for_each_pcp(pcp, cpu, zone) for ((cpu) = 0; ((pcp) = zone_pcp(zone, cpu)); (cpu)++)
+#define for_each_pcp_list(pcp, l, cpu, zone) \
+	for_each_pcp (pcp, cpu, zone)        \
+		for ((l) = 0; (l) < NR_PCP_LISTS; (l)++)
+
 /* What struct page says of an allocated block from such a list; count: its references. */
 static always_inline uint64_t pcp_word(const struct zone *zone, unsigned int order, enum migratetype mt, uint32_t count)
 {

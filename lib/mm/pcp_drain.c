@@ -29,11 +29,11 @@ long pcp_take_wait(long *word)
 }
 
 /* Empty one list; pages brought back. wait: also if it is held, but not for a thread that forks and holds it itself. */
-static unsigned long drain_list(struct zone *zone, struct per_cpu_pages *pcp, unsigned int order, enum migratetype mt,
-				bool wait)
+static unsigned long drain_list(struct zone *zone, struct per_cpu_pages *pcp, unsigned int l, bool wait)
 {
-	struct per_cpu_list *list = &pcp->lists[pcp_index(order, mt)];
-	struct page **slots = list_slots(pcp, order, mt), *batch[PCP_SLOTS_0];
+	unsigned int order = pcp_list_order(l);
+	struct per_cpu_list *list = &pcp->lists[l];
+	struct page **slots = list_slots(pcp, order, l % MIGRATE_PCPTYPES), *batch[PCP_SLOTS_0];
 	long count, i;
 
 	if (!wait && !READ_ONCE(list->count))
@@ -52,14 +52,12 @@ static unsigned long drain_list(struct zone *zone, struct per_cpu_pages *pcp, un
 
 static unsigned long drain_zone(struct zone *zone, bool wait)
 {
-	struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
 	unsigned long drained = drain_exact_lists(zone, wait);
-	unsigned int cpu, i, mt;
+	struct per_cpu_pages *pcp;
+	unsigned int cpu, l;
 
-	for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
-		for (i = 0; i < NR_PCP_ORDERS; i++)
-			for (mt = 0; mt < MIGRATE_PCPTYPES; mt++)
-				drained += drain_list(zone, &pageset[cpu], pcp_order(i), mt, wait);
+	for_each_pcp_list (pcp, l, cpu, zone)
+		drained += drain_list(zone, pcp, l, wait);
 	return drained;
 }
 
@@ -87,7 +85,7 @@ static void drain_if_idle(struct zone *zone, struct per_cpu_pages *pcp, unsigned
 	uint32_t now = (uint32_t)(READ_ONCE(list->nr_alloc) * (PCP_SLOTS_0 + 1) + (unsigned long)count);
 
 	if (count > 0 && now == READ_ONCE(list->seen))
-		drain_list(zone, pcp, pcp_order(l / MIGRATE_PCPTYPES), l % MIGRATE_PCPTYPES, false);
+		drain_list(zone, pcp, l, false);
 	else
 		WRITE_ONCE(list->seen, now);
 }
@@ -96,6 +94,7 @@ void drain_idle_pages(uint32_t age)
 {
 	static uint32_t last;
 	uint32_t now = (uint32_t)os_clock_ms(), then = READ_ONCE(last);
+	struct per_cpu_pages *pcp;
 	unsigned int cpu, l;
 	struct zone *zone;
 	int i;
@@ -103,27 +102,20 @@ void drain_idle_pages(uint32_t age)
 	if (now - then < age || !try_cmpxchg(&last, then, now))
 		return;
 	for_each_populated_zone (zone, i) {
-		struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
-
-		for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
-			for (l = 0; l < NR_PCP_LISTS; l++)
-				drain_if_idle(zone, &pageset[cpu], l);
+		for_each_pcp_list (pcp, l, cpu, zone)
+			drain_if_idle(zone, pcp, l);
 		zone_forget_regret(zone);
 	}
 }
 
 unsigned long nr_pcp_pages(const struct zone *zone)
 {
-	const struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
 	unsigned long nr = nr_exact_list_pages(zone);
+	const struct per_cpu_pages *pcp;
 	unsigned int cpu, l;
 
-	for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
-		for (l = 0; l < NR_PCP_LISTS; l++) {
-			long count = READ_ONCE(pageset[cpu].lists[l].count);
-
-			nr += count > 0 ? (unsigned long)count << pcp_order(l / MIGRATE_PCPTYPES) : 0;
-		}
+	for_each_pcp_list (pcp, l, cpu, zone)
+		nr += pcp_list_pages(pcp, l);
 	return nr;
 }
 
@@ -147,17 +139,14 @@ void zone_pcp_enable(struct zone *zone)
 /* Every list of every zone, by turns: held until unlocked. */
 static void for_all_lists(void (*fn)(struct per_cpu_list *list))
 {
+	struct per_cpu_pages *pcp;
 	unsigned int cpu, l;
 	struct zone *zone;
 	int i;
 
-	for_each_zone (zone, i) {
-		struct per_cpu_pages *pageset = smp_load_acquire(&zone->pageset);
-
-		for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
-			for (l = 0; l < NR_PCP_LISTS; l++)
-				fn(&pageset[cpu].lists[l]);
-	}
+	for_each_zone (zone, i)
+		for_each_pcp_list (pcp, l, cpu, zone)
+			fn(&pcp->lists[l]);
 }
 
 static void hold_list(struct per_cpu_list *list)

@@ -81,15 +81,12 @@ static bool show_node(int nid, const nodemask_t *nodemask)
 
 static unsigned long cpu_pcp_pages(const struct zone *zone, unsigned int cpu)
 {
-	const struct per_cpu_pages *pageset = READ_ONCE(zone->pageset);
+	const struct per_cpu_pages *pcp = zone_pcp(zone, cpu);
 	unsigned long nr = 0;
-	unsigned int i;
+	unsigned int l;
 
-	for (i = 0; pageset && i < NR_PCP_LISTS; i++) {
-		long count = READ_ONCE(pageset[cpu].lists[i].count);
-
-		nr += count > 0 ? (unsigned long)count << pcp_order(i / MIGRATE_PCPTYPES) : 0;
-	}
+	for (l = 0; pcp && l < NR_PCP_LISTS; l++)
+		nr += pcp_list_pages(pcp, l);
 	return nr;
 }
 

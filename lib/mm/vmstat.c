@@ -53,18 +53,17 @@ unsigned long zone_stat(const struct zone *zone, enum zone_stat item)
 /* Blocks that per-CPU lists handed out, and the pages in them. */
 static unsigned long pcp_nr_alloc(const struct zone *zone, unsigned long *pages)
 {
-	const struct per_cpu_pages *pageset = READ_ONCE(zone->pageset);
+	const struct per_cpu_pages *pcp;
 	unsigned long nr = 0;
-	unsigned int cpu, i;
+	unsigned int cpu, l;
 
 	*pages = 0;
-	for (cpu = 0; pageset && cpu < topology.nr_cpus; cpu++)
-		for (i = 0; i < NR_PCP_LISTS; i++) {
-			unsigned long n = READ_ONCE(pageset[cpu].lists[i].nr_alloc);
+	for_each_pcp_list (pcp, l, cpu, zone) {
+		unsigned long n = READ_ONCE(pcp->lists[l].nr_alloc);
 
-			nr += n;
-			*pages += n << pcp_order(i / MIGRATE_PCPTYPES);
-		}
+		nr += n;
+		*pages += n << pcp_list_order(l);
+	}
 	return nr;
 }
 

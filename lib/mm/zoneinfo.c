@@ -52,14 +52,13 @@ static void print_zone_pages(struct out *o, const struct zone *zone)
 static void print_pageset(struct out *o, const struct per_cpu_pages *pcp, unsigned int cpu)
 {
 	unsigned long count = 0, high = 0, batch = 0;
-	unsigned int i;
+	unsigned int l;
 
-	for (i = 0; i < NR_PCP_LISTS; i++) {
-		unsigned int order = pcp_order(i / MIGRATE_PCPTYPES);
-		unsigned long list_high = READ_ONCE(pcp->lists[i].high);
-		long n = READ_ONCE(pcp->lists[i].count);
+	for (l = 0; l < NR_PCP_LISTS; l++) {
+		unsigned int order = pcp_list_order(l);
+		unsigned long list_high = READ_ONCE(pcp->lists[l].high);
 
-		count += n > 0 ? (unsigned long)n << order : 0;
+		count += pcp_list_pages(pcp, l);
 		high += list_high << order;
 		batch = max_ul(batch, list_high / 2 << order);
 	}
@@ -72,7 +71,7 @@ static void print_pageset(struct out *o, const struct per_cpu_pages *pcp, unsign
 
 static void print_zone(struct out *o, const struct zone *zone)
 {
-	const struct per_cpu_pages *pageset = READ_ONCE(zone->pageset);
+	const struct per_cpu_pages *pcp;
 	unsigned int i;
 
 	out_printf(o, "Node %d, zone %8s", zone->nid, zone_name(zone));
@@ -88,8 +87,8 @@ static void print_zone(struct out *o, const struct zone *zone)
 	for (i = 0; i < NR_NUMA_STATS; i++)
 		out_printf(o, "\n      %-12s %lu", numa_stat_names[i], zone_numa_stat(zone, (enum numa_stat_item)i));
 	out_printf(o, "\n  pagesets");
-	for (i = 0; pageset && i < topology.nr_cpus; i++)
-		print_pageset(o, &pageset[i], i);
+	for_each_pcp (pcp, i, zone)
+		print_pageset(o, pcp, i);
 	out_printf(o, "\n  node_unreclaimable:  %d\n  start_pfn:           %lu\n",
 		   READ_ONCE(NODE_DATA(zone->nid)->kswapd_failures) >= MAX_RECLAIM_RETRIES,
 		   READ_ONCE(zone->zone_start_pfn));

@@ -350,7 +350,7 @@ static void high_fraction(void)
 	must(nr_pcp_pages(zone) == 0, "the lists begin anew");
 	share = zone->managed_pages / 8 / topology.nr_cpus / NR_PCP_LISTS;
 	for (l = 0; l < NR_PCP_LISTS; l++) {
-		unsigned int order = pcp_order(l / MIGRATE_PCPTYPES);
+		unsigned int order = pcp_list_order(l);
 
 		must(pcp->lists[l].high <= share >> order, "order %u", order);
 	}
