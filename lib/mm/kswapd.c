@@ -33,7 +33,6 @@
 #define NAP_MS 100U		/* woken within: that was too early to sleep */
 #define IDLE_MS 10000U		/* then it ends */
 #define WORTH_BYTES (4 * MiB)	/* dirty: more than its stack and its making cost */
-#define LOOKS 5U		/* at what lies idle, in dirty_decay */
 #define LEFT_PAGES 256UL	/* dirty in a zone: not worth waking for */
 
 enum { KSWAPD_NONE, KSWAPD_STARTING, KSWAPD_RUNNING, KSWAPD_PAUSING };
@@ -247,7 +246,7 @@ static bool kswapd_idle(pg_data_t *pgdat, uint32_t seen)
 	for (;;) {
 		bool dirty = lies_dirty();
 		/* Who frees less than would be given back does not wake it. */
-		unsigned int ms = (unsigned int)(dirty ? decay / LOOKS : decay);
+		unsigned int ms = (unsigned int)(dirty ? decay / KSWAPD_LOOKS : decay);
 
 		if (kswapd_sleep(pgdat, seen, ms))
 			return true;

@@ -10,6 +10,9 @@
 #include "mm/gfp.h"
 #include "mm/pressure.h"
 
+/* So often in dirty_decay it looks at what lies idle. */
+#define KSWAPD_LOOKS 5U
+
 #define MAX_RECLAIM_RETRIES 16 /* rounds of reclaim without progress before it is given up */
 
 /* Set at the start by the layers above: what must be done before there is a thread of ours, any number of times (fork

@@ -16,9 +16,9 @@
 #include "os/os.h"
 #include "slab/inner.h"
 
-#define LOOKS 6U	/* in dirty_decay, at most */
-#define QUIET_SHARE 64U /* so little of what is free is taken between two of them where a class is quiet */
-#define MORE_SHARE 16U	/* of what is free: so much more is worth another look at all slabs */
+#define AGE_LOOKS (KSWAPD_LOOKS + 1) /* in dirty_decay, at most: none of kswapd's comes too early for one */
+#define QUIET_SHARE 64U		     /* so little of what is free is taken between two of them where a class is quiet */
+#define MORE_SHARE 16U		     /* of what is free: so much more is worth another look at all slabs */
 #define SLABS_AT_A_TIME 4U
 #define LOOK_STEP_NS 500000U /* of a CPU, that a thread of the program's looks on for */
 #define PUNCH_ORDER 2	     /* of slabs whose pages may go before the class is quiet: of shorter ones few would */
@@ -306,7 +306,7 @@ void slabs_age(uint32_t decay)
 	uint32_t now = (uint32_t)os_clock_ms();
 	uint64_t until = 0;
 
-	if (now - READ_ONCE(last) < decay / LOOKS || unlikely(current->flags & PF_MEMALLOC_NOIO) ||
+	if (now - READ_ONCE(last) < decay / AGE_LOOKS || unlikely(current->flags & PF_MEMALLOC_NOIO) ||
 	    xchg(&somebody_looks, 1U))
 		return;
 	WRITE_ONCE(last, now);

@@ -222,12 +222,12 @@ void returns_age(void)
 	unsigned int home, homes = homes_with_lists(), class;
 
 	for (home = 0; home < homes; home++)
-		for (class = FIRST_LARGE_CLASS; class < FIRST_RUN_CLASS; class ++) {
+		for (class = FIRST_RETURNED_CLASS; class < FIRST_RUN_CLASS; class ++) {
 			uintptr_t list = READ_ONCE(*returned_list(home, class));
 			uint16_t mark = (uint16_t)((list >> 4) + (list >> 20) + list_nr(list));
 
-			if (list && mark == READ_ONCE(marks[home][class - FIRST_LARGE_CLASS]))
+			if (list && mark == READ_ONCE(marks[home][class - FIRST_RETURNED_CLASS]))
 				send_home(home, class);
-			WRITE_ONCE(marks[home][class - FIRST_LARGE_CLASS], mark);
+			WRITE_ONCE(marks[home][class - FIRST_RETURNED_CLASS], mark);
 		}
 }

@@ -11,11 +11,12 @@
 #include "base/bits.h"
 
 #define MALLOC_ALIGN 16UL
-#define NO_CLASS 0U	      /* what the class map says of a page that free() must look at closer */
-#define NR_CLASSES 120U	      /* 1 to 119 */
-#define FIRST_LARGE_CLASS 35U /* of those above TABLE_SIZE_MAX */
+#define NO_CLASS 0U		 /* what the class map says of a page that free() must look at closer */
+#define NR_CLASSES 120U		 /* 1 to 119 */
+#define FIRST_RETURNED_CLASS 35U /* the first that is not small: its objects go back to their home */
 #define FIRST_RUN_CLASS 80U
-#define SMALL_SIZE_MAX (1 * KiB) /* of these a slab holds many, and so may a list */
+#define SMALL_SIZE_MAX (1 * KiB)  /* of these a slab holds many, and so may a list */
+#define MEDIUM_SIZE_MAX (2 * KiB) /* what is above is large: it has the best part of a page, and pins no others */
 #define SLAB_SIZE_MAX (32 * KiB)
 #define RUN_SIZE_MAX (1 * MiB)
 #define TABLE_SIZE_MAX 1024UL  /* up to it each size has its class in a table */

@@ -17,9 +17,9 @@
 #include "slab/owner_cache.h"
 #include "slab/tcache.h"
 
-#define SLAB_MIN_OBJECTS 16	 /* small ones, */
-#define SLAB_MIN_LARGE_OBJECTS 2 /* or others */
-#define SLAB_WASTE 11		 /* that part of a slab may be left over, */
+#define SLAB_MIN_SMALL_OBJECTS 16 /* small ones, */
+#define SLAB_MIN_OBJECTS 2	  /* or others */
+#define SLAB_WASTE 11		  /* that part of a slab may be left over, */
 #define SLAB_NARROW_WASTE 31 /* and that of those which are there to save as much as half as long ones would leave */
 #define SLAB_MAX_ORDER 6
 
@@ -40,7 +40,7 @@ static unsigned long object_index(const struct kmem_cache *cache, size_t at)
 /* Enough objects that a slab is worth its descriptor, few enough that it empties. The kernel's calculate_order. */
 static unsigned int slab_order(size_t size)
 {
-	size_t least = size <= SMALL_SIZE_MAX ? SLAB_MIN_OBJECTS : SLAB_MIN_LARGE_OBJECTS, bytes = PAGE_SIZE;
+	size_t least = size <= SMALL_SIZE_MAX ? SLAB_MIN_SMALL_OBJECTS : SLAB_MIN_OBJECTS, bytes = PAGE_SIZE;
 	unsigned int order = 0, waste = class_is_narrow(size) ? SLAB_NARROW_WASTE : SLAB_WASTE;
 
 	for (; (bytes / size < least || bytes % size > bytes / waste) && order < SLAB_MAX_ORDER; bytes *= 2)

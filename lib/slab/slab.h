@@ -50,11 +50,9 @@ struct kmem_cache {
 
 extern struct kmem_cache kmem_caches[FIRST_RUN_CLASS];
 
-/* Each of its objects has the best part of a page, or more: they pin none but their own. */
-#define LARGE_OBJECT (2 * KiB)
 static always_inline bool cache_is_large(const struct kmem_cache *cache)
 {
-	return cache->size > LARGE_OBJECT;
+	return cache->size > MEDIUM_SIZE_MAX;
 }
 
 /* Where several nodes have memory: of each node, from 0 on, and of each class. Else NULL. */
@@ -115,7 +113,7 @@ unsigned long returns_nr(const struct kmem_cache *cache);
 void returns_drop(unsigned int class);
 void returns_age(void);
 
-#define NR_RETURNED_CLASSES (FIRST_RUN_CLASS - FIRST_LARGE_CLASS)
+#define NR_RETURNED_CLASSES (FIRST_RUN_CLASS - FIRST_RETURNED_CLASS)
 /* A list for each class: its first object, and how many they are in the upper 16 bits, of which one says that nobody
  * takes it. */
 extern hidden_var struct returned {
@@ -124,11 +122,11 @@ extern hidden_var struct returned {
 
 static always_inline bool class_is_returned(unsigned int class)
 {
-	return class - FIRST_LARGE_CLASS < NR_RETURNED_CLASSES;
+	return class - FIRST_RETURNED_CLASS < NR_RETURNED_CLASSES;
 }
 static always_inline uintptr_t *returned_list(unsigned int home, unsigned int class)
 {
-	return &returned[home].list[class - FIRST_LARGE_CLASS];
+	return &returned[home].list[class - FIRST_RETURNED_CLASS];
 }
 /* All of a class that have gone back to a home, *nr of them; or NULL. */
 struct object *returns_take_slow(unsigned int home, unsigned int class, unsigned int *nr);

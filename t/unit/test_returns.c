@@ -52,9 +52,10 @@ static uint8_t map_of(unsigned int home, const void *p)
 
 static void classes(void)
 {
-	must(class_size(FIRST_LARGE_CLASS) > TABLE_SIZE_MAX && class_size(FIRST_LARGE_CLASS - 1) <= TABLE_SIZE_MAX);
-	must(class_is_returned(FIRST_LARGE_CLASS) && class_is_returned(FIRST_RUN_CLASS - 1));
-	must(!class_is_returned(FIRST_LARGE_CLASS - 1) && !class_is_returned(FIRST_RUN_CLASS));
+	must(class_size(FIRST_RETURNED_CLASS) > TABLE_SIZE_MAX &&
+	     class_size(FIRST_RETURNED_CLASS - 1) <= TABLE_SIZE_MAX);
+	must(class_is_returned(FIRST_RETURNED_CLASS) && class_is_returned(FIRST_RUN_CLASS - 1));
+	must(!class_is_returned(FIRST_RETURNED_CLASS - 1) && !class_is_returned(FIRST_RUN_CLASS));
 }
 
 static bool is_one_of(const void *p, void *const *of, unsigned int nr)
