@@ -8,7 +8,6 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#include "base/atomic.h"
 #include "interpose/interpose.h"
 #include "malloc/heap.h"
 
@@ -22,7 +21,7 @@ static bool is_ours(const void *p)
 	return pfn_valid(addr_to_pfn(p));
 }
 
-static void stay_idle_if_not_wanted(void)
+__attribute__((constructor)) static void stay_idle_if_not_wanted(void)
 {
 	static struct heap_forward forward;
 	/* Here for good, so that a malloc that looks for leaks sees that somebody still has them. */
@@ -50,17 +49,5 @@ static void stay_idle_if_not_wanted(void)
 		kept[1] = p;
 	}
 	heap_forward = &forward;
-}
-
-/* A constructor, too: another library's may have asked before. */
-__attribute__((constructor)) bool is_idle(void)
-{
-	static bool known;
-
-	if (!smp_load_acquire(&known)) {
-		stay_idle_if_not_wanted();
-		smp_store_release(&known, true);
-	}
-	return heap_forward;
 }
 #endif

@@ -6,7 +6,6 @@
 #ifndef INTERPOSE_INTERPOSE_H
 #define INTERPOSE_INTERPOSE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #define EXPORT __attribute__((__visibility__("default")))
@@ -21,9 +20,6 @@
 /* malloc and free, by names that nobody else's can take the place of. */
 extern void *own_malloc(size_t size) __attribute__((__visibility__("hidden")));
 extern void own_free(void *addr) __attribute__((__visibility__("hidden")));
-
-/* idle.c. The program's own malloc serves. Also before constructors have run. */
-extern bool is_idle(void) __attribute__((__visibility__("hidden")));
 #endif
 
 #endif

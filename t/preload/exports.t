@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The library exports the contract's names and dlopen alone, unversioned, and needs libc alone.
+# The library exports the contract's names alone, unversioned, and needs libc alone.
 
 . "${top_srcdir:-.}/t/preload/preload.sh"
 
