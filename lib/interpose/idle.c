@@ -2,8 +2,8 @@
 /*
  * A program that defines malloc itself keeps it; whatever still calls us is sent there. If malloc's address is our own,
  * so is malloc. Another address says nothing, for in a program at a fixed address that is a stub of the program's own:
- * then who serves malloc is found out by calling it. Nothing of the program's is freed again: main has not begun yet, and
- * there are mallocs that give memory before, but cannot take any back (GCL's).
+ * then who serves malloc is found out by calling it. Nothing of the program's is freed again: main has not begun yet,
+ * and there are mallocs that give memory before, but cannot take any back (GCL's).
  */
 #include <malloc.h>
 #include <stdlib.h>
