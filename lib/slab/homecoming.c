@@ -6,9 +6,9 @@
 #include "base/annotate.h"
 #include "slab/inner.h"
 
-#define PUNCH_SHARE 4  /* of a slab may be in use when its other pages go, */
-#define PUNCH_LEAST 2  /* if that is such a part of them; */
-#define PUNCH_SLABS 16 /* of so many at a time, for a free is not to take long */
+#define PUNCH_SHARE 4 /* of a slab may be in use when its other pages go, */
+#define PUNCH_LEAST 2 /* if that is such a part of them; */
+#define PUNCH_SLABS 4 /* of so many at a time, for a free is not to take long */
 
 /* A pointer into the middle of an object gets this far before anyone looks where the object begins; one that was freed
  * before, to find its pages in another's use, or in nobody's. */

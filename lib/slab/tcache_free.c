@@ -39,11 +39,11 @@
 #define RUN_THREADS_LEAST (64 * KiB) /* or one run */
 #define RUN_THREADS_USED 8
 #define RUN_THREADS_FEW (RUN_THREADS_BYTES / (FIRST_UNLISTED_CLASS - FIRST_RUN_CLASS) / RUN_CACHED_BYTES)
-#define SHED_MAX 128U	      /* scattered objects that go home at a time where no other thread asks for them, */
+#define SHED_MAX 64U	      /* scattered objects that go home at a time where no other thread asks for them, */
 #define SHED_BYTES (12 * KiB) /* or of others so much, */
 #define SHED_MIN 24UL	      /* so many at least, */
 #define SHED_FROM 2U	      /* once a list overflowed so often */
-#define SAMPLE 16U	      /* tells whether they are */
+#define SAMPLE 8U	      /* tells whether they are */
 #define CACHED_SHARE 5	      /* of what is left of a class may be cached by who does nothing but free */
 #define FREES_UNLISTED 4096   /* more than an ending thread frees: libc's cache of stacks has fewer */
 

@@ -515,6 +515,44 @@ static void beyond_what_may_be_dirty(void)
 	mm_unused_pages = 0;
 }
 
+/* A chain of random ones, which are no longer in the books. */
+static struct object *take_chain(unsigned int nr)
+{
+	struct object *chain = NULL;
+
+	for (; nr; nr--) {
+		unsigned int i = rnd(nr_objects);
+		struct object *obj = (struct object *)objects[i].p;
+
+		objects[i] = objects[--nr_objects];
+		obj->next = chain;
+		chain = obj;
+	}
+	return chain;
+}
+
+/* Who brings many objects home does not wait for the pages of many slabs. */
+static void few_slabs_at_a_time(void)
+{
+	enum { NR = 32 };
+	struct object *chain;
+	unsigned long holes;
+
+	start(6656);
+	tunables.dirty_max = 0;
+	take(MOST);
+	mm_unused_pages = ~0UL;
+	give_but(4);
+	for (chain = take_chain(nr_objects / 2); chain;) {
+		holes = mm_hole_pages;
+		chain = slab_free_some(cache, chain, NR);
+		must(mm_hole_pages <= holes + (4UL << cache->order), "%lu pages went at once", mm_hole_pages - holes);
+	}
+	must(mm_hole_pages, "none went");
+	give_all();
+	mm_unused_pages = 0;
+}
+
 /* Not below that; where no call may be made; and where there are others, who have kswapd. */
 static void within_what_may_be_dirty(void)
 {
@@ -593,6 +631,7 @@ int main(void)
 	run_case("what is in use again stays", stopped_by_use);
 	run_case("pages of slabs that are mostly free go as objects do, where too much is free",
 		 beyond_what_may_be_dirty);
+	run_case("few of them at a time", few_slabs_at_a_time);
 	run_case("and nowhere else", within_what_may_be_dirty);
 	run_case("random operations meanwhile", random_frees);
 	run_case("empty slabs go home", empty_goes);

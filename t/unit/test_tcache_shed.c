@@ -55,7 +55,7 @@ static void scattered(void)
 	most = most_home(1);
 	must(most == usual_cap(SCATTERED_CLASS) && most > 512, "%lu blocks side by side", most);
 	most = most_home(67);
-	must(most && most <= 256, "%lu scattered blocks", most);
+	must(most && most <= 96, "%lu scattered blocks", most);
 	nr_heap_threads++;
 	most = most_home(67);
 	must(most > 128, "%lu scattered blocks of one thread of two", most);
