@@ -25,7 +25,7 @@ __attribute__((constructor)) static void stay_idle_if_not_wanted(void)
 {
 	static struct heap_forward forward;
 	/* Here for good, so that a malloc that looks for leaks sees that somebody still has them. */
-	static void *volatile kept[2];
+	static void *volatile kept[2] __attribute__((__used__));
 	/* Volatile, for compilers take two names for two functions. */
 	void *(*volatile served_by)(size_t) = malloc;
 	void *p;
