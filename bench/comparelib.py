@@ -8,6 +8,7 @@ import hashlib
 import os
 import statistics
 import subprocess
+import time
 
 import benchlib
 import programs
@@ -18,6 +19,7 @@ COLUMNS = (("time", "time"), ("peak", "peak_kb"), ("idle", "rss_idle_kb"))
 ROW_GOAL = 1.05         # of the best peer's time
 CLOSE = 1.10            # peers whose time is within this of the quickest's are those whose memory counts
 IDLE_GOAL_MIB = 5
+SHORT_S = 3             # what takes less is noisy, and cheap to run again
 
 
 def chosen(args, names, missing=()):
@@ -87,28 +89,35 @@ class Programs:
             raise BenchError(f"status {child.returncode}: {errors.decode(errors='replace').strip()}")
         with open(self.figures, encoding="ascii") as file:
             out = benchlib.fields(file.read())
-        time = float(out["cpu_s" if self.args.cpu else "elapsed_s"])
+        seconds = float(out["cpu_s" if self.args.cpu else "elapsed_s"])
         if program.cost:
-            time = program.cost((output + errors).decode(errors="replace"), time)
-        return {"time": time, "peak_kb": int(out["peak_kb"]), "rss_idle_kb": None,
+            seconds = program.cost((output + errors).decode(errors="replace"), seconds)
+        return {"time": seconds, "peak_kb": int(out["peak_kb"]), "rss_idle_kb": None,
                 "result": program.same_output and hashlib.sha256(output + client.stdout).hexdigest()}
 
 
-def measure(what, libs, runs):
-    """samples[workload][allocator]: one set of figures per round; failed ones are None. Also the failures."""
+def measure(what, libs, runs, short_runs=0):
+    """samples[workload][allocator]: one set of figures per round; failed ones are None. Also the failures. What takes
+    less than SHORT_S, under all allocators in the mean, has at least short_runs rounds."""
     samples = {name: {lib: [] for lib in libs} for name in what.names}
     failures = []
     order = list(libs)
-    for turn in range(runs):
-        for name in what.names:
+    again = what.names
+    for turn in range(max(runs, short_runs)):
+        took = {}
+        for name in again:
+            start = time.monotonic()
             first = turn % len(order)
             for lib in order[first:] + order[:first]:
-                benchlib.progress(f"round {turn + 1}/{runs}  {name} {lib}")
+                benchlib.progress(f"round {turn + 1}  {name} {lib}")
                 try:
                     samples[name][lib].append(what.run(name, libs[lib]))
                 except BenchError as error:
                     failures.append(f"{lib}: {name}: {error}")
                     samples[name][lib].append(None)
+            took[name] = (time.monotonic() - start) / len(order)
+        if turn + 1 >= runs:
+            again = [name for name in again if took[name] < SHORT_S]
     benchlib.progress("")
     return samples, failures + differing_results(samples)
 

@@ -18,6 +18,7 @@ from benchlib import BASE, OURS, BenchError, Library, warn
 PLAIN = "4k"            # ours without hugepages
 LONGER = {"fragments": 5, "billion": 50}
 OURS_ONLY = {"billion": "fragments", "slow": "slow"}
+SHORT = ("tail", "slow", "threads")
 
 
 def changed(args, **values):
@@ -44,7 +45,7 @@ def compared(args, libs, make):
         what = make(args, directory)
         if not what.names:
             raise goals.Gap(f"there is none of {', '.join(what.missing)}")
-        samples, failures = comparelib.measure(what, libs, args.runs)
+        samples, failures = comparelib.measure(what, libs, args.runs, args.short_runs)
     return comparelib.document(args, what, libs, samples, failures)
 
 
@@ -69,7 +70,8 @@ def curve(name):
         libs = {OURS: libs[OURS]} if name in OURS_ONLY else libs
         scale = str(float(args.scale) * LONGER.get(name, 1))
         which = OURS_ONLY.get(name, name)
-        found, failures = curvelib.measure(changed(args, scale=scale), libs, [which])
+        runs = max(args.runs, args.short_runs) if name in SHORT else args.runs
+        found, failures = curvelib.measure(changed(args, scale=scale, runs=runs), libs, [which])
         return {"points": found[which], "failures": failures, "scale": args.scale, "absent": absent}
     return run
 

@@ -145,6 +145,19 @@ goal=$(sed -n "s/.* geomean at most 0.90 of the best peer's *\([0-9.]*\) .*/\1/p
 awk -v a="$goal" -v b="$shown" 'BEGIN { exit !(a > 0 && a - b < 0.006 && b - a < 0.006) }'
 ok $? "the geomean is that of compare --suite" || diag "$goal $shown"
 
+# Rounds: three of what is short, one of what is not, as many as are asked for of both.
+rounds() { python3 -c 'import json; suite = json.load(open("rounds.json"))["parts"]["suite"]["samples"]
+print(*(len(suite[name]["ours"]) for name in ("cfrac", "alloc-test1")))'; }
+printf '#!/bin/sh\nsleep 3\n' >suite/alloc-test
+chmod +x suite/alloc-test
+goals --only-lines 2 --suite suite --only ours --json rounds.json
+is "$(rounds)" "3 1" "what takes less than three seconds is run in three rounds"
+rm suite/alloc-test
+printf '#!/bin/sh\n' >suite/alloc-test
+chmod +x suite/alloc-test
+goals --only-lines 2 --suite suite --only ours --runs 2 --json rounds.json
+is "$(rounds)" "2 2" "or in as many as --runs says"
+
 for bad in "--goals --only-lines 8" "--goals --programs" "--only-lines 1" "--goals --results nowhere" \
 	"--goals --scale x" "--results bounds.json" "--goals --results make.py"; do
 	# shellcheck disable=SC2086 # these are words
