@@ -91,4 +91,6 @@ __asm__(".pushsection .text.dlopen, \"ax\", @progbits\n"
 	".cfi_endproc\n"
 	".size dlopen, . - dlopen\n"
 	".popsection\n");
+#else
+#error "dlopen is not written for this machine"
 #endif
