@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * deepbind ask PLUGIN: opens the plug-in with RTLD_DEEPBIND and prints whose name() it sees, the program's or its own.
- * deepbind swap PLUGIN: each frees what the other allocated. With -DEARLY it is a library whose constructor does the
- * opening, and the program prints what that saw.
+ * deepbind swap PLUGIN: each frees what the other allocated. With -DLIBRARY it is a library that opens plug-ins, one in
+ * its constructor; a program linked with it has two more: early, what that one saw, and library PLUGIN, as ask. And
+ * deepbind modes PLUGIN MODE...: only calls dlopen, twice with each.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -27,15 +28,22 @@ static const char *ask(void *plugin)
 	return seen_name ? seen_name() : "nothing";
 }
 
-#ifdef EARLY
+extern const char *early_saw __attribute__((weak));
+const char *library_ask(const char *file) __attribute__((weak));
+
+#ifdef LIBRARY
 const char *early_saw;
 
 static __attribute__((constructor)) void open_early(void)
 {
-	early_saw = ask(open_plugin("deepbind-plugin.so"));
+	early_saw = ask(open_plugin("early.so"));
+}
+
+const char *library_ask(const char *file)
+{
+	return ask(open_plugin(file));
 }
 #else
-extern const char *early_saw __attribute__((weak));
 
 const char *name(void);
 const char *name(void)
@@ -61,15 +69,29 @@ static int swap(void *plugin)
 	return 0;
 }
 
+static int modes(const char *file, char *const *mode)
+{
+	for (; *mode; mode++) {
+		dlopen(file, (int)strtol(*mode, NULL, 0));
+		dlopen(file, (int)strtol(*mode, NULL, 0));
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	void *plugin = argc == 3 ? open_plugin(argv[2]) : NULL;
+	const char *what = argc > 1 ? argv[1] : "", *file = argc > 2 ? argv[2] : "";
+	void *plugin;
 
+	if (!strcmp(what, "early"))
+		return puts(early_saw) < 0;
+	if (!strcmp(what, "library"))
+		return puts(library_ask(file)) < 0;
+	if (!strcmp(what, "modes"))
+		return modes(file, argv + 3);
+	plugin = open_plugin(file);
 	if (!plugin)
 		return 1;
-	if (!strcmp(argv[1], "swap"))
-		return swap(plugin);
-	puts(&early_saw ? early_saw : ask(plugin));
-	return 0;
+	return !strcmp(what, "swap") ? swap(plugin) : puts(ask(plugin)) < 0;
 }
 #endif
