@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Returns: large objects that a thread of another home has freed. The CPU's cache of who wrote them last is not the
- * freeing thread's, and what a large object costs is mostly to write to it anew. So such an object is not for the lists
+ * Returns: objects above SMALL_SIZE_MAX that a thread of another home has freed. The CPU's cache of who wrote them last
+ * is not the freeing thread's, and what such an object costs is mostly to write to it anew. So it is not for the lists
  * of who frees it: it goes back to its home by one exchange, into a list of its class, which a thread of that home
  * takes whole when its own list has run dry. No instruction of free() asks whose an object is: threads free by a class
- * map of their home's, in which large objects of others have class 0, and the slow path looks into the map of all.
+ * map of their home's, in which such objects of others have class 0, and the slow path looks into the map of all.
  *
  * Where threads read, or write, all of what they are given, it is in their own CPU's cache, and theirs is the better
  * place. So now and then such an object is looked at: how long a load from it takes says where it was.

@@ -57,7 +57,7 @@ struct tcache {
 	bool aside_in_use;	    /* TCACHE_ACTIVE: the lists are there for the call that is running */
 	uint8_t home;		    /* whose slabs are filled from first */
 	bool exit_known;	    /* tcache_exit will be called when the thread ends */
-	uint8_t others_freed;	    /* large objects of other homes, modulo 256 */
+	uint8_t others_freed;	    /* objects above 1 KiB of other homes, modulo 256 */
 	int8_t far;		    /* more of them were in the caches of other CPUs than in this one's */
 	struct tcache_aside *aside; /* where lists are put aside; NULL: not yet needed */
 	struct tcache *next, *prev; /* registry; registry lock */

@@ -4,9 +4,9 @@
  *
  * A list starts small and doubles its bound when it overflows, up to MAGAZINE_BYTES, but only if it has run dry since
  * the last time, or, up to less, if other threads want what it sheds: a list that only ever overflows keeps slabs from
- * emptying and saves its thread nothing. Lists of large objects grow within a bound in common, and so do all where
- * there are several threads: most of what these cache is what they only pass on. A full list becomes the spare
- * magazine; a full spare goes to the class's magazines, whole, or, of a single thread that no other has followed,
+ * emptying and saves its thread nothing. Lists of objects that are not small grow within a bound in common, and so do
+ * all where there are several threads: most of what these cache is what they only pass on. A full list becomes the
+ * spare magazine; a full spare goes to the class's magazines, whole, or, of a single thread that no other has followed,
  * scattered objects, and those of who goes on freeing, go home in parts. A single thread that does nothing but free
  * caches less and less, for no look may come after it. Runs have a list only, no spare, and only the smaller ones; of
  * several threads only who takes runs keeps those that it frees.
@@ -55,7 +55,7 @@ unsigned int max_cap(unsigned int class)
 		return (unsigned int)(RUN_CACHED_BYTES / size);
 	if (class_is_small(class))
 		return (unsigned int)min_ul(MAGAZINE_SMALL_BYTES / size, MAGAZINE_MAX);
-	return (unsigned int)max_ul(MAGAZINE_BYTES / size, 2);
+	return (unsigned int)(MAGAZINE_BYTES / size);
 }
 
 /* The part of one of several threads in what all of them may have: so much, or a share of what is in use if that is
