@@ -541,8 +541,9 @@ static void few_slabs_at_a_time(void)
 	start(6656);
 	tunables.dirty_max = 0;
 	take(MOST);
-	mm_unused_pages = ~0UL;
 	give_but(4);
+	must(!mm_hole_pages, "%lu pages went before", mm_hole_pages);
+	mm_unused_pages = ~0UL;
 	for (chain = take_chain(nr_objects / 2); chain;) {
 		holes = mm_hole_pages;
 		chain = slab_free_some(cache, chain, NR);
