@@ -85,6 +85,7 @@ static inline struct per_cpu_pages *zone_pcp(const struct zone *zone, unsigned i
 	return pageset && cpu < topology.nr_cpus ? &pageset[cpu] : NULL;
 }
 #define for_each_pcp(pcp, cpu, zone) for ((cpu) = 0; ((pcp) = zone_pcp(zone, cpu)); (cpu)++)
+/* Of each CPU all lists: two loops, so break goes on with the next CPU's. */
 #define for_each_pcp_list(pcp, l, cpu, zone) \
 	for_each_pcp (pcp, cpu, zone)        \
 		for ((l) = 0; (l) < NR_PCP_LISTS; (l)++)
