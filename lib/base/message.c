@@ -2,11 +2,12 @@
 /*
  * The formatter behind every message and report, and the ways to complain.
  */
+#include "base/message.h"
+
 #include <string.h>
 
 #include "base/atomic.h"
 #include "base/host.h"
-#include "base/message.h"
 #include "base/tunables.h"
 
 /* Room in the buffer beside the terminator. */

@@ -2,6 +2,8 @@
 /*
  * The parser of configuration strings, made from the rows of tunables.def.
  */
+#include "base/tunables.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <string.h>

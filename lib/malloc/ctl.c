@@ -14,6 +14,7 @@
 #include "mm/budget.h"
 #include "mm/compaction.h"
 #include "mm/fault_inject.h"
+#include "mm/internal.h"
 #include "mm/oom.h"
 #include "mm/pcp.h"
 #include "mm/pressure.h"

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/message.h"
+#include "mm/buddy.h"
 #include "buddymalloc.h"
 #include "malloc/heap.h"
 #include "mm/compaction.h"

@@ -3,13 +3,14 @@
  * How much may stay free in a zone: a few pageblocks, and dirty pages by what is in use, by what was missed after it
  * was given back, and by what nobody wanted for long. What is beyond that is given back by purge.c.
  */
+#include "mm/balance.h"
+
 #include "base/tunables.h"
 #include "mm/arena.h"
-#include "mm/balance.h"
+#include "mm/buddy.h"
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/exact.h"
-#include "mm/internal.h"
 #include "mm/kswapd.h"
 #include "mm/lowmem.h"
 #include "mm/pcp.h"

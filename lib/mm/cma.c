@@ -10,6 +10,7 @@
 #include "base/message.h"
 #include "base/tunables.h"
 #include "mm/arena.h"
+#include "mm/buddy.h"
 #include "mm/memblock.h"
 #include "mm/memory_hotplug.h"
 #include "mm/page_isolation.h"

@@ -5,6 +5,8 @@
  */
 #include "mm/compact_scan.h"
 
+#include "mm/buddy.h"
+#include "mm/internal.h"
 #include "mm/migrate.h"
 #include "mm/vmstat.h"
 

@@ -7,8 +7,10 @@
 #include <errno.h>
 
 #include "mm/arena.h"
+#include "mm/buddy.h"
 #include "mm/compact_scan.h"
 #include "mm/current.h"
+#include "mm/internal.h"
 #include "mm/migrate.h"
 #include "mm/page_alloc.h"
 #include "mm/pcp.h"

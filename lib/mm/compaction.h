@@ -5,7 +5,9 @@
 #ifndef MM_COMPACTION_H
 #define MM_COMPACTION_H
 
-#include "mm/internal.h"
+#include "mm/gfp.h"
+
+struct alloc_context;
 
 enum migrate_mode { MIGRATE_ASYNC, MIGRATE_SYNC_LIGHT, MIGRATE_SYNC };
 

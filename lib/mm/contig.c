@@ -6,8 +6,10 @@
 #include <errno.h>
 #include "base/message.h"
 #include "mm/arena.h"
+#include "mm/buddy.h"
 #include "mm/current.h"
 #include "mm/fault_inject.h"
+#include "mm/internal.h"
 #include "mm/mempolicy.h"
 #include "mm/migrate.h"
 #include "mm/page_alloc.h"

@@ -13,7 +13,6 @@
 #include "mm/buddy.h"
 #include "mm/budget.h"
 #include "mm/debug.h"
-#include "mm/internal.h"
 #include "mm/page_alloc.h"
 #include "mm/pcp.h"
 #include "mm/touched.h"

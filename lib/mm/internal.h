@@ -6,7 +6,6 @@
 #ifndef MM_INTERNAL_H
 #define MM_INTERNAL_H
 
-#include "mm/buddy.h"
 #include "mm/gfp.h"
 #include "mm/mmzone.h"
 

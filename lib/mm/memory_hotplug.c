@@ -4,15 +4,17 @@
  *
  * Lock order: grow, zone, arena. The first alone may be held from one step to the next.
  */
+#include "mm/memory_hotplug.h"
+
 #include "mm/arena.h"
 #include "mm/balance.h"
+#include "mm/buddy.h"
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/debug.h"
 #include "mm/hugetlb.h"
 #include "mm/internal.h"
 #include "mm/lowmem.h"
-#include "mm/memory_hotplug.h"
 #include "mm/pcp.h"
 #include "mm/settle.h"
 

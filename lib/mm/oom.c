@@ -11,6 +11,7 @@
 #include "base/tunables.h"
 #include "mm/budget.h"
 #include "mm/current.h"
+#include "mm/internal.h"
 #include "mm/owner.h"
 #include "mm/page_alloc.h"
 #include "mm/pressure.h"

@@ -7,8 +7,9 @@
 #ifndef MM_OOM_H
 #define MM_OOM_H
 
-#include "mm/internal.h"
+#include "mm/gfp.h"
 
+struct alloc_context;
 struct out;
 struct owner;
 

@@ -8,6 +8,7 @@
 #include "base/message.h"
 #include "base/tunables.h"
 #include "mm/budget.h"
+#include "mm/internal.h"
 #include "mm/oom.h"
 #include "mm/owner.h"
 #include "mm/vmstat.h"

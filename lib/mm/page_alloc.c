@@ -10,6 +10,7 @@
 #include "base/trace.h"
 #include "mm/arena.h"
 #include "mm/balance.h"
+#include "mm/buddy.h"
 #include "mm/current.h"
 #include "mm/debug.h"
 #include "mm/fault_inject.h"

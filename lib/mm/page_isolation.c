@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "mm/buddy.h"
 #include "mm/memory_hotplug.h"
 #include "mm/pcp.h"
 

@@ -8,7 +8,7 @@
 #ifndef MM_PAGE_ISOLATION_H
 #define MM_PAGE_ISOLATION_H
 
-#include "mm/internal.h"
+#include "mm/gfp.h"
 
 /*
  * What a page is part of, as far as one look without a lock tells: it may be another thing the next moment. FIXED is

@@ -7,6 +7,7 @@
 
 #include "base/trace.h"
 #include "mm/balance.h"
+#include "mm/buddy.h"
 #include "mm/current.h"
 #include "mm/debug.h"
 #include "mm/exact.h"

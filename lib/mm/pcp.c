@@ -7,17 +7,17 @@
  *
  * A block in a list looks like an allocated one, but for its reference count of 0: to hand it out is one store.
  */
+#include "mm/pcp.h"
+
 #include <errno.h>
 
 #include "base/annotate.h"
 #include "base/trace.h"
 #include "mm/balance.h"
 #include "mm/buddy.h"
-#include "mm/internal.h"
 #include "mm/memblock.h"
 #include "mm/mempolicy.h"
 #include "mm/owner.h"
-#include "mm/pcp.h"
 #include "mm/pcp_inner.h"
 #include "os/os.h"
 

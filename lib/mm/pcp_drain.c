@@ -5,7 +5,6 @@
  */
 #include "mm/balance.h"
 #include "mm/exact.h"
-#include "mm/internal.h"
 #include "mm/pcp.h"
 #include "mm/pcp_inner.h"
 #include "os/os.h"

@@ -5,7 +5,6 @@
 #ifndef MM_PCP_INNER_H
 #define MM_PCP_INNER_H
 
-#include "mm/mmzone.h"
 #include "mm/pcp.h"
 
 static inline struct page **list_slots(struct per_cpu_pages *pcp, unsigned int order, enum migratetype mt)

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "mm/arena.h"
+#include "mm/buddy.h"
 #include "mm/budget.h"
 #include "mm/debug.h"
 #include "mm/hugetlb.h"

@@ -10,7 +10,7 @@
 #ifndef MM_SETTLE_H
 #define MM_SETTLE_H
 
-#include "mm/internal.h"
+#include "mm/gfp.h"
 #include "mm/mempolicy.h"
 
 /* May a request have no page of another node, or of other nodes than some? */

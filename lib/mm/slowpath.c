@@ -8,6 +8,7 @@
 #include "base/tunables.h"
 #include "mm/arena.h"
 #include "mm/balance.h"
+#include "mm/buddy.h"
 #include "mm/budget.h"
 #include "mm/compaction.h"
 #include "mm/fault_inject.h"

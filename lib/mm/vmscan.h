@@ -5,7 +5,7 @@
 #ifndef MM_VMSCAN_H
 #define MM_VMSCAN_H
 
-#include "mm/internal.h"
+#include "mm/gfp.h"
 
 /* Built in: no allocation, no locks of the application. Called with no lock held. Lives for ever. */
 struct shrinker {

@@ -8,6 +8,7 @@
  */
 #include "base/annotate.h"
 #include "mm/balance.h"
+#include "mm/buddy.h"
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/debug.h"

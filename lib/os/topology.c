@@ -2,13 +2,14 @@
 /*
  * Nodes, their CPUs and their distances, from the kernel's lists in sysfs.
  */
+#include "os/topology.h"
+
 #include <string.h>
 
 #include "base/bits.h"
 #include "base/message.h"
 #include "os/os.h"
 #include "os/path.h"
-#include "os/topology.h"
 
 #define LOCAL_DISTANCE 10
 #define REMOTE_DISTANCE 20

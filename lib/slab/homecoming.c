@@ -4,6 +4,7 @@
  * Here it is found out what is no object in use.
  */
 #include "base/annotate.h"
+#include "mm/buddy.h"
 #include "slab/inner.h"
 
 #define PUNCH_SHARE 4 /* of a slab may be in use when its other pages go, */

@@ -9,6 +9,7 @@
  * written without, and bounds are read.
  */
 #include "mm/balance.h"
+#include "mm/buddy.h"
 #include "mm/budget.h"
 #include "mm/pressure.h"
 #include "slab/inner.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/annotate.h"
+#include "mm/buddy.h"
 #include "mm/mempolicy.h"
 #include "mm/owner.h"
 #include "mm/page_alloc.h"

@@ -6,7 +6,7 @@
  * Now and then lists that nobody touched since the last look are brought home, so that a phase of the program does not
  * keep its blocks for ever.
  */
-#include "slab/tcache_inner.h"
+#include "slab/tcache.h"
 
 #include <string.h>
 
@@ -25,6 +25,7 @@
 #include "os/os.h"
 #include "slab/run.h"
 #include "slab/slabinfo.h"
+#include "slab/tcache_inner.h"
 
 #define AGE_MS 100
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The layers of lib/: a file includes headers of its own layer and of those below. And each file is in the list of
-# sources, with a licence in its first line and below it what it is for.
+# The layers of lib/: a file includes headers of its own layer and of those below, its own header first. And each file is
+# in the list of sources, with a licence in its first line and below it what it is for.
 
 . "${top_srcdir:-.}/t/preload/preload.sh"
 
@@ -31,6 +31,15 @@ is "$(cat upwards)" "" "no file includes a header of a layer above its own"
 # A header without a folder is found beside the file, or among the installed ones.
 xargs grep -hoE '^#[ \t]*include "[^"/]+"' <files | sort -u | grep -v '"buddymalloc.h"' >bare
 is "$(cat bare)" "" "and every header is named with its layer"
+
+# So each header can be read alone.
+while read -r file; do
+	header=${file%.c}.h
+	[ "$file" != "$header" ] && [ -f "$header" ] || continue
+	header=${header#"$top_srcdir/lib/"}
+	[ "$(grep -m 1 '^#[[:space:]]*include' "$file")" = "#include \"$header\"" ] || echo "${file#"$top_srcdir/"}"
+done <files >later
+is "$(cat later)" "" "a source includes its own header first"
 
 grep -o 'lib/[a-z]*/[A-Za-z0-9_]*\.[ch]' "$top_srcdir/lib/sources.am" | LC_ALL=C sort >listed
 sed "s|^$top_srcdir/||" files | LC_ALL=C sort >there

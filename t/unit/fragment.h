@@ -9,6 +9,7 @@
 
 #include "mm/balance.h"
 #include "mm/compact_scan.h"
+#include "mm/internal.h"
 #include "mm/pcp.h"
 #include "movable.h"
 
