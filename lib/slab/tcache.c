@@ -41,17 +41,18 @@ void tcache_free_chain(struct object *chain, unsigned int class)
 
 void flush_class(struct tcache *tc, unsigned int class)
 {
-	struct object *chain = tc->head[class];
+	struct object *chain = tc->head[class], *spare = NULL;
 
+	if (class < FIRST_RUN_CLASS) {
+		tc->cap[class] -= (uint16_t)spare_room(tc, class);
+		spare = take_spare(tc, class);
+	}
 	tc->head[class] = NULL;
 	tc->room[class] = tc->cap[class];
 	if (chain)
 		tcache_free_chain(chain, class);
-	if (class < FIRST_RUN_CLASS && tc->spare[class]) {
-		chain = tc->spare[class];
-		tc->spare[class] = NULL;
-		tcache_free_chain(chain, class);
-	}
+	if (spare)
+		tcache_free_chain(spare, class);
 }
 
 /* Nothing to bring home, and room for all that there may be: tcache_close_all has not been here. */
@@ -71,7 +72,7 @@ static void leave_class(struct tcache *tc, unsigned int class)
 	int32_t room = READ_ONCE(tc->room[class]);
 
 	if (leave_chain(class, tc->spare[class], tc->spare_nr[class]))
-		tc->spare[class] = NULL;
+		take_spare(tc, class);
 	/* Else tcache_close_all has been here, and nobody knows how many there are. */
 	if (room >= 0 && leave_chain(class, tc->head[class], tc->cap[class] - (unsigned int)room)) {
 		tc->head[class] = NULL;
@@ -114,6 +115,7 @@ void tcache_close_lists(struct tcache *tc)
 	__builtin_memset(tc->room, 0, sizeof(tc->room));
 	__builtin_memset(tc->cap, 0, sizeof(tc->cap));
 	__builtin_memset(tc->usual_cap, 0, sizeof(tc->usual_cap));
+	__builtin_memset(tc->spare_nr, 0, sizeof(tc->spare_nr));
 	tc->more_runs = tc->more_shared = tc->more_small = 0;
 }
 
@@ -363,13 +365,14 @@ static void restore_cap(struct tcache *tc, unsigned int class)
 	tc->room[class] += tc->usual_cap[class] - tc->cap[class];
 	tc->cap[class] = tc->usual_cap[class];
 	tc->usual_cap[class] = 0;
+	tc->spare_nr[class] = 0; /* room, if any: there is no spare */
 }
 
 /* Objects to ask for: where a list runs dry again, a page's worth at least, for the rest of its page is there anyway.
  */
 static unsigned int refill(const struct tcache *tc, unsigned int class)
 {
-	unsigned int cap = tc->cap[class], page = (unsigned int)(PAGE_SIZE / class_size(class));
+	unsigned int cap = tc->cap[class] - spare_room(tc, class), page = (unsigned int)(PAGE_SIZE / class_size(class));
 
 	return tc->overflows[class] == OVERFLOWS_DRY && page > cap ? page : cap;
 }
@@ -393,9 +396,8 @@ cold void *tcache_alloc_slow(unsigned int class)
 	tcache_tick(tc);
 	cache = &kmem_caches[class];
 	if (tc->spare[class]) {
-		chain = tc->spare[class];
-		tc->spare[class] = NULL;
 		nr = tc->spare_nr[class];
+		chain = take_spare(tc, class);
 	} else {
 		if (tc->usual_cap[class])
 			restore_cap(tc, class);

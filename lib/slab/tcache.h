@@ -38,7 +38,7 @@ struct tcache {
 	struct object *head[NR_CLASSES];
 	int32_t room[NR_CLASSES];
 	uint16_t cap[NR_CLASSES];
-	uint16_t spare_nr[FIRST_RUN_CLASS];
+	uint16_t spare_nr[FIRST_RUN_CLASS];  /* objects in the spare; without one, room of the list in its place */
 	uint16_t usual_cap[FIRST_RUN_CLASS]; /* what cap was until the thread cached less; 0: as it is */
 	uint8_t overflows[FIRST_RUN_CLASS];  /* of the list since it ran dry, up to OVERFLOWS_MOST; */
 #define OVERFLOWS_MOST 32U

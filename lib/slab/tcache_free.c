@@ -175,15 +175,49 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
 	return spare && magazine_put(&kmem_caches[class], tc, spare, spare_nr);
 }
 
+/*
+ * A list that is full and runs dry in turn, and may not grow, has room for the spare's objects rather than a spare: to
+ * exchange the two would be a slow call each time. A spare that is there goes to the others. False: it has a spare all
+ * the same.
+ */
+static bool take_spare_room(struct tcache *tc, unsigned int class)
+{
+	unsigned int cap = tc->cap[class], nr = tc->spare_nr[class];
+	struct object *spare;
+
+	if (READ_ONCE(nr_heap_threads) < 2 || slab_nodes)
+		return false;
+	spare = take_spare(tc, class);
+	tc->spare_nr[class] = (uint16_t)cap;
+	tc->cap[class] += (uint16_t)cap;
+	tc->room[class] += (int32_t)cap;
+	if (spare)
+		magazine_put(&kmem_caches[class], tc, spare, nr);
+	return true;
+}
+
+/* Of a full list with the spare's room what was freed first becomes a spare. */
+static void split_list(struct tcache *tc, unsigned int class)
+{
+	unsigned int left = tc->cap[class] - tc->spare_nr[class];
+	struct object *last = tc->head[class];
+
+	tc->cap[class] = (uint16_t)left;
+	while (--left)
+		last = last->next;
+	tc->spare[class] = last->next;
+	last->next = NULL;
+}
+
 /* Who does nothing but free has no use for a spare: it goes to the others, too, if they want it. */
 static bool hand_spare_over(struct tcache *tc, unsigned int class)
 {
-	struct object *spare = tc->spare[class];
+	unsigned int nr;
 
-	if (!spare || tc->overflows[class] < OVERFLOWS_MOST || !magazine_wanted(&kmem_caches[class], tc))
+	if (!tc->spare[class] || tc->overflows[class] < OVERFLOWS_MOST || !magazine_wanted(&kmem_caches[class], tc))
 		return false;
-	tc->spare[class] = NULL;
-	return magazine_put(&kmem_caches[class], tc, spare, tc->spare_nr[class]);
+	nr = tc->spare_nr[class];
+	return magazine_put(&kmem_caches[class], tc, take_spare(tc, class), nr);
 }
 
 static unsigned int least_cap(unsigned int class)
@@ -231,25 +265,35 @@ static void recede(struct tcache *tc, unsigned int class)
 	tc->room[class] = (int32_t)(tc->cap[class] - (cap - nr));
 }
 
+/* A list that others want may grow for them. */
+static void make_spare(struct tcache *tc, unsigned int class, bool missed)
+{
+	unsigned int max = (unsigned int)(WANTED_BYTES / class_size(class));
+	bool wanted = put_list_aside(tc, class);
+
+	if (!missed)
+		wanted |= hand_spare_over(tc, class);
+	if (wanted && tc->cap[class] < max)
+		grow_list(tc, class, max);
+}
+
 /* Make room in a full list of slab objects. */
 static void make_room(struct tcache *tc, unsigned int class)
 {
 	unsigned int max = max_cap(class);
 	bool missed = tc->overflows[class] == OVERFLOWS_DRY;
 
+	if (spare_room(tc, class))
+		split_list(tc, class);
 	tc->overflows[class] = missed ? 0 : (uint8_t)min_ul(tc->overflows[class] + 1UL, OVERFLOWS_MOST);
 	if (cache_is_sparse(&kmem_caches[class])) {
 		shrink_list(tc, class);
 	} else if (!missed && outgrows_use(tc, class)) {
 		recede(tc, class);
-	} else if (!missed || likely(tc->cap[class] >= max) || !grow_list(tc, class, max)) {
-		bool wanted = put_list_aside(tc, class);
-
-		if (!missed)
-			wanted |= hand_spare_over(tc, class);
-		max = (unsigned int)(WANTED_BYTES / class_size(class));
-		if (wanted && tc->cap[class] < max)
-			grow_list(tc, class, max);
+	} else if (!missed || likely(tc->cap[class] >= max)) {
+		make_spare(tc, class, missed);
+	} else if (!grow_list(tc, class, max) && !take_spare_room(tc, class)) {
+		make_spare(tc, class, missed);
 	}
 }
 

@@ -25,13 +25,29 @@ void flush_class(struct tcache *tc, unsigned int class);
 /* tcache_free.c. Objects that a list of the class may hold, however much comes and goes. */
 unsigned int max_cap(unsigned int class);
 
+/* Room that a list has in the place of a spare. */
+static always_inline unsigned int spare_room(const struct tcache *tc, unsigned int class)
+{
+	return tc->spare[class] ? 0 : tc->spare_nr[class];
+}
+
+/* NULL: there is none. */
+static always_inline struct object *take_spare(struct tcache *tc, unsigned int class)
+{
+	struct object *chain = tc->spare[class];
+
+	tc->spare[class] = NULL;
+	tc->spare_nr[class] = 0;
+	return chain;
+}
+
 /*
  * Lists of slab objects that are not small share room, as a thread may use many of these classes, each of them a
  * little; so do all lists of one of several threads. What a list has of it: room for all but its first objects.
  */
 static always_inline uint32_t shared_bytes(const struct tcache *tc, unsigned int class)
 {
-	unsigned int cap = tc->cap[class], first = size_classes.first_cap[class];
+	unsigned int cap = tc->cap[class] - spare_room(tc, class), first = size_classes.first_cap[class];
 
 	return cap > first ? (uint32_t)((cap - first) * class_size(class)) : 0;
 }

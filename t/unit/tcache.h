@@ -61,6 +61,9 @@ TAP_UNUSED void check_lists(void)
 			     tcache.cap[class]);
 		if (class < FIRST_RUN_CLASS && tcache.spare[class])
 			must(length(tcache.spare[class]) == tcache.spare_nr[class], "class %u: spare", class);
+		if (class < FIRST_RUN_CLASS && !tcache.spare[class] && tcache.spare_nr[class])
+			must(tcache.spare_nr[class] < tcache.cap[class], "class %u: %u of cap %u", class,
+			     tcache.spare_nr[class], tcache.cap[class]);
 	}
 	must(more_runs == tcache.more_runs && more_runs <= 1 * MiB);
 }

@@ -7,6 +7,7 @@
 #include "base/tunables.h"
 #include "malloc/block.h"
 #include "mm/exact.h"
+#include "mm/pressure.h"
 #include "tcache.h"
 
 #define MAX_LIVE 3000
@@ -59,6 +60,15 @@ static void random_operations(void)
 	check_lists();
 	slab_reclaim();
 	must(active() == before && cached() == 0, "%lu active, %lu cached", active(), cached());
+}
+
+/* Lists of one of many threads may hardly grow, and have the room of their spares. */
+static void random_operations_of_many(void)
+{
+	start();
+	nr_heap_threads += 1000;
+	random_operations();
+	nr_heap_threads -= 1000;
 }
 
 static void growth(void)
@@ -391,6 +401,7 @@ int main(void)
 	run_case("lists of runs hold more while few lengths come and go", runs);
 	run_case("and less where many do", runs_of_many_lengths);
 	run_case("random operations: lists and counts", random_operations);
+	run_case("of one of many threads, too", random_operations_of_many);
 	run_case_aborts("a block freed twice in a row is reported", double_free, "double free of a block of 112 bytes");
 	run_case_aborts("and so it is when the list is full", double_free_full, "double free of a block of 1024 bytes");
 	run_case_aborts("a run is when the second list goes home", run_freed_twice,

@@ -414,6 +414,81 @@ static void room_of_several(void)
 	nr_heap_threads -= 7;
 }
 
+/* Slow calls that it takes to free and take so many in turn, a hundred times. */
+static unsigned int slow_calls(void **p, unsigned int nr, unsigned int class)
+{
+	unsigned int i, round, before = tcache.ticks;
+
+	for (round = 0; round < 100; round++) {
+		for (i = 0; i < nr; i++)
+			give(p[i], class);
+		while (i)
+			p[--i] = take(class);
+	}
+	return tcache.ticks - before;
+}
+
+static void must_hold(unsigned int class, unsigned int in_list, unsigned int in_spare)
+{
+	must(length(tcache.head[class]) == in_list && length(tcache.spare[class]) == in_spare, "%u and %u",
+	     length(tcache.head[class]), length(tcache.spare[class]));
+	must(tcache.cap[class] == (in_spare ? 1 : 2), "cap %u", tcache.cap[class]);
+	check_lists();
+}
+
+/* Where a list that runs dry may not grow, it holds what it and a spare would. */
+static void room_of_a_spare(void)
+{
+	const unsigned int class = size_to_class(4096);
+	unsigned int i, nr;
+	void *p[4];
+
+	start();
+	nr_heap_threads += 1000;
+	for (i = 0; i < ARRAY_SIZE(p); i++)
+		p[i] = take(class);
+	must(tcache.cap[class] == 1);
+	give(p[0], class);
+	give(p[1], class);
+	must_hold(class, 2, 0);
+	p[1] = take(class);
+	p[0] = take(class);
+	nr = slow_calls(p, 2, class);
+	must(!nr, "%u slow calls", nr);
+	/* One that only overflows has a spare. */
+	for (i = 0; i < 3; i++)
+		give(p[i], class);
+	must_hold(class, 1, 1);
+	for (i = 0; i < 3; i++)
+		p[i] = take(class);
+	/* One that ran dry keeps its room, and what was freed first goes home. */
+	give(p[0], class);
+	give(p[1], class);
+	must_hold(class, 2, 0);
+	for (i = 0; i < 3; i++)
+		p[i] = take(class);
+	for (i = 0; i < 3; i++)
+		give(p[i], class);
+	must_hold(class, 2, 0);
+	must(take(class) == p[2] && take(class) == p[1]);
+	give(p[1], class);
+	tcache_look(&tcache);
+	tcache_look(&tcache); /* it is idle */
+	must(!tcache.head[class] && tcache.cap[class] == 1 && tcache.room[class] == 1);
+	/* One that was made shorter before, and has its length again. */
+	for (i = 0; i < 2; i++)
+		p[i] = take(class);
+	for (i = 0; i < 2; i++)
+		give(p[i], class);
+	must_hold(class, 2, 0);
+	tcache.usual_cap[class] = 4;
+	for (i = 0; i < 3; i++)
+		take(class);
+	must(tcache.cap[class] == 4 && !tcache.spare_nr[class], "cap %u, %u of it a spare's", tcache.cap[class],
+	     tcache.spare_nr[class]);
+	nr_heap_threads -= 1000;
+}
+
 /* Magazines of such threads, one after the other; there is nothing else at first. */
 static unsigned long left_by(size_t bytes)
 {
@@ -540,6 +615,7 @@ int main(void)
 	run_case("lists of runs of many threads hold less", runs_of_many);
 	run_case("and what others took is not kept in them", runs_of_others);
 	run_case("lists of one of several threads share its part of the room", room_of_several);
+	run_case("a list that may not grow has its spare's room", room_of_a_spare);
 	run_case("the last but one tells kswapd", last_but_one);
 	run_case("after its end a thread is served without lists", after_exit);
 	run_case("threads exchange blocks", threads_exchange);
