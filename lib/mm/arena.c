@@ -16,6 +16,7 @@
 #include "base/lock.h"
 #include "base/tunables.h"
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/exact.h"

@@ -5,7 +5,7 @@
  */
 #include "base/bits.h"
 #include "mm/arena.h"
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/internal.h"
 #include "mm/mempolicy.h"
 #include "mm/oom.h"

@@ -9,7 +9,7 @@
 #include "base/annotate.h"
 #include "base/tunables.h"
 #include "mm/arena.h"
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/buddy.h"
 #include "mm/budget.h"
 #include "mm/debug.h"

@@ -17,7 +17,7 @@
 #include "base/host.h"
 #include "base/message.h"
 #include "mm/arena.h"
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/budget.h"
 #include "mm/compaction.h"
 #include "mm/current.h"

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/exact.h"
 #include "mm/memblock.h"
 #include "mm/pcp.h"

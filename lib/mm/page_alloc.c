@@ -9,7 +9,7 @@
 #include "base/annotate.h"
 #include "base/trace.h"
 #include "mm/arena.h"
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/buddy.h"
 #include "mm/current.h"
 #include "mm/debug.h"

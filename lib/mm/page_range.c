@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/trace.h"
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/buddy.h"
 #include "mm/current.h"
 #include "mm/debug.h"

@@ -13,7 +13,7 @@
 
 #include "base/annotate.h"
 #include "base/trace.h"
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/buddy.h"
 #include "mm/memblock.h"
 #include "mm/mempolicy.h"

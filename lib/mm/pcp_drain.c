@@ -3,7 +3,7 @@
  * Per-CPU page lists from outside: emptied for who is short of memory, when nobody uses them, or for good; counted; and
  * held while the process forks. What a CPU does with its own is in pcp.c.
  */
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/exact.h"
 #include "mm/pcp.h"
 #include "mm/pcp_inner.h"

@@ -7,6 +7,7 @@
 
 #include "mm/arena.h"
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/buddy.h"
 #include "mm/budget.h"
 #include "mm/current.h"

@@ -7,7 +7,7 @@
 #include "base/trace.h"
 #include "base/tunables.h"
 #include "mm/arena.h"
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/buddy.h"
 #include "mm/budget.h"
 #include "mm/compaction.h"

@@ -8,6 +8,7 @@
 #include "base/host.h"
 #include "mm/arena.h"
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/budget.h"
 #include "mm/current.h"
 #include "mm/kswapd.h"

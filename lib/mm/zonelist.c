@@ -7,7 +7,7 @@
  * Lock order: grow, zone, arena. The first alone is held from one step to the next.
  */
 #include "base/annotate.h"
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/buddy.h"
 #include "mm/budget.h"
 #include "mm/current.h"

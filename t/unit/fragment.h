@@ -7,7 +7,7 @@
 
 #include <sched.h>
 
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/compact_scan.h"
 #include "mm/internal.h"
 #include "mm/pcp.h"

@@ -4,6 +4,7 @@
  * model that knows nothing but which page belongs to which block.
  */
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/pcp.h"
 #include "model.h"
 

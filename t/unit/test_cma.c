@@ -8,6 +8,7 @@
 
 #include "base/tunables.h"
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/memory_hotplug.h"
 #include "mm/page_isolation.h"
 #include "mm/pcp.h"

@@ -7,6 +7,7 @@
 #include "base/tunables.h"
 #include "malloc/heap.h"
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/debug.h"
 #include "mm/pcp.h"
 #include "blocks.h"

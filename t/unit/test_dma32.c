@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "base/tunables.h"
+#include "mm/balance_inner.h"
 #include "buddymalloc.h"
 #include "malloc/heap.h"
 #include "mm/balance.h"

@@ -9,6 +9,7 @@
 
 #include "mm/arena.h"
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/internal.h"
 #include "mm/memory_hotplug.h"
 #include "mm/page_isolation.h"

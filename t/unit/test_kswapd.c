@@ -4,6 +4,7 @@
  */
 #include "malloc/heap.h"
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/pressure.h"
 #include "kswapd.h"
 

@@ -6,6 +6,7 @@
 #include "base/tunables.h"
 #include "malloc/huge.h"
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/internal.h"
 #include "mm/pcp.h"
 #include "slab/run.h"

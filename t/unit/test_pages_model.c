@@ -11,6 +11,7 @@
 
 #include "base/tunables.h"
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/compaction.h"
 #include "mm/debug.h"
 #include "mm/mempolicy.h"

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/memory_hotplug.h"
 #include "mm/oom.h"
 #include "mm/pcp.h"

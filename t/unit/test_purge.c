@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/current.h"
 #include "mm/exact.h"
 #include "mm/pcp.h"

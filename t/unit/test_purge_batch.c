@@ -5,6 +5,7 @@
  */
 #include "base/tunables.h"
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/current.h"
 #include "mm/pcp.h"
 #include "mm/vmscan.h"

@@ -3,6 +3,7 @@
  * What was given back and soon wanted again may stay the next time: how much, for how long, and when not.
  */
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/budget.h"
 #include "purge.h"
 

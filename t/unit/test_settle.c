@@ -7,7 +7,7 @@
 
 #include "base/tunables.h"
 #include "malloc/huge.h"
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/page_isolation.h"
 #include "mm/pcp.h"
 #include "mm/settle.h"

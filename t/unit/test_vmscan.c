@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/kswapd.h"
 #include "mm/pcp.h"
 #include "mm/pressure.h"

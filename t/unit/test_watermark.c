@@ -3,7 +3,7 @@
  * Watermarks where they are asked: the boost and who ignores it, marks that follow the zone's size, who is let below
  * them, what giving back leaves; and the first try of a request, which mixes nothing and keeps to its node and cpuset.
  */
-#include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/memory_hotplug.h"
 #include "mm/pcp.h"
 #include "walk.h"
