@@ -78,6 +78,8 @@ while out.poll(1000) == [(greedy.fileno(), select.POLLOUT)]:
         greedy.send(b"STATS\n" * 1000)
     except OSError:
         break
+sys.stdout.flush()  # or the child's end says it all once more
 if not os.fork():
     out.modify(greedy, select.POLLRDHUP)
     out.poll(120000)
+    os._exit(0)
