@@ -117,9 +117,9 @@ static always_inline unsigned int free_objects(struct homecoming *h, unsigned in
 		refuse_object(h);
 		return 0;
 	}
-	most = (unsigned int)min_ul(most, used);
+	most = annotate_listening ? 1 : (unsigned int)min_ul(most, used); /* memcheck: one at a time */
 	last = h->chain;
-	for (nr = 1; nr < most && !annotate_listening; nr++) { /* memcheck: one at a time */
+	for (nr = 1; nr < most; nr++) {
 		obj = last->next;
 		at = (size_t)((const char *)obj - base);
 		if (at >= end || at * reciprocal >= reciprocal)

@@ -245,14 +245,15 @@ static unsigned int carve(const struct kmem_cache *cache, struct page *slab, uns
 /* Objects that were cut off become a chain: with no lock held, as an unlock waits until all of them are written. */
 static void link_carved(const struct kmem_cache *cache, struct object *obj, unsigned int nr)
 {
-	for (; nr; nr--) {
-		struct object *next = (struct object *)((char *)obj + cache->size);
+	const size_t size = cache->size;
+	char *at = (char *)obj, *last = at + (nr - 1) * size;
 
-		if (annotate_listening)
-			annotate_undefined(obj, sizeof(*obj));
-		obj->next = nr > 1 ? next : NULL;
-		obj = next;
-	}
+	if (annotate_listening)
+		for (; nr; nr--)
+			annotate_undefined((char *)obj + (nr - 1) * size, sizeof(*obj));
+	for (; at != last; at += size)
+		((struct object *)at)->next = (struct object *)(at + size);
+	((struct object *)last)->next = NULL;
 }
 
 /* A page's worth of free objects goes as it is, even if it is more than nr: whoever gets an object is then the first to
