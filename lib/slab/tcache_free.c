@@ -180,7 +180,7 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
  * exchange the two would be a slow call each time. A spare that is there goes to the others. False: it has a spare all
  * the same.
  */
-static bool take_spare_room(struct tcache *tc, unsigned int class)
+static noinline bool take_spare_room(struct tcache *tc, unsigned int class)
 {
 	unsigned int cap = tc->cap[class], nr = tc->spare_nr[class];
 	struct object *spare;
@@ -197,7 +197,7 @@ static bool take_spare_room(struct tcache *tc, unsigned int class)
 }
 
 /* Of a full list with the spare's room what was freed first becomes a spare. */
-static void split_list(struct tcache *tc, unsigned int class)
+static noinline void split_list(struct tcache *tc, unsigned int class)
 {
 	unsigned int left = tc->cap[class] - tc->spare_nr[class];
 	struct object *last = tc->head[class];
@@ -265,16 +265,15 @@ static void recede(struct tcache *tc, unsigned int class)
 	tc->room[class] = (int32_t)(tc->cap[class] - (cap - nr));
 }
 
-/* A list that others want may grow for them. */
+/* The list is full; one that others want may grow for them. */
 static void make_spare(struct tcache *tc, unsigned int class, bool missed)
 {
-	unsigned int max = (unsigned int)(WANTED_BYTES / class_size(class));
 	bool wanted = put_list_aside(tc, class);
 
 	if (!missed)
 		wanted |= hand_spare_over(tc, class);
-	if (wanted && tc->cap[class] < max)
-		grow_list(tc, class, max);
+	if (wanted && tc->cap[class] < WANTED_BYTES / class_size(class))
+		grow_list(tc, class, (unsigned int)(WANTED_BYTES / class_size(class)));
 }
 
 /* Make room in a full list of slab objects. */
@@ -283,16 +282,15 @@ static void make_room(struct tcache *tc, unsigned int class)
 	unsigned int max = max_cap(class);
 	bool missed = tc->overflows[class] == OVERFLOWS_DRY;
 
-	if (spare_room(tc, class))
+	if (unlikely(spare_room(tc, class)))
 		split_list(tc, class);
 	tc->overflows[class] = missed ? 0 : (uint8_t)min_ul(tc->overflows[class] + 1UL, OVERFLOWS_MOST);
 	if (cache_is_sparse(&kmem_caches[class])) {
 		shrink_list(tc, class);
 	} else if (!missed && outgrows_use(tc, class)) {
 		recede(tc, class);
-	} else if (!missed || likely(tc->cap[class] >= max)) {
-		make_spare(tc, class, missed);
-	} else if (!grow_list(tc, class, max) && !take_spare_room(tc, class)) {
+	} else if (!missed || likely(tc->cap[class] >= max) ||
+		   (!grow_list(tc, class, max) && !take_spare_room(tc, class))) {
 		make_spare(tc, class, missed);
 	}
 }

@@ -28,7 +28,9 @@ unsigned int max_cap(unsigned int class);
 /* Room that a list has in the place of a spare. */
 static always_inline unsigned int spare_room(const struct tcache *tc, unsigned int class)
 {
-	return tc->spare[class] ? 0 : tc->spare_nr[class];
+	unsigned int nr = tc->spare_nr[class];
+
+	return nr && !tc->spare[class] ? nr : 0;
 }
 
 /* NULL: there is none. */
