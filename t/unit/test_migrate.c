@@ -3,6 +3,8 @@
  * Moving one block: its operations, the steps and their failures, and a user who frees and changes his blocks at the
  * worst moments.
  */
+#include <sched.h>
+
 #include "mm/owner.h"
 #include "mm/pcp.h"
 #include "movable.h"
@@ -387,6 +389,17 @@ static void *isolate_the_page(void *arg)
 	return NULL;
 }
 
+/* The other thread has its turn while the page is there: where threads run by turns, as under memcheck, it may else have
+ * none but when there is none. */
+static void wait_until_moved(void)
+{
+	unsigned long before = READ_ONCE(nr_moved);
+	int i;
+
+	for (i = 0; i < 1000 && READ_ONCE(nr_moved) == before; i++)
+		sched_yield();
+}
+
 /* A block that is freed at the very moment, over and over. */
 static void free_against_isolate(void)
 {
@@ -401,11 +414,13 @@ static void free_against_isolate(void)
 
 		WRITE_ONCE(the_page, page);
 		must(!set_page_movable(page, &ops, &user));
+		if (!(i % 256))
+			wait_until_moved();
 		free_pages(page, 0);
 	}
 	WRITE_ONCE(stop, true);
 	must(!pthread_join(thread, NULL));
-	must(nr_moved >= ENOUGH_MOVED);
+	must(nr_moved >= ENOUGH_MOVED, "%lu moved", nr_moved);
 	user_free_all(zone);
 }
 
