@@ -337,6 +337,11 @@ size_t mm_used_bytes(void)
 	return bytes;
 }
 
+unsigned long normal_used_pages(void)
+{
+	return used_pages(zone_table[ZONE_NORMAL]);
+}
+
 unsigned long mm_blocks_on_the_way(void)
 {
 	unsigned long used = READ_ONCE(arena_stats.used) - READ_ONCE(arena_stats.huge), managed = 0;

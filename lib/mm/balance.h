@@ -32,6 +32,8 @@ extern bool (*mm_drop_kept)(void);
 /* Bytes that giving back could free, and bytes that are in use; torn. */
 size_t mm_dirty_bytes(void);
 size_t mm_used_bytes(void);
+/* Pages of the zone that malloc has most of, in use; torn. */
+unsigned long normal_used_pages(void);
 
 /* purge.c. All that can be given back, as malloc_trim(3) wants: keep at most keep bytes dirty. Bytes given back. */
 unsigned long mm_trim(size_t keep);

@@ -251,6 +251,14 @@ struct object *magazine_get_any(struct kmem_cache *cache, unsigned int *nr)
 	return chain;
 }
 
+struct object *magazine_take_own(struct kmem_cache *cache, unsigned int *nr)
+{
+	*nr = 0;
+	WRITE_ONCE(cache->own_limit, 0);
+	WRITE_ONCE(cache->own_missed, 0);
+	return READ_ONCE(cache->nr_magazine_objects) ? magazine_get_any(cache, nr) : NULL;
+}
+
 void magazines_drop(struct kmem_cache *cache)
 {
 	struct object *chain;

@@ -188,6 +188,8 @@ bool magazine_leave(struct kmem_cache *cache, struct object *chain, unsigned int
 bool thread_is_alone(void);
 /* Bring home what a thread that was alone has left to itself. */
 void magazines_drop(struct kmem_cache *cache);
+/* One of them, and no more are left from now on; NULL: there is none. */
+struct object *magazine_take_own(struct kmem_cache *cache, unsigned int *nr);
 /* The same of all classes of large objects; true if there were any. */
 bool magazines_drop_large(void);
 /* May so many more objects wait for their thread alone? A hint. */

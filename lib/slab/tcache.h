@@ -49,6 +49,11 @@ struct tcache {
 	uint32_t more_shared;		       /* those of objects above 1 KiB beyond their first, but idle lists, */
 	uint32_t more_small;		       /* and of others */
 	uint32_t ticks;			       /* slow calls since; TCACHE_FREED: frees */
+	uint32_t used_high;		       /* pages in use, the most since they last fell, and */
+	uint32_t swept;			       /* when a fall began at which lists went home, in ms */
+	uint32_t check;			       /* the tick at which that is looked at next */
+	uint8_t fall;			       /* enum tcache_fall */
+	uint8_t sweep;			       /* class whose list goes home next, as use has fallen; 0: none */
 	uint8_t runs_missed[FIRST_UNLISTED_CLASS - FIRST_RUN_CLASS]; /* up to 255, less lists' growth since */
 	uint8_t state;						     /* enum tcache_state */
 	uint8_t nid;		    /* several nodes: that of the lists, plus 1; 0: none yet */
@@ -202,14 +207,17 @@ void tcache_flush_remote(struct tcache *tc);
  * a rhythm is not met at the same beat each time, as if nobody had used it. */
 #define TICKS_PER_LOOK 509
 void tcache_look(struct tcache *tc);
+/* More often it looks at how much is in use, and while lists go home, at each. */
+#define TICKS_PER_CHECK 61
+void tcache_check(struct tcache *tc);
 /* What lies idle for longer than dirty_decay goes back, if nobody has looked for a while. No lock held. */
 void tcache_age_if_due(void);
 /* The same for one who comes by while others wait: what lies idle in slabs goes back, too. */
 void tcache_idle_work(void);
 static always_inline void tcache_tick(struct tcache *tc)
 {
-	if (unlikely(++tc->ticks >= TICKS_PER_LOOK))
-		tcache_look(tc);
+	if (unlikely(++tc->ticks >= tc->check))
+		tcache_check(tc);
 }
 /* The list is full: what is of other nodes than the lists' goes home. True if that made room. */
 bool tcache_drop_foreign(struct tcache *tc, unsigned int class);

@@ -15,6 +15,13 @@
 #include "slab/size_class.h"
 #include "tcache.h"
 
+/* Lists are not to go home because use falls, which depends on the time. */
+static void start_without_falls(void)
+{
+	start();
+	tcache.check = UINT16_MAX;
+}
+
 enum { SCATTERED_BLOCKS = 15000, SCATTERED_CLASS = 4 };
 
 /* Take blocks and free each stride-th in turn. The most that one free brought home. */
@@ -76,7 +83,7 @@ static void goes_on_freeing(void)
 	unsigned long before, most = 0;
 	const struct object *spare = NULL;
 
-	start();
+	start_without_falls();
 	for (round = 0; round < ROUNDS; round++) {
 		for (i = 0; i < N; i++)
 			p[i] = take(class);
@@ -105,7 +112,7 @@ static void sparse(void)
 	static void *p[N];
 	unsigned int i, usual;
 
-	start();
+	start_without_falls();
 	for (i = 0; i < N; i++)
 		p[i] = take(CLASS);
 	for (i = 0; i < N; i++)
@@ -262,6 +269,55 @@ static void freed_all(void)
 	must(left > usual, "%lu cached by one of two", left);
 }
 
+enum { FALL_BYTES = 400 * KiB, FALL_CLASSES = 24, FALL_BLOCKS = FALL_BYTES / 1024 };
+
+/* Take so many bytes of many classes, and free all of it. */
+static void use_classes(unsigned int first)
+{
+	static void *p[FALL_CLASSES][FALL_BLOCKS];
+	unsigned int class, nr, i;
+
+	for (class = 0; class < FALL_CLASSES; class ++) {
+		nr = FALL_BYTES / class_size(first + class);
+		for (i = 0; i < nr; i++)
+			p[class][i] = take(first + class);
+	}
+	for (class = 0; class < FALL_CLASSES; class ++)
+		for (i = 0; i < FALL_BYTES / class_size(first + class); i++)
+			give(p[class][i], first + class);
+}
+
+static size_t cached_bytes(unsigned int first)
+{
+	unsigned int class;
+	size_t bytes = 0;
+
+	for (class = first; class < first + FALL_CLASSES; class ++)
+		bytes += (tcache_nr_cached(&tcache, class) + kmem_caches[class].nr_magazine_objects) *
+			 class_size(class);
+	return bytes;
+}
+
+/* No class has enough for itself to be seen as mostly free. When most of all is, lists and magazines go home, if it is a
+ * while since they did; it is known of each, and no call brings home many. */
+static void use_falls(void)
+{
+	unsigned int first = size_to_class(1100), round;
+	unsigned long used;
+
+	start_without_falls();
+	for (round = 0; round < 5; round++)
+		use_classes(first);
+	must(cached_bytes(first) > 2 * MiB, "%zu KiB cached where use swings", cached_bytes(first) / KiB);
+	used = normal_used_pages();
+	tcache.check = 0;
+	use_classes(first);
+	must(cached_bytes(first) < 1 * MiB, "%zu KiB cached", cached_bytes(first) / KiB);
+	must(normal_used_pages() < used / 2, "%lu pages in use, before %lu", normal_used_pages(), used);
+	must(tcache.swept && tcache.fall);
+	check_lists();
+}
+
 enum { OWN_BLOCKS = 12000, OWN_CLASS = 4 };
 
 /* Take blocks and free all of them, side by side or not. How many wait in magazines afterwards. */
@@ -327,7 +383,7 @@ static void own_magazines_sparse(void)
 	struct kmem_cache *cache = &kmem_caches[OWN_CLASS];
 	unsigned int i;
 
-	start();
+	start_without_falls();
 	for (i = 0; i < 10; i++)
 		left_to_itself(1);
 	for (i = 0; i < N; i++)
@@ -455,6 +511,7 @@ int main(void)
 	run_case("who frees for others alone keeps no second list", spare_for_others);
 	run_case("from the start, if it has taken none", spare_for_others_at_once);
 	run_case("who has freed all keeps little", freed_all);
+	run_case("when much less is in use lists go home", use_falls);
 	run_case("what a thread takes and frees in turn waits for it", own_magazines);
 	run_case("and its list does not become smaller", own_list);
 	run_case("but goes home where most is free", own_magazines_sparse);
