@@ -330,11 +330,11 @@ noinline void tcache_look(struct tcache *tc)
 
 noinline void tcache_check(struct tcache *tc)
 {
-	bool again = tcache_follow_use(tc);
+	unsigned int wait = tcache_follow_use(tc);
 
 	if (tc->ticks >= TICKS_PER_LOOK)
 		tcache_look(tc);
-	tc->check = (uint32_t)min_ul(tc->ticks + (again ? 1UL : TICKS_PER_CHECK), TICKS_PER_LOOK);
+	tc->check = (uint32_t)min_ul(tc->ticks + wait, TICKS_PER_LOOK);
 }
 
 static always_inline void *alloc_uncached(unsigned int class)

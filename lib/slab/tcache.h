@@ -208,7 +208,8 @@ void tcache_flush_remote(struct tcache *tc);
 #define TICKS_PER_LOOK 509
 void tcache_look(struct tcache *tc);
 /* More often it looks at how much is in use, and while lists go home, at each. */
-#define TICKS_PER_CHECK 61
+#define TICKS_PER_CHECK 127
+#define TICKS_PER_CHECK_FALLING 31
 void tcache_check(struct tcache *tc);
 /* What lies idle for longer than dirty_decay goes back, if nobody has looked for a while. No lock held. */
 void tcache_age_if_due(void);

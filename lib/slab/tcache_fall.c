@@ -106,15 +106,17 @@ static void note_use(struct tcache *tc)
 	}
 }
 
-bool tcache_follow_use(struct tcache *tc)
+unsigned int tcache_follow_use(struct tcache *tc)
 {
 	if (!thread_is_alone()) {
 		tc->sweep = 0;
-		return false;
+		return TICKS_PER_CHECK;
 	}
 	if (!tc->sweep)
 		note_use(tc);
 	if (tc->sweep)
 		sweep_some(tc);
-	return tc->sweep;
+	if (tc->sweep)
+		return 1;
+	return tc->fall == USE_RISES ? TICKS_PER_CHECK : TICKS_PER_CHECK_FALLING;
 }
