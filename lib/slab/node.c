@@ -200,7 +200,7 @@ static void keep_remote(struct tcache *tc, struct object *obj, unsigned int clas
 	/* Not as soon as it is full: the last that came is looked at, for it may be freed twice. */
 	if (r->head && (r->class != class || r->nid != nid || r->nr >= r->most)) {
 		send_remote(tc, r);
-		tcache_tick(tc);
+		tcache_tick(tc, true);
 	}
 	if (!r->head) {
 		r->class = (uint8_t) class;

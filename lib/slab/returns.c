@@ -83,7 +83,7 @@ static bool make_room(uintptr_t *list, unsigned int class)
 	if (chain)
 		slab_free_bulk(&kmem_caches[class], chain);
 	if (likely(tcache.state == TCACHE_ACTIVE))
-		tcache_tick(&tcache);
+		tcache_tick(&tcache, true);
 	return true;
 }
 

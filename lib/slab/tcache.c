@@ -328,9 +328,9 @@ noinline void tcache_look(struct tcache *tc)
 	mems_allowed_poll();
 }
 
-noinline void tcache_check(struct tcache *tc)
+noinline void tcache_check(struct tcache *tc, bool freeing)
 {
-	unsigned int wait = tcache_follow_use(tc);
+	unsigned int wait = tcache_follow_use(tc, freeing);
 
 	if (tc->ticks >= TICKS_PER_LOOK)
 		tcache_look(tc);
@@ -402,7 +402,7 @@ cold void *tcache_alloc_slow(unsigned int class)
 		nid = tcache_alloc_node(tc, class);
 	if (class >= FIRST_RUN_CLASS)
 		return alloc_uncached(class);
-	tcache_tick(tc);
+	tcache_tick(tc, false);
 	cache = &kmem_caches[class];
 	if (tc->spare[class]) {
 		nr = tc->spare_nr[class];

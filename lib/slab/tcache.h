@@ -210,15 +210,15 @@ void tcache_look(struct tcache *tc);
 /* More often it looks at how much is in use, and while lists go home, at each. */
 #define TICKS_PER_CHECK 127
 #define TICKS_PER_CHECK_FALLING 31
-void tcache_check(struct tcache *tc);
+void tcache_check(struct tcache *tc, bool freeing);
 /* What lies idle for longer than dirty_decay goes back, if nobody has looked for a while. No lock held. */
 void tcache_age_if_due(void);
 /* The same for one who comes by while others wait: what lies idle in slabs goes back, too. */
 void tcache_idle_work(void);
-static always_inline void tcache_tick(struct tcache *tc)
+static always_inline void tcache_tick(struct tcache *tc, bool freeing)
 {
 	if (unlikely(++tc->ticks >= tc->check))
-		tcache_check(tc);
+		tcache_check(tc, freeing);
 }
 /* The list is full: what is of other nodes than the lists' goes home. True if that made room. */
 bool tcache_drop_foreign(struct tcache *tc, unsigned int class);

@@ -106,7 +106,7 @@ static void note_use(struct tcache *tc)
 	}
 }
 
-unsigned int tcache_follow_use(struct tcache *tc)
+unsigned int tcache_follow_use(struct tcache *tc, bool freeing)
 {
 	if (!thread_is_alone()) {
 		tc->sweep = 0;
@@ -114,7 +114,7 @@ unsigned int tcache_follow_use(struct tcache *tc)
 	}
 	if (!tc->sweep)
 		note_use(tc);
-	if (tc->sweep)
+	if (tc->sweep && freeing)
 		sweep_some(tc);
 	if (tc->sweep)
 		return 1;

@@ -396,7 +396,7 @@ cold void tcache_free_slow(void *addr, unsigned int class)
 		free_uncached(obj, class);
 		return;
 	}
-	tcache_tick(tc);
+	tcache_tick(tc, true);
 	if (unlikely(slab_nodes) && tcache_moved_away(tc, obj)) {
 		tcache_free_remote(obj);
 		return;
@@ -427,6 +427,6 @@ void tcache_free_unlisted(void *addr)
 
 	tcache_note();
 	if (likely(tc->state == TCACHE_ACTIVE))
-		tcache_tick(tc);
+		tcache_tick(tc, true);
 	run_free(addr);
 }

@@ -43,8 +43,8 @@ static always_inline struct object *take_spare(struct tcache *tc, unsigned int c
 	return chain;
 }
 
-/* tcache_fall.c. If much less is in use than before, lists go home, some at each call. Ticks until the next one. */
-unsigned int tcache_follow_use(struct tcache *tc);
+/* tcache_fall.c. If much less is in use than before, lists go home, some at each free. Ticks until the next look. */
+unsigned int tcache_follow_use(struct tcache *tc, bool freeing);
 
 /*
  * Lists of slab objects that are not small share room, as a thread may use many of these classes, each of them a
