@@ -116,7 +116,7 @@ def measure(what, libs, runs, short_runs=0):
                     failures.append(f"{lib}: {name}: {error}")
                     samples[name][lib].append(None)
             took[name] = (time.monotonic() - start) / len(order)
-        if turn + 1 >= runs:
+        if turn + 1 == runs:
             again = [name for name in again if took[name] < SHORT_S]
     benchlib.progress("")
     return samples, failures + differing_results(samples)

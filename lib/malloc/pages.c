@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/message.h"
-#include "mm/buddy.h"
 #include "buddymalloc.h"
 #include "malloc/heap.h"
+#include "mm/buddy.h"
 #include "mm/compaction.h"
 #include "mm/internal.h"
 #include "mm/migrate.h"

@@ -55,6 +55,24 @@ void flush_class(struct tcache *tc, unsigned int class)
 		tcache_free_chain(spare, class);
 }
 
+noinline void split_list(struct tcache *tc, unsigned int class)
+{
+	unsigned int held = tc->cap[class] - (unsigned int)tc->room[class];
+	unsigned int left = tc->cap[class] - tc->spare_nr[class], i;
+	struct object *last = tc->head[class];
+
+	tc->cap[class] = (uint16_t)left;
+	tc->spare_nr[class] = 0;
+	tc->room[class] = (int32_t)(left - min_ul(left, held));
+	if (held <= left)
+		return;
+	for (i = 1; i < left && last->next; i++)
+		last = last->next;
+	tc->spare[class] = last->next;
+	tc->spare_nr[class] = (uint16_t)(last->next ? held - left : 0);
+	last->next = NULL;
+}
+
 /* Nothing to bring home, and room for all that there may be: tcache_close_all has not been here. */
 static always_inline bool list_is_empty(const struct tcache *tc, unsigned int class)
 {
@@ -71,6 +89,11 @@ static void leave_class(struct tcache *tc, unsigned int class)
 {
 	int32_t room = READ_ONCE(tc->room[class]);
 
+	/* Else whoever takes it would have a list of twice the length, and leave one of twice that. */
+	if (room >= 0 && class < FIRST_RUN_CLASS && spare_room(tc, class)) {
+		split_list(tc, class);
+		room = READ_ONCE(tc->room[class]);
+	}
 	if (leave_chain(class, tc->spare[class], tc->spare_nr[class]))
 		take_spare(tc, class);
 	/* Else tcache_close_all has been here, and nobody knows how many there are. */

@@ -19,15 +19,6 @@
 
 enum tcache_fall { USE_RISES, USE_FALLS, USE_FALLS_SWEPT };
 
-/* Of a chain of so many the first go home, most at most; how many. */
-static unsigned int shed_part(unsigned int class, struct object **chain, unsigned int held, unsigned int most)
-{
-	unsigned int nr = (unsigned int)min_ul(most, held);
-
-	*chain = slab_free_some(&kmem_caches[class], *chain, nr);
-	return nr;
-}
-
 static unsigned int sweep_runs(struct tcache *tc, unsigned int class)
 {
 	unsigned int nr = tc->head[class] ? SWEEP_OBJECTS : 0;
@@ -45,8 +36,12 @@ static unsigned int sweep_part(struct tcache *tc, unsigned int class, unsigned i
 
 	if (class >= FIRST_RUN_CLASS)
 		return sweep_runs(tc, class);
+	if (tc->room[class] < 0) { /* tcache_close_all has been here: nobody knows how many there are */
+		flush_class(tc, class);
+		return most;
+	}
 	if (tc->head[class]) {
-		nr = shed_part(class, &tc->head[class], (unsigned int)(tc->cap[class] - tc->room[class]), most);
+		nr = shed(class, &tc->head[class], (unsigned int)(tc->cap[class] - tc->room[class]), most);
 		tc->room[class] += (int32_t)nr;
 		return nr;
 	}
@@ -60,7 +55,7 @@ static unsigned int sweep_part(struct tcache *tc, unsigned int class, unsigned i
 		tc->spare[class] = chain;
 		tc->spare_nr[class] = (uint16_t)nr;
 	}
-	nr = shed_part(class, &tc->spare[class], tc->spare_nr[class], most);
+	nr = shed(class, &tc->spare[class], tc->spare_nr[class], most);
 	tc->spare_nr[class] -= (uint16_t)nr;
 	return nr;
 }

@@ -9,7 +9,8 @@
  * spare magazine; a full spare goes to the class's magazines, whole, or, of a single thread that no other has followed,
  * scattered objects, and those of who goes on freeing, go home in parts. A single thread that does nothing but free
  * caches less and less, for no look may come after it. Runs have a list only, no spare, and only the smaller ones; of
- * several threads only who takes runs keeps those that it frees.
+ * several threads only who takes runs keeps those that it frees. Of one of several threads a list that may not grow
+ * has the spare's room rather than a spare.
  */
 #include "slab/tcache_inner.h"
 
@@ -125,15 +126,6 @@ static bool is_scattered(const struct object *obj)
 	return pages >= SAMPLE / 2;
 }
 
-/* The first of a chain go home; how many. */
-static unsigned int shed(struct object **chain, unsigned int held, unsigned int class)
-{
-	unsigned int nr = (unsigned int)min_ul(held, SHED_MAX);
-
-	*chain = slab_free_some(&kmem_caches[class], *chain, nr);
-	return nr;
-}
-
 /*
  * Objects that go home of a full list rather than the spare, 0: none. Of scattered ones, as a whole list's way would be
  * long. Of others if the thread goes on freeing and none can wait for it: what it freed last is in the CPU's cache,
@@ -163,7 +155,8 @@ static bool put_list_aside(struct tcache *tc, unsigned int class)
 	unsigned int spare_nr = tc->spare_nr[class], part = part_of_list(tc, class);
 
 	if (part) {
-		tc->room[class] = (int32_t)shed(&tc->head[class], part, class);
+		part = (unsigned int)min_ul(part, SHED_MAX);
+		tc->room[class] = (int32_t)shed(class, &tc->head[class], tc->cap[class], part);
 		return false;
 	}
 	if (unlikely(slab_nodes) && tcache_drop_foreign(tc, class))
@@ -194,19 +187,6 @@ static noinline bool take_spare_room(struct tcache *tc, unsigned int class)
 	if (spare)
 		magazine_put(&kmem_caches[class], tc, spare, nr);
 	return true;
-}
-
-/* Of a full list with the spare's room what was freed first becomes a spare. */
-static noinline void split_list(struct tcache *tc, unsigned int class)
-{
-	unsigned int left = tc->cap[class] - tc->spare_nr[class];
-	struct object *last = tc->head[class];
-
-	tc->cap[class] = (uint16_t)left;
-	while (--left)
-		last = last->next;
-	tc->spare[class] = last->next;
-	last->next = NULL;
 }
 
 /* Who does nothing but free has no use for a spare: it goes to the others, too, if they want it. */
@@ -252,10 +232,10 @@ static bool outgrows_use(const struct tcache *tc, unsigned int class)
  * until the thread allocates it caches less. */
 static void recede(struct tcache *tc, unsigned int class)
 {
-	unsigned int cap = tc->cap[class], nr = shed(&tc->head[class], cap, class), more = 0;
+	unsigned int cap = tc->cap[class], nr = shed(class, &tc->head[class], cap, SHED_MAX), more = 0;
 
 	if (tc->spare[class])
-		more = shed(&tc->spare[class], tc->spare_nr[class], class);
+		more = shed(class, &tc->spare[class], tc->spare_nr[class], SHED_MAX);
 	tc->spare_nr[class] -= (uint16_t)more;
 	if (cache_is_large(&kmem_caches[class]))
 		magazine_note_shed(&kmem_caches[class], cap, nr + more);

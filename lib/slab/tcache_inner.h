@@ -43,6 +43,19 @@ static always_inline struct object *take_spare(struct tcache *tc, unsigned int c
 	return chain;
 }
 
+/* Of a list's or a spare's objects, so many as are held, the first go home, most at most. How many are gone:
+ * all, if one was none, behind which nothing can be believed. */
+static inline unsigned int shed(unsigned int class, struct object **chain, unsigned int held, unsigned int most)
+{
+	unsigned int nr = (unsigned int)min_ul(most, held);
+
+	*chain = slab_free_some(&kmem_caches[class], *chain, nr);
+	return *chain ? nr : held;
+}
+
+/* tcache.c. Of a list with the spare's room what was freed first becomes a spare. */
+void split_list(struct tcache *tc, unsigned int class);
+
 /* tcache_fall.c. If much less is in use than before, lists go home, some at each free. Ticks until the next look. */
 unsigned int tcache_follow_use(struct tcache *tc, bool freeing);
 

@@ -7,10 +7,10 @@
 #include <errno.h>
 
 #include "base/tunables.h"
-#include "mm/balance_inner.h"
 #include "buddymalloc.h"
 #include "malloc/heap.h"
 #include "mm/balance.h"
+#include "mm/balance_inner.h"
 #include "mm/lowmem.h"
 #include "mm/pcp.h"
 #include "fake_sys.h"

@@ -389,8 +389,8 @@ static void *isolate_the_page(void *arg)
 	return NULL;
 }
 
-/* The other thread has its turn while the page is there: where threads run by turns, as under memcheck, it may else have
- * none but when there is none. */
+/* The other thread has its turn while the page is there: where threads run by turns, as under memcheck, it may else
+ * have none but when there is none. */
 static void wait_until_moved(void)
 {
 	unsigned long before = READ_ONCE(nr_moved);

@@ -15,11 +15,19 @@
 #include "slab/size_class.h"
 #include "tcache.h"
 
-/* Lists are not to go home because use falls, which depends on the time. */
+static uint64_t clock_ms = 1000000;
+
+uint64_t __wrap_os_clock_ms(void);
+uint64_t __wrap_os_clock_ms(void)
+{
+	return clock_ms;
+}
+
+/* Lists have just gone home because use fell, and will not soon do so again. */
 static void start_without_falls(void)
 {
 	start();
-	tcache.check = UINT16_MAX;
+	tcache.swept = (uint32_t)clock_ms;
 }
 
 enum { SCATTERED_BLOCKS = 15000, SCATTERED_CLASS = 4 };
@@ -298,8 +306,8 @@ static size_t cached_bytes(unsigned int first)
 	return bytes;
 }
 
-/* No class has enough for itself to be seen as mostly free. When most of all is, lists and magazines go home, if it is a
- * while since they did; it is known of each, and no call brings home many. */
+/* No class has enough for itself to be seen as mostly free. When most of all is, lists and magazines go home, if it is
+ * a while since they did; it is known of each. */
 static void use_falls(void)
 {
 	unsigned int first = size_to_class(1100), round;
@@ -310,11 +318,11 @@ static void use_falls(void)
 		use_classes(first);
 	must(cached_bytes(first) > 2 * MiB, "%zu KiB cached where use swings", cached_bytes(first) / KiB);
 	used = normal_used_pages();
-	tcache.check = 0;
+	clock_ms += 100;
 	use_classes(first);
 	must(cached_bytes(first) < 1 * MiB, "%zu KiB cached", cached_bytes(first) / KiB);
 	must(normal_used_pages() < used / 2, "%lu pages in use, before %lu", normal_used_pages(), used);
-	must(tcache.swept && tcache.fall);
+	must(tcache.swept == (uint32_t)clock_ms && tcache.fall);
 	check_lists();
 }
 

@@ -7,6 +7,7 @@
 #include "base/tunables.h"
 #include "mm/balance.h"
 #include "mm/budget.h"
+#include "mm/fault_inject.h"
 #include "mm/internal.h"
 #include "mm/pressure.h"
 #include "tcache.h"
@@ -489,6 +490,72 @@ static void room_of_a_spare(void)
 	nr_heap_threads -= 1000;
 }
 
+/* Lists that are closed and opened again have no such room. */
+static void room_of_a_spare_closed(void)
+{
+	const unsigned int class = size_to_class(4096);
+	void *p[3];
+	unsigned int i;
+
+	start();
+	nr_heap_threads += 1000;
+	for (i = 0; i < 3; i++)
+		p[i] = take(class);
+	give(p[0], class);
+	give(p[1], class);
+	must_hold(class, 2, 0);
+	take(class);
+	take(class);
+	failslab_enabled = true;
+	tcache_follow_failslab(&tcache);
+	failslab_enabled = false;
+	tcache_follow_failslab(&tcache);
+	must(tcache.state == TCACHE_ACTIVE && tcache.cap[class] == 1, "room for %u", tcache.cap[class]);
+	give(p[2], class);
+	tcache_flush();
+	must(tcache.cap[class] == 1, "room for %u", tcache.cap[class]);
+	nr_heap_threads -= 1000;
+}
+
+/* Takes and frees a little more than its list holds, so that this runs dry and overflows, and ends. */
+static void *outgrow_list(void *cap)
+{
+	static void *p[4096];
+	const unsigned int class = size_to_class(2048);
+	unsigned int round, i, nr;
+
+	for (round = 0; round < 6; round++) {
+		nr = tcache.cap[class] + 2U;
+		for (i = 0; i < nr; i++)
+			p[i] = take(class);
+		while (i)
+			give(p[--i], class);
+	}
+	*(unsigned int *)cap = tcache.cap[class];
+	tcache_exit();
+	return NULL;
+}
+
+/* Who takes what such a list has left has no longer list than it was without the spare's room. */
+static void room_of_a_spare_left(void)
+{
+	unsigned int i, first = 0, cap = 0;
+	pthread_t thread;
+
+	start();
+	for (i = 0; i < 1000; i++) /* the class is not mostly free */
+		take(size_to_class(2048));
+	tunables.dirty_decay = 3600000;
+	nr_heap_threads += 63;
+	for (i = 0; i < 40; i++) {
+		must(!pthread_create(&thread, NULL, outgrow_list, &cap));
+		must(!pthread_join(thread, NULL));
+		first = i ? first : cap;
+	}
+	must(first && cap <= first * 2, "lists of %u at first, of %u in the end", first, cap);
+	nr_heap_threads -= 63;
+}
+
 /* Magazines of such threads, one after the other; there is nothing else at first. */
 static unsigned long left_by(size_t bytes)
 {
@@ -616,6 +683,8 @@ int main(void)
 	run_case("and what others took is not kept in them", runs_of_others);
 	run_case("lists of one of several threads share its part of the room", room_of_several);
 	run_case("a list that may not grow has its spare's room", room_of_a_spare);
+	run_case("not when lists have been closed", room_of_a_spare_closed);
+	run_case("nor does it leave it to others", room_of_a_spare_left);
 	run_case("the last but one tells kswapd", last_but_one);
 	run_case("after its end a thread is served without lists", after_exit);
 	run_case("threads exchange blocks", threads_exchange);
