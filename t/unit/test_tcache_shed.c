@@ -279,6 +279,16 @@ static void freed_all(void)
 
 enum { FALL_BYTES = 400 * KiB, FALL_CLASSES = 24, FALL_BLOCKS = FALL_BYTES / 1024 };
 
+static unsigned long not_in_slabs(void)
+{
+	unsigned long nr = 0;
+	unsigned int class;
+
+	for (class = 1; class < FIRST_RUN_CLASS; class ++)
+		nr += kmem_caches[class].nr_active;
+	return nr;
+}
+
 /* Take so many bytes of many classes, and free all of it. */
 static void use_classes(unsigned int first)
 {
@@ -295,6 +305,23 @@ static void use_classes(unsigned int first)
 			give(p[class][i], first + class);
 }
 
+/* The same of one class. The most objects that one free brought home. */
+static unsigned long use_class(unsigned int class)
+{
+	static void *p[8000];
+	unsigned long before, most = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(p); i++)
+		p[i] = take(class);
+	for (i = 0; i < ARRAY_SIZE(p); i++) {
+		before = not_in_slabs();
+		give(p[i], class);
+		most = max_ul(most, before - not_in_slabs());
+	}
+	return most;
+}
+
 static size_t cached_bytes(unsigned int first)
 {
 	unsigned int class;
@@ -307,11 +334,11 @@ static size_t cached_bytes(unsigned int first)
 }
 
 /* No class has enough for itself to be seen as mostly free. When most of all is, lists and magazines go home, if it is
- * a while since they did; it is known of each. */
+ * a while since they did, a few at each call; it is known of each. */
 static void use_falls(void)
 {
 	unsigned int first = size_to_class(1100), round;
-	unsigned long used;
+	unsigned long used, most;
 
 	start_without_falls();
 	for (round = 0; round < 5; round++)
@@ -319,7 +346,8 @@ static void use_falls(void)
 	must(cached_bytes(first) > 2 * MiB, "%zu KiB cached where use swings", cached_bytes(first) / KiB);
 	used = normal_used_pages();
 	clock_ms += 100;
-	use_classes(first);
+	most = use_class(size_to_class(512));
+	must(most <= 2 * 64, "one call brought %lu home", most);
 	must(cached_bytes(first) < 1 * MiB, "%zu KiB cached", cached_bytes(first) / KiB);
 	must(normal_used_pages() < used / 2, "%lu pages in use, before %lu", normal_used_pages(), used);
 	must(tcache.swept == (uint32_t)clock_ms && tcache.fall);

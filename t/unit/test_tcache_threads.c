@@ -440,7 +440,7 @@ static void must_hold(unsigned int class, unsigned int in_list, unsigned int in_
 /* Where a list that runs dry may not grow, it holds what it and a spare would. */
 static void room_of_a_spare(void)
 {
-	const unsigned int class = size_to_class(4096);
+	const unsigned int class = size_to_class(4096), other = class + 1;
 	unsigned int i, nr;
 	void *p[4];
 
@@ -488,6 +488,14 @@ static void room_of_a_spare(void)
 	must(tcache.cap[class] == 4 && !tcache.spare_nr[class], "cap %u, %u of it a spare's", tcache.cap[class],
 	     tcache.spare_nr[class]);
 	nr_heap_threads -= 1000;
+	/* One of a thread that is alone has a spare. */
+	tcache.more_shared += 2 * MiB;
+	for (i = 0; i < 3; i++)
+		p[i] = take(other);
+	give(p[0], other);
+	give(p[1], other);
+	must_hold(other, 1, 1);
+	tcache.more_shared -= 2 * MiB;
 }
 
 /* Lists that are closed and opened again have no such room. */
